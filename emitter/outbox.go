@@ -1,0 +1,78 @@
+package emitter
+
+import (
+	"context"
+	"time"
+)
+
+// Lane is where deliveries queue in the store: all of one webhook in one shard.
+type Lane struct {
+	Shard   int
+	Webhook string
+}
+
+// Ref names one delivery: an event on its way to a webhook.
+type Ref struct {
+	Lane
+	Seq int64 // position of the event in the store
+}
+
+// Delivery is an event that a webhook has not settled yet.
+type Delivery struct {
+	Ref
+	ID       string // webhook-id: the event's id
+	Source   string
+	Key      string
+	Type     string
+	Sequence int64
+	At       time.Time // when the change was detected
+	Body     []byte    // exact bytes; never re-encoded
+	Attempts int       // made so far
+	NextAt   time.Time // not before; zero: at once
+	Replay   bool      // sent again on request
+}
+
+// Attempt is one POST and what came of it.
+type Attempt struct {
+	Number  int // from 1
+	At      time.Time
+	Took    time.Duration
+	Status  int    // 0 when no status line came
+	Reason  string // bounded: "", dns, connect, tls, timeout, status_4xx, …
+	Error   string // for people, redacted
+	Excerpt string // of the answer, at most 4 KiB
+	Trigger string // initial, retry, probe, replay
+}
+
+// Receipt is an attempt that settled its delivery: a 2xx.
+type Receipt struct {
+	Ref
+	Attempt Attempt
+}
+
+// GateState is the durable state of a webhook's gate.
+type GateState struct {
+	State    string    `json:"state"`          // "open" (deliveries flow), "shut" (one probe at a time), "paused" (a person or a 410 stopped it)
+	Failures int       `json:"failures"`       // in a row
+	Since    time.Time `json:"since,omitzero"` // of the first failure in a row, or of the pause
+	Until    time.Time `json:"until,omitzero"` // no attempt before
+	Reason   string    `json:"reason,omitempty"`
+}
+
+// Outbox is the durable queue, as the emitter needs it. A store implements it.
+type Outbox interface {
+	// Lanes lists the lanes of the held shards that have unsettled deliveries (parked ones do not count).
+	Lanes(ctx context.Context) ([]Lane, error)
+	// Pending pages one lane in order of Seq.
+	Pending(ctx context.Context, lane Lane, afterSeq int64, limit int) ([]Delivery, error)
+	// Ack settles deliveries. It is idempotent and not fenced: a 2xx is a fact whoever got it.
+	Ack(ctx context.Context, receipts []Receipt) error
+	// Retry records a failed attempt and when the next may follow.
+	Retry(ctx context.Context, ref Ref, attempt Attempt, next time.Time) error
+	// Park takes a delivery out of the queue for a person to decide; attempt may be nil.
+	Park(ctx context.Context, ref Ref, reason string, attempt *Attempt) error
+	// Gates gives the durable gates by webhook name.
+	Gates(ctx context.Context) (map[string]GateState, error)
+	// SaveGate stores a gate.
+	SaveGate(ctx context.Context, webhook string, state GateState) error
+}

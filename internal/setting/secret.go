@@ -1,0 +1,174 @@
+package setting
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Secret is a reference to a secret value: "env:NAME", "file:/path", "cred:NAME" (systemd's $CREDENTIALS_DIRECTORY), or the
+// value itself. It never prints: not with fmt, not as text or JSON.
+type Secret struct{ ref string }
+
+// NewSecret makes a secret from its reference.
+func NewSecret(ref string) Secret { return Secret{ref: ref} }
+
+// UnmarshalText takes the reference.
+func (s *Secret) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return &HintedError{Message: "the secret is empty", Hint: "write \"env:NAME\", \"file:/path\" or \"cred:NAME\""}
+	}
+	s.ref = string(text)
+	return nil
+}
+
+// MarshalText gives the reference when it is one and a mask when the value itself stands there.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// String gives the reference when it is one and a mask when the value itself stands there.
+func (s Secret) String() string {
+	if s.ref == "" || !s.IsLiteral() {
+		return s.ref
+	}
+	return "(secret)"
+}
+
+// GoString keeps %#v from printing the value.
+func (s Secret) GoString() string { return s.String() }
+
+// IsZero says whether no secret was given.
+func (s Secret) IsZero() bool { return s.ref == "" }
+
+// IsLiteral says whether the value itself stands in the configuration.
+func (s Secret) IsLiteral() bool {
+	kind, _, ok := strings.Cut(s.ref, ":")
+	return !ok || !slices.Contains([]string{"env", "file", "cred"}, kind)
+}
+
+// ErrUnset means that a secret reference leads nowhere.
+var ErrUnset = errors.New("secret is not set")
+
+// Secrets resolves references. Files are read again when they change; each value that was handed out is remembered, so
+// that Redact can take it out of any text. The zero value resolves literals and files only.
+type Secrets struct {
+	LookupEnv      func(name string) (string, bool) // nil: no environment
+	CredentialsDir string                           // systemd's $CREDENTIALS_DIRECTORY; empty: none
+
+	mu    sync.Mutex
+	files map[string]secretFile
+	known []string
+}
+
+type secretFile struct {
+	value string
+	mtime time.Time
+	size  int64
+}
+
+// Resolve gives the value. The error wraps ErrUnset when the variable, file or credential does not exist or is empty, and
+// carries a hint.
+func (s *Secrets) Resolve(ref Secret) (string, error) {
+	value, err := s.lookup(ref)
+	if err != nil {
+		return "", err
+	}
+	s.remember(value)
+	return value, nil
+}
+
+func (s *Secrets) lookup(ref Secret) (string, error) {
+	kind, name, _ := strings.Cut(ref.ref, ":")
+	switch {
+	case ref.IsLiteral():
+		return ref.ref, nil
+	case kind == "env":
+		if s.LookupEnv != nil {
+			if v, ok := s.LookupEnv(name); ok && v != "" {
+				return v, nil
+			}
+		}
+		return "", unset(ref, fmt.Sprintf("export %s, or use \"file:/run/secrets/NAME\" or \"cred:NAME\" (systemd LoadCredential)", name))
+	case kind == "cred":
+		if s.CredentialsDir == "" {
+			return "", unset(ref, "$CREDENTIALS_DIRECTORY is not set; add LoadCredential="+name+":/path to the unit")
+		}
+		return s.file(ref, filepath.Join(s.CredentialsDir, filepath.Base(name)))
+	}
+	return s.file(ref, name)
+}
+
+func (s *Secrets) file(ref Secret, path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", unset(ref, "the file cannot be read: "+cause(err))
+	}
+	s.mu.Lock()
+	old, ok := s.files[path]
+	s.mu.Unlock()
+	if ok && old.mtime.Equal(info.ModTime()) && old.size == info.Size() {
+		return old.value, nil
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return "", unset(ref, "the file cannot be read: "+cause(err))
+	}
+	value := strings.TrimRight(string(raw), "\r\n")
+	if value == "" {
+		return "", unset(ref, "the file "+path+" is empty")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.files == nil {
+		s.files = map[string]secretFile{}
+	}
+	s.files[path] = secretFile{value: value, mtime: info.ModTime(), size: info.Size()}
+	return value, nil
+}
+
+func cause(err error) string {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+func unset(ref Secret, hint string) error {
+	return fmt.Errorf("%w", &unsetError{HintedError{Message: "secret " + ref.ref + " is not set", Hint: hint}})
+}
+
+type unsetError struct{ HintedError }
+
+func (e *unsetError) Error() string        { return e.Message }
+func (e *unsetError) Unwrap() error        { return &e.HintedError }
+func (e *unsetError) Is(target error) bool { return target == ErrUnset }
+
+// remember keeps values that are long enough to be recognised; shorter ones would blot out ordinary text.
+func (s *Secrets) remember(value string) {
+	const recognisable = 6
+	if len(value) < recognisable {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.known, value) {
+		s.known = append(s.known, value)
+	}
+}
+
+// Remember makes Redact take out a value that did not come from a reference, for example a token that was fetched.
+func (s *Secrets) Remember(value string) { s.remember(value) }
+
+// Redact replaces each value that was resolved before by "(secret)".
+func (s *Secrets) Redact(text string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.known {
+		text = strings.ReplaceAll(text, v, "(secret)")
+	}
+	return text
+}

@@ -1,0 +1,170 @@
+// Package store is the contract between the daemon and storage: who owns what, and what can be read.
+//
+// Sources hash to Shards shards. A member owns a shard by a lease whose epoch is the fencing token; whoever owns it polls
+// its sources, commits and delivers their events. The embedded store has one member that owns every shard for ever.
+package store
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"time"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/poller"
+)
+
+// Shards is fixed when a store is created.
+const Shards = 256
+
+// ShardOf gives the shard of a source: FNV-1a of its name.
+func ShardOf(source string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(source))
+	return int(h.Sum32() % Shards)
+}
+
+// Errors of a store. Ledger errors (ErrFenced, ErrConflict) are poller's.
+var (
+	// ErrMemberLost says that a membership expired; it never revives, the process must join again.
+	ErrMemberLost = errors.New("the membership has expired")
+	// ErrNotFound says that there is no such event, delivery or record.
+	ErrNotFound = errors.New("not found")
+)
+
+// Store is an opened, migrated store.
+type Store interface {
+	Reader
+	// Seed keys all hashes of this store.
+	Seed() differ.Seed
+	// Join starts a new incarnation of a member. Leases of its older incarnations are void.
+	Join(ctx context.Context, name string, ttl time.Duration) (Member, error)
+	// Housekeep deletes settled events detected before eventsBefore and the state of sources that left the configuration
+	// before removedBefore, a bounded amount per call; more says that it should be called again soon.
+	Housekeep(ctx context.Context, eventsBefore, removedBefore time.Time) (more bool, err error)
+	Close() error
+}
+
+// Lease is the right to write one shard. Epoch grows at every change of owner.
+type Lease struct {
+	Shard int
+	Epoch int64
+}
+
+// Member is one process's membership. It keeps its leases itself: Ledger and Outbox methods work under them.
+type Member interface {
+	poller.Ledger
+	emitter.Outbox
+	Actions
+
+	// ID is name and incarnation.
+	ID() string
+	// Heartbeat extends the membership; ErrMemberLost once it had expired.
+	Heartbeat(ctx context.Context) error
+	// Live lists the members that have not expired.
+	Live(ctx context.Context) ([]string, error)
+	// Acquire takes the wanted shards that are free, its own or a dead member's. When it returns, every commit that the
+	// former owner was told about is visible, and no later one of it can succeed. A shard that is already held gets a
+	// new epoch.
+	Acquire(ctx context.Context, shards []int) ([]Lease, error)
+	// Release gives a shard back.
+	Release(ctx context.Context, shard int) error
+	// Leave releases everything and ends the membership.
+	Leave(ctx context.Context) error
+}
+
+// Actions change what is queued, on request of a person.
+type Actions interface {
+	// Replay queues deliveries again, under their old id and bytes, and says how many.
+	Replay(ctx context.Context, q DeliveryQuery) (int, error)
+	// Drop settles parked deliveries as dropped, and says how many.
+	Drop(ctx context.Context, q DeliveryQuery) (int, error)
+	// SetSources tells the store which sources are configured, so that the state of others can be removed in time.
+	SetSources(ctx context.Context, names []string, at time.Time) error
+}
+
+// Reader is what people look at. Nothing of it needs a lease; lists are newest first and page by the Before field.
+type Reader interface {
+	Sources(ctx context.Context) ([]SourceRow, error)
+	Polls(ctx context.Context, source string, limit int) ([]poller.Poll, error)
+	Events(ctx context.Context, q EventQuery) ([]EventRow, error)
+	Event(ctx context.Context, id string) (EventRow, error) // with Body
+	Deliveries(ctx context.Context, q DeliveryQuery) ([]DeliveryRow, error)
+	Attempts(ctx context.Context, eventID, webhook string) ([]emitter.Attempt, error)
+	Queues(ctx context.Context) ([]Queue, error)
+	// Record gives the last known body of a record.
+	Record(ctx context.Context, source, key string) ([]byte, error)
+	// GateStates gives the durable gates by webhook name.
+	GateStates(ctx context.Context) (map[string]emitter.GateState, error)
+}
+
+// SourceRow is the durable state of one source.
+type SourceRow struct {
+	Name      string
+	Shard     int
+	State     poller.State
+	Committed time.Time // of the last commit
+	Removed   time.Time // when it left the configuration; zero while it is there
+}
+
+// EventQuery selects events. Zero fields do not restrict.
+type EventQuery struct {
+	Source, Type, Key string
+	Since, Until      time.Time
+	Before            int64 // Seq, exclusive
+	Limit             int   // 0: 100
+}
+
+// EventRow is one stored event.
+type EventRow struct {
+	Seq      int64
+	ID       string
+	Source   string
+	Sequence int64
+	Type     string
+	Key      string
+	At       time.Time
+	Body     []byte // nil in lists
+}
+
+// Delivery states.
+const (
+	StatePending   = "pending"
+	StateDelivered = "delivered"
+	StateParked    = "parked"
+	StateDropped   = "dropped"
+)
+
+// DeliveryQuery selects deliveries. Zero fields do not restrict.
+type DeliveryQuery struct {
+	Webhook, Source, Type, Key, EventID string
+	State                               string
+	Since, Until                        time.Time // of the event
+	Before                              int64     // Seq, exclusive
+	Limit                               int       // 0: 100 in lists, all in actions
+}
+
+// DeliveryRow is one event on its way to, or settled by, one webhook.
+type DeliveryRow struct {
+	emitter.Ref
+	EventID  string
+	Source   string
+	Key      string
+	Type     string
+	State    string
+	Attempts int
+	NextAt   time.Time
+	Settled  time.Time
+	Status   int           // of the last attempt
+	Took     time.Duration // of the last attempt
+	Reason   string        // why it is parked, or the last failure
+}
+
+// Queue is the length of a webhook's queue.
+type Queue struct {
+	Webhook string
+	Pending int64
+	Parked  int64
+	Oldest  time.Time // detection time of the oldest pending event
+}

@@ -1,0 +1,156 @@
+package poller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/deltahook/deltahook/differ"
+)
+
+// Errors of a Ledger. Any other error of Commit means that the outcome is unknown: the source must be loaded again.
+var (
+	// ErrFenced says that the lease on the source's shard is lost: somebody else owns it now.
+	ErrFenced = errors.New("the source is owned by another member")
+	// ErrConflict says that the source's version is not the expected one: load it again.
+	ErrConflict = errors.New("the state of the source has moved on")
+)
+
+// Ledger is the durable memory of the sources, as the poller needs it. A store implements it; every method works on
+// sources whose shard the caller holds, and fails with ErrFenced otherwise.
+type Ledger interface {
+	// Load gives the state of a source; the zero State (Version 0) for one that was never committed.
+	Load(ctx context.Context, source string) (State, error)
+	// Prints calls yield for each known record of the source, in no particular order, until it returns false.
+	Prints(ctx context.Context, source string, yield func(Known) bool) error
+	// Bodies calls yield for each of the hashes that is known, with its key and stored body, in no particular order.
+	// The body is valid only during the call.
+	Bodies(ctx context.Context, source string, hashes []differ.Hash, yield func(hash differ.Hash, key string, body []byte) error) error
+	// Commit writes one poll in one transaction, under the lease and as a compare-and-swap on the version.
+	Commit(ctx context.Context, c Commit) (Committed, error)
+}
+
+// Known is what is known of a record without its body.
+type Known struct {
+	Hash    differ.Hash
+	Print   differ.Print
+	Missing int // complete scans in a row that lacked it
+}
+
+// State is the durable state of a source beside its records.
+type State struct {
+	Version  int64 `json:"-"` // number of commits; 0: never committed
+	Sequence int64 `json:"-"` // sequence of the last event
+	Records  int64 `json:"-"` // records that are known, kept by the store from the writes
+
+	// Baselined is the time of the first complete poll; zero before it.
+	Baselined time.Time `json:"baselined,omitzero"`
+	// Identity is the fingerprint of the configuration that says which records there are (origin of url, records, key);
+	// Compare that of what is compared (fields, ignore, unordered, where).
+	Identity string `json:"identity,omitempty"`
+	Compare  string `json:"compare,omitempty"`
+	// Validators are those of the last complete answer, byte for byte.
+	Validators Validators `json:"validators,omitzero"`
+	// Cursor is the watermark of incremental polls, opaque to the store.
+	Cursor json.RawMessage `json:"cursor,omitempty"`
+	// Held tells why the source waits for a person; nil when it does not.
+	Held *Hold `json:"held,omitempty"`
+	// Paused is set by `pause` and cleared by `resume`.
+	Paused bool `json:"paused,omitempty"`
+}
+
+// Validators make a request conditional (RFC 9110, section 13.1). They belong to one exact URL.
+type Validators struct {
+	URL          string    `json:"url,omitempty"` // fingerprint of the request they belong to
+	ETag         string    `json:"etag,omitempty"`
+	LastModified string    `json:"last_modified,omitempty"`
+	At           time.Time `json:"at,omitzero"` // when the last unconditional answer came
+}
+
+// Hold is a poll that was not applied because it looked wrong, or a changed identity that needs a decision.
+type Hold struct {
+	Reason  string    `json:"reason"` // "guard", "identity", …
+	Message string    `json:"message"`
+	Since   time.Time `json:"since"`
+	Deletes int       `json:"deletes,omitempty"`
+	Creates int       `json:"creates,omitempty"`
+	Updates int       `json:"updates,omitempty"`
+	// Release is set by a person: the next complete poll is applied without the guard.
+	Release bool `json:"release,omitempty"`
+}
+
+// Commit is one poll's result. All of it becomes durable at once, or nothing does.
+type Commit struct {
+	Source string
+	Expect int64 // State.Version that the commit was computed from
+	State  State // the new state; Sequence is that of the last event in Writes
+	// Writes yields the changed records with their events, in the order of the events' sequence. It is consumed once,
+	// inside the transaction; an error that it yields aborts the commit. Nil means none.
+	Writes iter.Seq2[Write, error]
+	// Poll is kept in the source's history; nil adds nothing.
+	Poll *Poll
+}
+
+// Write is a changed record and the event that tells of it.
+type Write struct {
+	Known
+	Key    string
+	Body   []byte // what to keep as the last body; nil leaves what is stored
+	Remove bool   // the record is gone: its row is removed
+	Event  *Event // nil when the change is not news (baseline, first of several missing scans, re-hash)
+}
+
+// Event is one change as it will be delivered, bytes fixed.
+type Event struct {
+	Seq      int64 // set by Commit: position in the store, increasing inside a shard
+	ID       string
+	Source   string
+	Sequence int64
+	Type     string // "contacts.updated"
+	Change   differ.Kind
+	Key      string
+	At       time.Time // when the change was detected
+	Body     []byte    // format "standard"; what `events show` prints
+	To       []Copy    // one per subscribed webhook
+}
+
+// Copy is the event for one webhook.
+type Copy struct {
+	Webhook string
+	Body    []byte // nil when it is the event's Body
+}
+
+// Committed is the outcome of a commit.
+type Committed struct {
+	Version int64
+}
+
+// Poll is one line of a source's history.
+type Poll struct {
+	At       time.Time     `json:"at"`
+	Took     time.Duration `json:"took"`
+	Verdict  Verdict       `json:"verdict"`
+	Pages    int           `json:"pages"`
+	Requests int           `json:"requests"`
+	Records  int           `json:"records"`
+	Created  int           `json:"created"`
+	Updated  int           `json:"updated"`
+	Deleted  int           `json:"deleted"`
+	Missing  int           `json:"missing"` // lacked by this scan, not yet confirmed
+	Skipped  int           `json:"skipped"` // records without a usable key
+	Message  string        `json:"message,omitempty"`
+}
+
+// Outlet turns changes into events and takes the events on once they are committed. The daemon implements it on top of
+// the emitter, which the poller does not know.
+type Outlet interface {
+	// Event fixes id and bytes of the event that tells of change c.
+	Event(source *Source, sequence int64, at time.Time, c differ.Change) (*Event, error)
+	// Committed hands over events that are durable, in order of Seq. complete is false when there were too many to keep
+	// in memory: the rest has to be read from the store. It must not block on a receiver.
+	Committed(source string, events []*Event, complete bool)
+	// Full says whether a webhook of the source has reached max_queue with on_full = "pause": the source must not poll.
+	Full(source *Source) (webhook string, full bool)
+}

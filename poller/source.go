@@ -1,0 +1,101 @@
+package poller
+
+import (
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/setting"
+)
+
+// Source is the configuration of one polled API, the table [source.NAME]. DefaultSource has the defaults.
+type Source struct {
+	Name string `toml:"-"`
+
+	URL     string            `toml:"url"`
+	Method  string            `toml:"method"`
+	Headers map[string]string `toml:"headers"`
+	Query   map[string]string `toml:"query"`
+	Body    string            `toml:"body"`
+
+	Every    setting.Duration `toml:"every"`
+	Cron     string           `toml:"cron"`
+	Timezone string           `toml:"timezone"`
+	Jitter   setting.Duration `toml:"jitter"`
+	Spread   bool             `toml:"spread"`
+	OnStart  string           `toml:"on_start"`
+	Missed   string           `toml:"missed"`
+	Timeout  setting.Duration `toml:"timeout"`
+	Deadline setting.Duration `toml:"deadline"`
+
+	Records   differ.Path   `toml:"records"`
+	Key       differ.Paths  `toml:"key"` // a path or a list of paths
+	Single    bool          `toml:"single"`
+	Fields    []differ.Path `toml:"fields"`
+	Ignore    []differ.Path `toml:"ignore"`
+	Unordered []differ.Path `toml:"unordered"`
+
+	Initial string   `toml:"initial"`
+	To      []string `toml:"to"`
+	Type    string   `toml:"type"`
+
+	Pages    Pages    `toml:"pages"`
+	Deletes  Deletes  `toml:"deletes"`
+	Guard    Guard    `toml:"guard"`
+	Response Response `toml:"response"`
+	Auth     Auth     `toml:"auth"`
+	Retry    Retry    `toml:"retry"`
+
+	Conditional  string   `toml:"conditional"`
+	Redirects    string   `toml:"redirects"`
+	AllowedHosts []string `toml:"allowed_hosts"`
+	UserAgent    string   `toml:"user_agent"`
+}
+
+// Pages says how a listing goes on after its first answer, the table pages.
+type Pages struct {
+	Kind  string           `toml:"kind"` // "link", "page"; empty: one answer is the whole listing
+	Param string           `toml:"param"`
+	Start int              `toml:"start"`
+	Size  int              `toml:"size"`
+	Sizes string           `toml:"size_param"`
+	Total differ.Path      `toml:"total"`
+	More  differ.Path      `toml:"has_more"`
+	Delay setting.Duration `toml:"delay"`
+	Max   int              `toml:"max"`
+}
+
+// Deletes says how deletions are found, the table deletes.
+type Deletes struct {
+	Detect  string `toml:"detect"` // "off", "scan"
+	Confirm int    `toml:"confirm"`
+}
+
+// Guard holds a poll that looks wrong, the table guard.
+type Guard struct {
+	MaxDeletes setting.Share `toml:"max_deletes"`
+	MinDeletes int           `toml:"min_deletes"`
+	MaxEvents  int           `toml:"max_events"`
+	Empty      string        `toml:"empty"` // "hold", "allow"
+}
+
+// Response says what an answer looks like, the table response.
+type Response struct {
+	Format  string       `toml:"format"` // "json"
+	MaxBody setting.Size `toml:"max_body"`
+}
+
+// Auth is how a request proves who asks, the table auth.
+type Auth struct {
+	Kind     string         `toml:"kind"` // "none", "basic", "bearer", "header"
+	Username string         `toml:"username"`
+	Password setting.Secret `toml:"password"`
+	Token    setting.Secret `toml:"token"`
+	Header   string         `toml:"header"`
+}
+
+// Retry is the in-poll retry of one request, the table retry.
+type Retry struct {
+	Attempts int              `toml:"attempts"`
+	Base     setting.Duration `toml:"base"`
+	Max      setting.Duration `toml:"max"`
+	MaxWait  setting.Duration `toml:"max_wait"`
+	On       []int            `toml:"on"`
+}

@@ -1,0 +1,75 @@
+package poller
+
+import (
+	"time"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/setting"
+)
+
+// Options are what all sources of a process share. Ledger, Outlet and Secrets are required.
+type Options struct {
+	Ledger  Ledger
+	Outlet  Outlet
+	Secrets *setting.Secrets
+	Seed    differ.Seed // of the store: keys all hashes
+
+	Observer  Observer         // told of polls and transitions; nil: nobody
+	Now       func() time.Time // nil: time.Now
+	Workers   int              // polls that may start at the same time; 0: 256
+	TempDir   string           // for what a poll cannot keep in memory; empty: the system's
+	UserAgent string           // of sources that set none; empty: "deltahook"
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Observer == nil {
+		o.Observer = nobody{}
+	}
+	if o.Secrets == nil {
+		o.Secrets = &setting.Secrets{}
+	}
+	if o.Workers <= 0 {
+		o.Workers = 256
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "deltahook"
+	}
+	return o
+}
+
+// Occasion says why a poll happens now.
+type Occasion struct {
+	Scheduled time.Time // the time it was due; what {scheduled_at} stands for
+	// Progress is called now and then while a listing is fetched, from the goroutine that polls; nil: not at all.
+	Progress func(Progress)
+}
+
+// Progress is how far a poll is.
+type Progress struct {
+	Pages   int
+	Records int
+	Bytes   int64
+}
+
+// Result is what came of one poll.
+type Result struct {
+	Poll
+
+	Source string
+	Bytes  int64  // of all answers, after decompression
+	Events int    // that were committed
+	Known  int64  // records that are known now
+	Hint   string // the next step for a person; may be empty
+	// Until is set when the poll was deferred by the server: it must not be asked again before.
+	Until time.Time
+	// Err is why a poll failed, redacted; nil for every other verdict. It wraps ErrFenced when the source belongs to
+	// somebody else now.
+	Err error
+	// Hold is set while the source waits for a person.
+	Hold *Hold
+	// Paused says that nothing was asked because the source is paused.
+	Paused bool
+}

@@ -1,0 +1,35 @@
+package poller
+
+import "time"
+
+// Health is the state of a source, as `status` shows it.
+type Health string
+
+// The states of a source.
+const (
+	Baselining Health = "baselining" // no complete poll yet
+	Ok         Health = "ok"
+	Unwell     Health = "failing"
+	OnHold     Health = "held"
+	Paused     Health = "paused"
+	Waiting    Health = "waiting" // the server or a full webhook makes it wait
+)
+
+// Status is a snapshot of one source.
+type Status struct {
+	Source    string
+	State     Health
+	Since     time.Time // of State; zero before the first poll
+	LastOK    time.Time // when the last good poll ended
+	NextPoll  time.Time // zero: not scheduled (paused)
+	Polling   bool      // right now
+	Progress  Progress  // of the poll that runs
+	Baselined time.Time
+	Records   int64
+	Sequence  int64
+	Failures  int // in a row
+	Message   string
+	Hint      string
+	Hold      *Hold
+	Last      Poll // the last poll; zero before the first
+}

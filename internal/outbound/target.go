@@ -1,0 +1,95 @@
+package outbound
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// Target is a parsed address: an http or https URL, or an HTTP path behind a Unix socket. Its origin is the only one that
+// may see credentials.
+type Target struct {
+	URL    *url.URL // of a socket: a URL whose host stands for the socket
+	Socket string   // path of the Unix socket; empty: TCP
+}
+
+// socketSuffix marks the hosts that stand for Unix sockets. The name is reserved (RFC 6761), so no real host has it.
+const socketSuffix = ".socket.invalid"
+
+// ParseTarget reads "https://host/path", "http://host/path" or "unix:/path.sock:/http/path". User information is refused:
+// it would end up in logs of proxies and servers.
+func ParseTarget(text string) (Target, error) {
+	if rest, ok := strings.CutPrefix(text, "unix:"); ok {
+		return parseSocket(rest)
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return Target{}, errors.New("it is not a URL")
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return Target{}, fmt.Errorf("the scheme is %q, not http, https or unix", u.Scheme)
+	case u.Hostname() == "":
+		return Target{}, errors.New("there is no host in it")
+	case u.User != nil:
+		return Target{}, errors.New("there is a user name or password in it")
+	case strings.HasSuffix(strings.ToLower(u.Hostname()), socketSuffix):
+		return Target{}, errors.New("the host is reserved")
+	}
+	u.Fragment, u.RawFragment = "", ""
+	return Target{URL: u}, nil
+}
+
+func parseSocket(rest string) (Target, error) {
+	socket, path, ok := strings.Cut(rest, ":")
+	if !ok || !strings.HasPrefix(socket, "/") || !strings.HasPrefix(path, "/") {
+		return Target{}, errors.New("a Unix socket is written as unix:/path.sock:/http/path")
+	}
+	u, err := url.Parse("http://" + socketHost(socket) + path)
+	if err != nil {
+		return Target{}, errors.New("the HTTP path behind the socket is not valid")
+	}
+	u.Fragment, u.RawFragment = "", ""
+	return Target{URL: u, Socket: socket}, nil
+}
+
+func socketHost(path string) string { return hex.EncodeToString([]byte(path)) + socketSuffix }
+
+// socketPath gives the socket that host stands for.
+func socketPath(host string) (string, bool) {
+	name, ok := strings.CutSuffix(host, socketSuffix)
+	if !ok {
+		return "", false
+	}
+	path, err := hex.DecodeString(name)
+	return string(path), err == nil
+}
+
+// Origin gives scheme, host and port, the port always written: "https://api.example.com:443", or "unix:/path.sock".
+func (t Target) Origin() string {
+	if t.Socket != "" {
+		return "unix:" + t.Socket
+	}
+	return originOf(t.URL)
+}
+
+// String gives the address without its query, for people.
+func (t Target) String() string { return display(t.URL) }
+
+func originOf(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
+	}
+	return strings.ToLower(u.Scheme + "://" + u.Hostname() + ":" + port)
+}
+
+// display gives u as people may see it: without user information, query and fragment.
+func display(u *url.URL) string {
+	if socket, ok := socketPath(u.Hostname()); ok {
+		return "unix:" + socket + ":" + u.EscapedPath()
+	}
+	return u.Scheme + "://" + u.Host + u.EscapedPath()
+}

@@ -1,6 +1,12 @@
 package emitter
 
-import "github.com/deltahook/deltahook/internal/setting"
+import (
+	"path"
+	"slices"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/setting"
+)
 
 // Webhook is the configuration of one receiver, the table [webhook.NAME]. DefaultWebhook has the defaults.
 type Webhook struct {
@@ -8,7 +14,7 @@ type Webhook struct {
 
 	URL     string            `toml:"url"`
 	Method  string            `toml:"method"`
-	Headers map[string]string `toml:"headers"`
+	Headers map[string]string `toml:"headers"` // sent in exactly this spelling
 
 	Secret setting.SecretList `toml:"secret"` // one or several: all sign
 	Sign   string             `toml:"sign"`   // "standard", "none"
@@ -19,7 +25,7 @@ type Webhook struct {
 	Order       string           `toml:"order"` // "key", "source", "none"
 	Rate        setting.Rate     `toml:"rate"`
 	MaxInFlight int              `toml:"max_in_flight"`
-	Timeout     setting.Duration `toml:"timeout"`
+	Timeout     setting.Duration `toml:"timeout"` // of one attempt, answer included
 
 	Retry    Retry  `toml:"retry"`
 	MaxQueue int64  `toml:"max_queue"`
@@ -28,7 +34,39 @@ type Webhook struct {
 
 // Retry is when a failed delivery is tried again, the table retry.
 type Retry struct {
-	Schedule    []setting.Duration `toml:"schedule"`
-	Jitter      float64            `toml:"jitter"` // share of each wait that may be added
-	GiveUpAfter setting.Duration   `toml:"give_up_after"`
+	Schedule    []setting.Duration `toml:"schedule"`      // wait before the first, second, … attempt; the last repeats
+	Jitter      float64            `toml:"jitter"`        // share of each wait that may be added
+	GiveUpAfter setting.Duration   `toml:"give_up_after"` // since the first attempt; then the delivery is parked
+}
+
+// DefaultWebhook has the value of each key that is not written.
+func DefaultWebhook() Webhook {
+	schedule := []time.Duration{
+		0, 5 * time.Second, 30 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour,
+	}
+	w := Webhook{
+		Method: "POST", Sign: "standard", Format: "standard", Order: orderKey,
+		MaxInFlight: 8, Timeout: setting.Duration(15 * time.Second),
+		Retry:    Retry{Jitter: 0.2, GiveUpAfter: setting.Duration(72 * time.Hour)},
+		MaxQueue: 1_000_000, OnFull: "pause",
+	}
+	for _, d := range schedule {
+		w.Retry.Schedule = append(w.Retry.Schedule, setting.Duration(d))
+	}
+	return w
+}
+
+// The values of the key order.
+const (
+	orderKey    = "key"    // one event of a record at a time
+	orderSource = "source" // one event of a source at a time
+	orderNone   = "none"   // as they come
+)
+
+// Wants says whether the webhook is subscribed to events of this type.
+func (w *Webhook) Wants(eventType string) bool {
+	return len(w.Events) == 0 || slices.ContainsFunc(w.Events, func(glob string) bool {
+		ok, err := path.Match(glob, eventType)
+		return ok && err == nil
+	})
 }

@@ -1,0 +1,3 @@
+package emitter
+
+const headerAttempt = "deltahook-attempt"

@@ -1,0 +1,61 @@
+package outbound
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// The reasons why a delivery got no status line.
+const (
+	FaultDNS      = "dns"
+	FaultConnect  = "connect"
+	FaultTLS      = "tls"
+	FaultTimeout  = "timeout"
+	FaultClosed   = "closed" // the connection ended before the status line
+	FaultProxy    = "proxy"
+	FaultBlocked  = "blocked_ip"
+	FaultProtocol = "protocol" // anything else, like an answer that is not HTTP
+)
+
+// PostFault tells why a request of a poster failed: a bounded reason and a text for people. The text has no URL in it, but
+// may have what the other side sent: the caller redacts it.
+func PostFault(err error) (reason, text string) {
+	err = innermost(err)
+	return postReason(err), err.Error()
+}
+
+func postReason(err error) string {
+	op, isOp := errors.AsType[*net.OpError](err)
+	_, isDNS := errors.AsType[*net.DNSError](err)
+	switch {
+	case errors.Is(err, ErrBlockedAddress):
+		return FaultBlocked
+	case isOp && op.Op == "proxyconnect":
+		return FaultProxy
+	case isDNS:
+		return FaultDNS
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded) && !isOp:
+		return FaultTimeout
+	case isOp && op.Op == "dial":
+		return FaultConnect
+	case isTLS(err), isTLSFault(err):
+		return FaultTLS
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),
+		errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
+		return FaultClosed
+	}
+	return FaultProtocol
+}
+
+func isTLSFault(err error) bool {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return true
+	}
+	return strings.Contains(err.Error(), "tls: ") || strings.Contains(err.Error(), "TLS handshake timeout")
+}

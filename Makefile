@@ -1,0 +1,90 @@
+# Everything a contributor needs. `make check` is what CI runs.
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# As the released binary is built; only the race detector needs cgo.
+export CGO_ENABLED := 0
+
+# The one version of the linter: a newer one may find new things, so it changes by a commit.
+GOLANGCI_VERSION := 2.15.0
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 10s
+BENCH    ?= .
+BENCHTIME ?= 1s
+FOR      ?= 1m
+
+# Where the linter may be: this checkout first, then where `go install` puts it, then the PATH.
+GOLANGCI = $(shell for f in bin/golangci-lint "$$(go env GOPATH)/bin/golangci-lint" "$$(command -v golangci-lint)"; do \
+	if [ -x "$$f" ] && "$$f" version 2>/dev/null | grep -q 'version v\{0,1\}$(GOLANGCI_VERSION) '; then echo "$$f"; break; fi; done)
+
+.PHONY: help
+help: ## Show what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the static binary ./deltahook
+	go build -buildvcs=false -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o deltahook ./cmd/deltahook
+
+.PHONY: demo
+demo: ## Watch it work: a changing API, the daemon and a verifying receiver (FOR=1m)
+	go run ./cmd/deltahook demo --for $(FOR)
+
+.PHONY: test
+test: ## Run all tests
+	go test -shuffle=on ./...
+
+.PHONY: race
+race: ## Run all tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -shuffle=on -timeout 12m ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for a while (FUZZTIME=10s each)
+	@files=$$(grep -rl --include='*_test.go' '^func Fuzz' . || true); \
+	[ -n "$$files" ] || exit 0; \
+	go test -list '^Fuzz' $$(dirname $$files | sort -u) | awk '/^Fuzz/ {names[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, names[i]; n = 0}' \
+	| while read -r package target; do \
+		echo "fuzz $$package $$target"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+	done
+
+.PHONY: bench
+bench: ## Run the benchmarks (BENCH=regexp, BENCHTIME=1s)
+	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
+
+.PHONY: fmt
+fmt: install-tools ## Format the code
+	@"$(GOLANGCI)" fmt
+
+.PHONY: format-check
+format-check: install-tools
+	@"$(GOLANGCI)" fmt --diff || { echo 'the code above is not formatted; run: make fmt' >&2; exit 1; }
+
+.PHONY: vet
+vet: ## Run go vet
+	go vet ./...
+
+.PHONY: lint
+lint: install-tools ## Run golangci-lint: bugs, style, and the house rules
+	@"$(GOLANGCI)" config verify
+	@"$(GOLANGCI)" run
+
+.PHONY: tidy-check
+tidy-check:
+	@go mod tidy -diff || { echo 'go.mod is not tidy; run: go mod tidy' >&2; exit 1; }
+
+# The tests come last, so that their lines are the last ones of a CI log.
+.PHONY: check
+check: tidy-check format-check vet lint fuzz race ## What CI runs: format, vet, lint, short fuzz, race and docs tests
+
+.PHONY: install-tools
+install-tools: ## Install the pinned linter into ./bin, unless it is there
+	@if [ -z "$(GOLANGCI)" ]; then \
+		echo 'installing golangci-lint v$(GOLANGCI_VERSION) into ./bin (some minutes the first time)'; \
+		GOBIN='$(CURDIR)/bin' go install 'github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION)'; \
+	fi
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf deltahook bin dist coverage.out

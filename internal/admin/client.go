@@ -1,0 +1,108 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/store"
+)
+
+// Client is the view of a running daemon through its admin API.
+type Client struct {
+	URL   string // http://127.0.0.1:9644
+	Token string // needed for actions
+	HTTP  *http.Client
+}
+
+// NewClient makes a client for the address that a daemon listens on.
+func NewClient(listen, token string) *Client {
+	return &Client{URL: "http://" + listen, Token: token, HTTP: &http.Client{Timeout: time.Minute}}
+}
+
+// Healthy asks whether the daemon answers and is ready. ErrNotRunning when nothing listens there.
+func (c *Client) Healthy(ctx context.Context) error {
+	return c.call(ctx, http.MethodGet, "/readyz", nil, nil)
+}
+
+// Status gives the state of everything.
+func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	return s, c.call(ctx, http.MethodGet, "/api/v1/status", nil, &s)
+}
+
+// Events lists events, newest first.
+func (c *Client) Events(ctx context.Context, q store.EventQuery) (list []Event, err error) {
+	return list, c.call(ctx, http.MethodGet, "/api/v1/events", eventValues(q), &list)
+}
+
+// Event gives one event.
+func (c *Client) Event(ctx context.Context, id string) (d EventDetail, err error) {
+	return d, c.call(ctx, http.MethodGet, "/api/v1/events/"+url.PathEscape(id), nil, &d)
+}
+
+// Deliveries lists deliveries, newest event first.
+func (c *Client) Deliveries(ctx context.Context, q store.DeliveryQuery) (list []Delivery, err error) {
+	return list, c.call(ctx, http.MethodGet, "/api/v1/deliveries", deliveryValues(q), &list)
+}
+
+// Replay queues deliveries again.
+func (c *Client) Replay(ctx context.Context, q store.DeliveryQuery, plan bool) (r Replayed, err error) {
+	method := http.MethodPost
+	if plan {
+		method = http.MethodGet
+	}
+	return r, c.call(ctx, method, "/api/v1/replay", deliveryValues(q), &r)
+}
+
+// Poll asks for a poll now.
+func (c *Client) Poll(ctx context.Context, source string) error {
+	return c.call(ctx, http.MethodPost, "/api/v1/sources/"+url.PathEscape(source)+"/poll", nil, nil)
+}
+
+func (c *Client) call(ctx context.Context, method, path string, query url.Values, into any) error {
+	target := c.URL + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("admin request: %w", err)
+	}
+	if c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	resp, err := c.HTTP.Do(req)
+	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			return err
+		}
+		return fmt.Errorf("%w at %s: %w", ErrNotRunning, c.URL, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return refusal(resp)
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return fmt.Errorf("read the daemon's answer to %s: %w", path, err)
+	}
+	return nil
+}
+
+// refusal turns a problem answer into the error it was made of.
+func refusal(resp *http.Response) error {
+	var p Problem
+	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil || p.Detail == "" {
+		return fmt.Errorf("the daemon answered %s", resp.Status)
+	}
+	if resp.StatusCode == http.StatusNotFound {
+		return fmt.Errorf("%w (%s)", store.ErrNotFound, p.Detail)
+	}
+	return errors.New(p.Detail)
+}

@@ -1,0 +1,116 @@
+package admin
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/store"
+)
+
+// maxLimit bounds one page of a list.
+const maxLimit = 1000
+
+func eventValues(q store.EventQuery) url.Values {
+	v := values{}
+	v.text("source", q.Source)
+	v.text("type", q.Type)
+	v.text("key", q.Key)
+	v.time("since", q.Since)
+	v.time("until", q.Until)
+	v.number("before", q.Before)
+	v.number("limit", int64(q.Limit))
+	return url.Values(v)
+}
+
+func eventQuery(v url.Values) (store.EventQuery, error) {
+	p := params{v: v}
+	q := store.EventQuery{
+		Source: v.Get("source"), Type: v.Get("type"), Key: v.Get("key"),
+		Since: p.time("since"), Until: p.time("until"), Before: p.number("before"), Limit: p.limit(),
+	}
+	return q, p.err
+}
+
+func deliveryValues(q store.DeliveryQuery) url.Values {
+	v := values{}
+	v.text("webhook", q.Webhook)
+	v.text("source", q.Source)
+	v.text("type", q.Type)
+	v.text("key", q.Key)
+	v.text("event", q.EventID)
+	v.text("state", q.State)
+	v.time("since", q.Since)
+	v.time("until", q.Until)
+	v.number("before", q.Before)
+	v.number("limit", int64(q.Limit))
+	return url.Values(v)
+}
+
+func deliveryQuery(v url.Values) (store.DeliveryQuery, error) {
+	p := params{v: v}
+	q := store.DeliveryQuery{
+		Webhook: v.Get("webhook"), Source: v.Get("source"), Type: v.Get("type"), Key: v.Get("key"), EventID: v.Get("event"),
+		State: v.Get("state"), Since: p.time("since"), Until: p.time("until"), Before: p.number("before"), Limit: p.limit(),
+	}
+	return q, p.err
+}
+
+type values url.Values
+
+func (v values) text(name, s string) {
+	if s != "" {
+		url.Values(v).Set(name, s)
+	}
+}
+
+func (v values) time(name string, t time.Time) {
+	if !t.IsZero() {
+		url.Values(v).Set(name, t.UTC().Format(time.RFC3339Nano))
+	}
+}
+
+func (v values) number(name string, n int64) {
+	if n != 0 {
+		url.Values(v).Set(name, strconv.FormatInt(n, 10))
+	}
+}
+
+// params reads query parameters and keeps the first error.
+type params struct {
+	v   url.Values
+	err error
+}
+
+func (p *params) time(name string) time.Time {
+	s := p.v.Get(name)
+	if s == "" {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil && p.err == nil {
+		p.err = fmt.Errorf("%s = %q is not a time; write RFC 3339, like 2026-01-31T12:00:00Z", name, s)
+	}
+	return t
+}
+
+func (p *params) number(name string) int64 {
+	s := p.v.Get(name)
+	if s == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if (err != nil || n < 0) && p.err == nil {
+		p.err = fmt.Errorf("%s = %q is not a number", name, s)
+	}
+	return n
+}
+
+func (p *params) limit() int {
+	n := p.number("limit")
+	if n > maxLimit && p.err == nil {
+		p.err = fmt.Errorf("limit = %d is too large; page with before, at most %d a page", n, maxLimit)
+	}
+	return int(n)
+}

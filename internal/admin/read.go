@@ -1,0 +1,185 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/deltahook/deltahook/internal/store"
+)
+
+// Lists reads events and deliveries from a store. It is the part of a View that is the same with and without a daemon.
+type Lists struct {
+	Store store.Reader
+	// HidePayloads leaves record contents out of what is shown.
+	HidePayloads bool
+}
+
+// Events lists events, newest first.
+func (l Lists) Events(ctx context.Context, q store.EventQuery) ([]Event, error) {
+	rows, err := l.Store.Events(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("list events: %w", err)
+	}
+	events := make([]Event, len(rows))
+	for i, r := range rows {
+		events[i] = eventOf(r)
+	}
+	return events, nil
+}
+
+// Event gives one event with its payload and deliveries; store.ErrNotFound when there is none.
+func (l Lists) Event(ctx context.Context, id string) (EventDetail, error) {
+	row, err := l.Store.Event(ctx, id)
+	if err != nil {
+		return EventDetail{}, fmt.Errorf("event %s: %w", id, err)
+	}
+	d := EventDetail{Event: eventOf(row)}
+	if !l.HidePayloads {
+		d.Payload = row.Body
+	}
+	rows, err := l.Store.Deliveries(ctx, store.DeliveryQuery{EventID: id})
+	if err != nil {
+		return EventDetail{}, fmt.Errorf("deliveries of event %s: %w", id, err)
+	}
+	d.Deliveries = make([]Delivery, len(rows))
+	for i, r := range rows {
+		d.Deliveries[i] = deliveryOf(r)
+		if d.Deliveries[i].History, err = l.attempts(ctx, id, r.Webhook); err != nil {
+			return EventDetail{}, err
+		}
+	}
+	return d, nil
+}
+
+func (l Lists) attempts(ctx context.Context, id, webhook string) ([]Attempt, error) {
+	rows, err := l.Store.Attempts(ctx, id, webhook)
+	if err != nil {
+		return nil, fmt.Errorf("attempts of event %s at %s: %w", id, webhook, err)
+	}
+	history := make([]Attempt, len(rows))
+	for i, a := range rows {
+		history[i] = Attempt{
+			Number: a.Number, At: a.At, TookMS: a.Took.Milliseconds(), Status: a.Status,
+			Reason: a.Reason, Error: a.Error, Trigger: a.Trigger,
+		}
+		if !l.HidePayloads {
+			history[i].Excerpt = a.Excerpt
+		}
+	}
+	return history, nil
+}
+
+// Deliveries lists deliveries, newest event first.
+func (l Lists) Deliveries(ctx context.Context, q store.DeliveryQuery) ([]Delivery, error) {
+	rows, err := l.Store.Deliveries(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("list deliveries: %w", err)
+	}
+	list := make([]Delivery, len(rows))
+	for i, r := range rows {
+		list[i] = deliveryOf(r)
+	}
+	return list, nil
+}
+
+// Plan says what a replay of q would send.
+func (l Lists) Plan(ctx context.Context, q store.DeliveryQuery) (Replayed, error) {
+	plan := Replayed{ByType: map[string]int{}}
+	q.Limit = 1000
+	for {
+		rows, err := l.Store.Deliveries(ctx, q)
+		if err != nil {
+			return Replayed{}, fmt.Errorf("plan the replay: %w", err)
+		}
+		for _, r := range rows {
+			plan.ByType[r.Type]++
+			plan.Deliveries++
+		}
+		if len(rows) < q.Limit {
+			return plan, nil
+		}
+		q.Before = rows[len(rows)-1].Seq
+	}
+}
+
+func eventOf(r store.EventRow) Event {
+	return Event{ID: r.ID, Seq: r.Seq, Source: r.Source, Sequence: r.Sequence, Type: r.Type, Key: r.Key, At: r.At}
+}
+
+func deliveryOf(r store.DeliveryRow) Delivery {
+	return Delivery{
+		Event: r.EventID, Seq: r.Seq, Webhook: r.Webhook, Source: r.Source, Type: r.Type, Key: r.Key, State: r.State,
+		Attempts: r.Attempts, Next: r.NextAt, Settled: r.Settled, Status: r.Status, TookMS: r.Took.Milliseconds(), Reason: r.Reason,
+	}
+}
+
+// ErrNotRunning says that an action needs the daemon.
+var ErrNotRunning = errors.New("deltahook is not running")
+
+// Offline is the view of a store whose daemon is down.
+type Offline struct {
+	Lists
+	// Requeue queues deliveries again; nil when the store is open for reading only.
+	Requeue func(ctx context.Context, q store.DeliveryQuery) (int, error)
+}
+
+// Poll always fails: nobody is there to poll.
+func (o Offline) Poll(context.Context, string) error { return ErrNotRunning }
+
+// Replay queues deliveries again; they are sent when the daemon starts.
+func (o Offline) Replay(ctx context.Context, q store.DeliveryQuery, plan bool) (Replayed, error) {
+	r, err := o.Plan(ctx, q)
+	if err != nil || plan {
+		return r, err
+	}
+	if o.Requeue == nil {
+		return r, ErrNotRunning
+	}
+	r.Deliveries, err = o.Requeue(ctx, q)
+	r.Done = err == nil
+	return r, err
+}
+
+// Status reads the durable state: what was known when the daemon stopped.
+func (o Offline) Status(ctx context.Context) (Status, error) {
+	rows, err := o.Store.Sources(ctx)
+	if err != nil {
+		return Status{}, fmt.Errorf("read sources: %w", err)
+	}
+	status := Status{Sources: make([]Source, len(rows)), Webhooks: []Webhook{}}
+	for i, r := range rows {
+		status.Sources[i] = SourceOf(r)
+	}
+	gates, err := o.Store.GateStates(ctx)
+	if err != nil {
+		return Status{}, fmt.Errorf("read gates: %w", err)
+	}
+	queues, err := o.Store.Queues(ctx)
+	if err != nil {
+		return Status{}, fmt.Errorf("read queues: %w", err)
+	}
+	for _, q := range queues {
+		w := Webhook{Name: q.Webhook, State: "stopped", Queued: q.Pending, Parked: q.Parked, Oldest: q.Oldest}
+		if g, ok := gates[q.Webhook]; ok {
+			w.Failures, w.Note, w.NextTry = g.Failures, g.Reason, g.Until
+		}
+		status.Webhooks = append(status.Webhooks, w)
+	}
+	return status, nil
+}
+
+// SourceOf gives the durable part of a source's state.
+func SourceOf(r store.SourceRow) Source {
+	s := Source{
+		Name: r.Name, State: "stopped", LastOK: r.Committed, Baselined: r.State.Baselined,
+		Records: r.State.Records, Sequence: r.State.Sequence, Removed: !r.Removed.IsZero(),
+	}
+	switch {
+	case r.State.Held != nil:
+		s.State, s.Since, s.Note = "held", r.State.Held.Since, r.State.Held.Message
+	case r.State.Paused:
+		s.State = "paused"
+	}
+	return s
+}

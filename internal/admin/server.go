@@ -1,0 +1,191 @@
+package admin
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/deltahook/deltahook/internal/store"
+)
+
+// ErrNoSource says that no configured source has the name.
+var ErrNoSource = errors.New("no such source")
+
+// Options are what a Handler needs.
+type Options struct {
+	View View
+	// Token is needed for actions, and for everything when a request does not come from loopback.
+	Token string
+	// Ready says why the daemon is not ready to work; nil means ready. It must not ask polled APIs or receivers.
+	Ready func(ctx context.Context) error
+	Log   *slog.Logger
+}
+
+// Handler serves the admin API.
+func Handler(o Options) http.Handler {
+	h := &handler{Options: o}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", h.health)
+	mux.HandleFunc("GET /readyz", h.ready)
+	mux.Handle("GET /api/v1/status", h.read(h.status))
+	mux.Handle("GET /api/v1/events", h.read(h.events))
+	mux.Handle("GET /api/v1/events/{id}", h.read(h.event))
+	mux.Handle("GET /api/v1/deliveries", h.read(h.deliveries))
+	mux.Handle("POST /api/v1/sources/{source}/poll", h.act(h.poll))
+	mux.Handle("GET /api/v1/replay", h.read(h.plan))
+	mux.Handle("POST /api/v1/replay", h.act(h.replay))
+	return mux
+}
+
+type handler struct{ Options }
+
+// answer does the work of a request and gives what is to be written as JSON.
+type answer func(r *http.Request) (any, error)
+
+// read guards what may be seen: openly on loopback, by token elsewhere.
+func (h *handler) read(do answer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !fromLoopback(r) && !h.hasToken(r) {
+			h.refuse(w)
+			return
+		}
+		h.write(w, r, do)
+	})
+}
+
+// act guards what changes something: always by token, which also keeps foreign web pages from doing it.
+func (h *handler) act(do answer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !h.hasToken(r) {
+			h.refuse(w)
+			return
+		}
+		h.write(w, r, do)
+	})
+}
+
+func (h *handler) hasToken(r *http.Request) bool {
+	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return ok && h.Token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(h.Token)) == 1
+}
+
+// fromLoopback also looks at the Host header: a foreign name there is a web page that had its name resolved to loopback.
+func fromLoopback(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	return isLoopback(r.RemoteAddr) && (host == "localhost" || isLoopback(net.JoinHostPort(strings.Trim(host, "[]"), "0")))
+}
+
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+func (h *handler) refuse(w http.ResponseWriter) {
+	w.Header().Set("WWW-Authenticate", `Bearer realm="deltahook"`)
+	problem(w, http.StatusUnauthorized, "this needs the admin token: send it as \"Authorization: Bearer TOKEN\"")
+}
+
+func (h *handler) write(w http.ResponseWriter, r *http.Request, do answer) {
+	v, err := do(r)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		h.Log.DebugContext(r.Context(), "admin answer not written", "path", r.URL.Path, "err", err)
+	}
+}
+
+// badRequest is an error of the caller's making.
+type badRequest struct{ error }
+
+func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if _, ok := errors.AsType[badRequest](err); ok {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, ErrNoSource) {
+		problem(w, http.StatusNotFound, err.Error())
+		return
+	}
+	h.Log.ErrorContext(r.Context(), "admin request failed", "path", r.URL.Path, "err", err)
+	problem(w, http.StatusInternalServerError, err.Error())
+}
+
+// problem writes an error as RFC 9457 problem details.
+func problem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(Problem{Title: http.StatusText(status), Status: status, Detail: detail})
+}
+
+// Problem is the body of an error answer (RFC 9457).
+type Problem struct {
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+}
+
+func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+func (h *handler) ready(w http.ResponseWriter, r *http.Request) {
+	if err := h.Ready(r.Context()); err != nil {
+		problem(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	_, _ = w.Write([]byte("ready\n"))
+}
+
+func (h *handler) status(r *http.Request) (any, error) { return h.View.Status(r.Context()) }
+
+func (h *handler) events(r *http.Request) (any, error) {
+	q, err := eventQuery(r.URL.Query())
+	if err != nil {
+		return nil, badRequest{err}
+	}
+	return h.View.Events(r.Context(), q)
+}
+
+func (h *handler) event(r *http.Request) (any, error) {
+	return h.View.Event(r.Context(), r.PathValue("id"))
+}
+
+func (h *handler) deliveries(r *http.Request) (any, error) {
+	q, err := deliveryQuery(r.URL.Query())
+	if err != nil {
+		return nil, badRequest{err}
+	}
+	return h.View.Deliveries(r.Context(), q)
+}
+
+func (h *handler) poll(r *http.Request) (any, error) {
+	source := r.PathValue("source")
+	return map[string]string{"polling": source}, h.View.Poll(r.Context(), source)
+}
+
+func (h *handler) plan(r *http.Request) (any, error)   { return h.replayOf(r, true) }
+func (h *handler) replay(r *http.Request) (any, error) { return h.replayOf(r, false) }
+
+func (h *handler) replayOf(r *http.Request, plan bool) (any, error) {
+	q, err := deliveryQuery(r.URL.Query())
+	if err != nil {
+		return nil, badRequest{err}
+	}
+	return h.View.Replay(r.Context(), q, plan)
+}

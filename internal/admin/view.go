@@ -1,0 +1,121 @@
+// Package admin is how people and scripts look at a deltahook and act on it: the JSON views, the HTTP API that serves them,
+// the client that reads them from a running daemon, and the same views read from the store while the daemon is down.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/store"
+)
+
+// View is what can be looked at and done, on a running daemon (Client) or on its store alone (Offline).
+type View interface {
+	Status(ctx context.Context) (Status, error)
+	Events(ctx context.Context, q store.EventQuery) ([]Event, error)
+	Event(ctx context.Context, id string) (EventDetail, error)
+	Deliveries(ctx context.Context, q store.DeliveryQuery) ([]Delivery, error)
+	// Replay queues deliveries again under their old id and bytes. With plan it only counts.
+	Replay(ctx context.Context, q store.DeliveryQuery, plan bool) (Replayed, error)
+	// Poll asks for a poll now. ErrNotRunning without a daemon.
+	Poll(ctx context.Context, source string) error
+}
+
+// Status is the state of everything at one moment.
+type Status struct {
+	Running  bool      `json:"running"` // false: read from the store, nothing is polled or sent
+	Version  string    `json:"version,omitempty"`
+	Started  time.Time `json:"started,omitzero"`
+	Sources  []Source  `json:"sources"`
+	Webhooks []Webhook `json:"webhooks"`
+}
+
+// Source is the state of one polled API.
+type Source struct {
+	Name      string    `json:"source"`
+	State     string    `json:"state"` // baselining, ok, failing, held, paused, waiting
+	Since     time.Time `json:"since,omitzero"`
+	LastOK    time.Time `json:"last_ok,omitzero"`
+	LastPoll  time.Time `json:"last_poll,omitzero"`
+	NextPoll  time.Time `json:"next_poll,omitzero"`
+	Baselined time.Time `json:"baselined,omitzero"`
+	Records   int64     `json:"records"`
+	Sequence  int64     `json:"sequence"`
+	Failures  int       `json:"consecutive_failures"`
+	Verdict   string    `json:"verdict,omitempty"`
+	Note      string    `json:"note,omitempty"`
+	Removed   bool      `json:"removed,omitempty"` // no longer configured; its state is kept for store.keep_removed
+}
+
+// Webhook is the state of one receiver.
+type Webhook struct {
+	Name      string    `json:"webhook"`
+	State     string    `json:"state"` // ok, failing, paused, recovering
+	Queued    int64     `json:"queued"`
+	InFlight  int       `json:"in_flight"`
+	Parked    int64     `json:"parked"`
+	Oldest    time.Time `json:"oldest,omitzero"` // detection time of the oldest event that waits
+	Delivered int64     `json:"delivered"`       // since the daemon started
+	Failed    int64     `json:"failed"`          // attempts since the daemon started
+	Failures  int       `json:"consecutive_failures"`
+	NextTry   time.Time `json:"next_try,omitzero"`
+	Note      string    `json:"note,omitempty"`
+}
+
+// Event is one detected change.
+type Event struct {
+	ID       string    `json:"id"`
+	Seq      int64     `json:"seq"`
+	Source   string    `json:"source"`
+	Sequence int64     `json:"sequence"`
+	Type     string    `json:"type"`
+	Key      string    `json:"key"`
+	At       time.Time `json:"at"`
+}
+
+// EventDetail is an event with its payload and what became of it.
+type EventDetail struct {
+	Event
+	Payload    json.RawMessage `json:"payload,omitempty"`
+	Deliveries []Delivery      `json:"deliveries"`
+}
+
+// Delivery is one event on its way to one webhook.
+type Delivery struct {
+	Event    string    `json:"event"`
+	Seq      int64     `json:"seq"`
+	Webhook  string    `json:"webhook"`
+	Source   string    `json:"source"`
+	Type     string    `json:"type"`
+	Key      string    `json:"key"`
+	State    string    `json:"state"`
+	Attempts int       `json:"attempts"`
+	Next     time.Time `json:"next,omitzero"`
+	Settled  time.Time `json:"settled,omitzero"`
+	Status   int       `json:"status,omitempty"`
+	TookMS   int64     `json:"took_ms"`
+	Reason   string    `json:"reason,omitempty"`
+	History  []Attempt `json:"history,omitempty"` // in details only
+}
+
+// Attempt is one POST of a delivery.
+type Attempt struct {
+	Number  int       `json:"attempt"`
+	At      time.Time `json:"at"`
+	TookMS  int64     `json:"took_ms"`
+	Status  int       `json:"status,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
+	Error   string    `json:"error,omitempty"`
+	Excerpt string    `json:"excerpt,omitempty"`
+	Trigger string    `json:"trigger"`
+}
+
+// Replayed is the plan or the outcome of a replay.
+type Replayed struct {
+	Deliveries int            `json:"deliveries"`
+	ByType     map[string]int `json:"by_type,omitempty"`
+	First      time.Time      `json:"first,omitzero"`
+	Last       time.Time      `json:"last,omitzero"`
+	Done       bool           `json:"done"`
+}

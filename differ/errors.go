@@ -1,20 +1,32 @@
 package differ
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
-// SyntaxError says that an answer is not a JSON document.
+// SyntaxError says that an answer is not one JSON document.
 type SyntaxError struct {
 	Offset    int64  // of the byte that is wrong, from 0, in the answer as it was read
 	What      string // what is wrong there
-	Truncated bool   // the answer is fine so far, but it ends too early
+	Near      string // how the answer goes on there, a few bytes
+	Truncated bool   // the answer is fine as far as it goes, but it ends too early
 }
 
 // Error says what is wrong and where.
 func (e *SyntaxError) Error() string {
 	if e.Truncated {
-		return fmt.Sprintf("the answer breaks off after %d bytes: %s", e.Offset, e.What)
+		return fmt.Sprintf("the answer breaks off after %d bytes: it ends %s", e.Offset, e.What)
 	}
-	return fmt.Sprintf("the answer is not JSON: %s at byte %d", e.What, e.Offset)
+	return fmt.Sprintf("the answer is not JSON: unexpected %q at byte %d, %s", e.Near, e.Offset, e.What)
+}
+
+// NextStep guesses the reason.
+func (e *SyntaxError) NextStep() string {
+	if e.Offset == 0 && strings.HasPrefix(e.Near, "<") {
+		return "the answer looks like HTML or XML: check url and credentials"
+	}
+	return ""
 }
 
 // NotFoundError says that the answer, a valid document, has nothing at the path of the records.
@@ -23,21 +35,42 @@ type NotFoundError struct {
 	Has  []string // what the document does have, for example "data.items (50 objects)"
 }
 
-// Error names the path.
-func (e *NotFoundError) Error() string { return fmt.Sprintf("the answer has no %s", e.Path) }
-
-// NotListError says that the value at the path of the records is not a list. An absent list is never an empty one.
-type NotListError struct {
-	Path Path
-	Kind ValueKind
+// Error names the path and what is there instead.
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("the answer has no %s%s", e.Path, listHas(e.Has))
 }
 
-// Error names the path and what is there.
-func (e *NotListError) Error() string { return fmt.Sprintf("%s is %s, not a list", e.Path, e.Kind) }
+// NotListError says that the value at the path of the records is not a list. That is never read as an empty one.
+type NotListError struct {
+	Path   Path
+	Kind   ValueKind // what is there
+	Wanted ValueKind // Array; Object when the records are the members of an object; Missing when anything but null would do
+	Has    []string  // as in NotFoundError
+}
+
+// Error names the path, what is there and what should be.
+func (e *NotListError) Error() string {
+	wanted := "not a list"
+	switch e.Wanted {
+	case Object:
+		wanted = "not an object of records"
+	case Missing:
+		wanted = "not a record"
+	default:
+	}
+	return fmt.Sprintf("%s is %s, %s%s", e.Path, e.Kind, wanted, listHas(e.Has))
+}
+
+func listHas(has []string) string {
+	if len(has) == 0 {
+		return ""
+	}
+	return "; it has " + strings.Join(has, ", ")
+}
 
 // TooLargeError says that a part of the answer is larger than the limit for it.
 type TooLargeError struct {
-	What   string // "record", "answer without its records"
+	What   string // "record" or "answer without its records"
 	Limit  int    // bytes
 	Offset int64  // where the part begins
 }
@@ -46,13 +79,3 @@ type TooLargeError struct {
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("the %s at byte %d is larger than %d bytes", e.What, e.Offset, e.Limit)
 }
-
-// KeyError says that a record has no usable key.
-type KeyError struct {
-	Path    Path
-	Kind    ValueKind // what is there
-	Members []string  // the names of the record's members
-}
-
-// Error names the path and what is there.
-func (e *KeyError) Error() string { return fmt.Sprintf("the key %s is %s", e.Path, e.Kind) }

@@ -1,17 +1,36 @@
 package differ
 
-// Index is what is known of one source's records, in memory: about 40 bytes per record, no pointers. It is not safe for
-// concurrent use.
+// Index is what is known of one source's records, in memory: about 40 bytes per record, without pointers. NewIndex makes one. It
+// is not safe for concurrent use.
+//
+// A scan goes: Begin; See for each record of the listing; then Unseen and Returned. What a scan finds is applied with Set,
+// SetRaw, SetMissing and Remove once it is committed. A record that is not known stays Unknown, however often it is seen: who
+// adds records must look for repeats among them.
 type Index struct {
-	m    map[Hash]*indexEntry
-	scan uint64
+	slabs []slab
+	table slots
+	n     int
+	hint  int // where the next record is when the listing has the same order as the last time
 }
 
-type indexEntry struct {
-	print   Print
-	missing int
-	scan    uint64
+// slab holds entries that stand side by side; all but the last are full.
+type slab struct {
+	entries []entry
+	marks   []uint8 // seenMark and the missing count
 }
+
+type entry struct {
+	hash  Hash
+	print Print
+}
+
+const (
+	slabBits = 12
+	slabSize = 1 << slabBits
+
+	seenMark   = 0x80
+	maxMissing = 0x7f
+)
 
 // Sighting is what Index.See says of a record.
 type Sighting uint8
@@ -25,90 +44,173 @@ const (
 )
 
 // NewIndex makes an index that has room for the expected number of records.
-func NewIndex(expected int) *Index { return &Index{m: make(map[Hash]*indexEntry, expected)} }
+func NewIndex(expected int) *Index {
+	x := &Index{}
+	x.table.make(expected)
+	return x
+}
+
+// Len is the number of records.
+func (x *Index) Len() int { return x.n }
+
+// Bytes is the memory that the index holds.
+func (x *Index) Bytes() int {
+	const entrySize, markSize = 32, 1
+	bytes := x.table.bytes()
+	for i := range x.slabs {
+		bytes += cap(x.slabs[i].entries)*entrySize + cap(x.slabs[i].marks)*markSize
+	}
+	return bytes
+}
 
 // Put adds or replaces what is known of a record; it does not count as seen. Missing is the number of complete scans in a
 // row that lacked it, kept up to 127.
-func (x *Index) Put(hash Hash, p Print, missing int) {
-	x.m[hash] = &indexEntry{print: p, missing: missing}
+func (x *Index) Put(hash Hash, p Print, missing int) { x.put(hash, p, missingMark(missing)) }
+
+// Set adds a record or replaces its fingerprint, marks it as seen in this scan and clears its missing count.
+func (x *Index) Set(hash Hash, p Print) { x.put(hash, p, seenMark) }
+
+// SetRaw replaces the raw hash of a known record, whose bytes changed but not what they mean.
+func (x *Index) SetRaw(hash Hash, raw uint64) {
+	if pos := x.find(hash); pos >= 0 {
+		x.entry(pos).print.Raw = raw
+	}
 }
 
-// Begin starts a scan: no record is seen any more.
-func (x *Index) Begin() { x.scan++ }
-
-// See marks a record as seen in this scan and compares its raw hash with what is known. The canonical hash that is known
-// is returned with Differs and Again.
-func (x *Index) See(hash Hash, raw uint64) (s Sighting, canon uint64) {
-	e := x.m[hash]
-	switch {
-	case e == nil:
-		return Unknown, 0
-	case e.scan == x.scan:
-		return Again, e.print.Canon
+// SetMissing sets the missing count of a known record, up to 127.
+func (x *Index) SetMissing(hash Hash, missing int) {
+	if pos := x.find(hash); pos >= 0 {
+		mark := x.mark(pos)
+		*mark = *mark&seenMark | missingMark(missing)
 	}
-	e.scan = x.scan
-	if e.print.Raw == raw {
-		return Same, e.print.Canon
-	}
-	return Differs, e.print.Canon
 }
 
 // Get gives what is known of a record.
 func (x *Index) Get(hash Hash) (p Print, missing int, ok bool) {
-	if e := x.m[hash]; e != nil {
-		return e.print, e.missing, true
+	pos := x.find(hash)
+	if pos < 0 {
+		return Print{}, 0, false
 	}
-	return Print{}, 0, false
+	return x.entry(pos).print, int(*x.mark(pos) & maxMissing), true
 }
 
-// SetRaw replaces the raw hash of a known record, whose bytes changed but not what they mean.
-func (x *Index) SetRaw(hash Hash, raw uint64) {
-	if e := x.m[hash]; e != nil {
-		e.print.Raw = raw
-	}
-}
-
-// Set adds a record or replaces its fingerprint, marks it as seen in this scan and clears its missing count.
-func (x *Index) Set(hash Hash, p Print) {
-	x.m[hash] = &indexEntry{print: p, scan: x.scan}
-}
-
-// SetMissing sets the missing count of a known record.
-func (x *Index) SetMissing(hash Hash, missing int) {
-	if e := x.m[hash]; e != nil {
-		e.missing = missing
-	}
-}
-
-// Remove forgets a record and says whether it was known.
-func (x *Index) Remove(hash Hash) bool {
-	_, ok := x.m[hash]
-	delete(x.m, hash)
-	return ok
-}
-
-// Unseen calls yield for each record that was not seen since Begin, until it returns false. The index must not be changed
-// meanwhile, except by SetMissing and SetRaw.
-func (x *Index) Unseen(yield func(hash Hash, p Print, missing int) bool) {
-	for h, e := range x.m {
-		if e.scan != x.scan && !yield(h, e.print, e.missing) {
-			return
+// Begin starts a scan: no record is seen any more.
+func (x *Index) Begin() {
+	x.hint = 0
+	for i := range x.slabs {
+		marks := x.slabs[i].marks
+		for k := range marks {
+			marks[k] &^= seenMark
 		}
 	}
+}
+
+// See marks a record as seen in this scan and compares its raw hash with what is known. Unless the record is unknown, it
+// gives the canonical hash that is known. It does not allocate.
+func (x *Index) See(hash Hash, raw uint64) (s Sighting, canon uint64) {
+	pos := x.hint
+	if pos >= x.n || x.entry(pos).hash != hash {
+		if pos = x.find(hash); pos < 0 {
+			return Unknown, 0
+		}
+	}
+	x.hint = pos + 1
+	e, mark := x.entry(pos), x.mark(pos)
+	switch {
+	case *mark&seenMark != 0:
+		return Again, e.print.Canon
+	case e.print.Raw == raw:
+		s = Same
+	default:
+		s = Differs
+	}
+	*mark |= seenMark
+	return s, e.print.Canon
+}
+
+// Unseen calls yield for each record that was not seen since Begin, until it returns false. Meanwhile the index must not be
+// changed, except by SetMissing and SetRaw.
+func (x *Index) Unseen(yield func(hash Hash, p Print, missing int) bool) {
+	x.each(yield, func(mark uint8) bool { return mark&seenMark == 0 })
 }
 
 // Returned calls yield for each record that was seen since Begin although its missing count is not zero; the same rules as
 // for Unseen hold.
 func (x *Index) Returned(yield func(hash Hash, p Print, missing int) bool) {
-	for h, e := range x.m {
-		if e.scan == x.scan && e.missing > 0 && !yield(h, e.print, e.missing) {
-			return
+	x.each(yield, func(mark uint8) bool { return mark > seenMark })
+}
+
+func (x *Index) each(yield func(Hash, Print, int) bool, wanted func(mark uint8) bool) {
+	for _, s := range x.slabs {
+		for k, mark := range s.marks {
+			if wanted(mark) && !yield(s.entries[k].hash, s.entries[k].print, int(mark&maxMissing)) {
+				return
+			}
 		}
 	}
 }
 
-// Len is the number of records.
-func (x *Index) Len() int { return len(x.m) }
+// Remove forgets a record and says whether it was known.
+func (x *Index) Remove(hash Hash) bool {
+	slot := x.slot(hash)
+	if slot < 0 {
+		return false
+	}
+	pos, last := x.table.pos(slot), x.n-1
+	x.vacate(slot)
+	if pos != last {
+		moved := x.entry(last)
+		x.table.set(x.slot(moved.hash), moved.hash, pos)
+		*x.entry(pos), *x.mark(pos) = *moved, *x.mark(last)
+	}
+	x.shrink()
+	return true
+}
 
-// Bytes is the memory that the index holds.
-func (x *Index) Bytes() int { return 40 * len(x.m) }
+func missingMark(missing int) uint8 { return uint8(min(max(missing, 0), maxMissing)) } //nolint:gosec // limited to 127
+
+func (x *Index) entry(pos int) *entry { return &x.slabs[pos>>slabBits].entries[pos&(slabSize-1)] }
+
+func (x *Index) mark(pos int) *uint8 { return &x.slabs[pos>>slabBits].marks[pos&(slabSize-1)] }
+
+func (x *Index) put(hash Hash, p Print, mark uint8) {
+	if pos := x.find(hash); pos >= 0 {
+		x.entry(pos).print, *x.mark(pos) = p, mark
+		return
+	}
+	x.append(entry{hash: hash, print: p}, mark)
+	if x.n > x.table.room() {
+		x.rebuild(x.n + x.n/4)
+		return
+	}
+	x.table.set(x.vacancy(hash), hash, x.n-1)
+}
+
+// append adds an entry at the end. The first slab grows as it needs, for there are many small sources.
+func (x *Index) append(e entry, mark uint8) {
+	if x.n == len(x.slabs)<<slabBits {
+		s := slab{}
+		if x.n > 0 {
+			s = slab{make([]entry, 0, slabSize), make([]uint8, 0, slabSize)}
+		}
+		x.slabs = append(x.slabs, s)
+	}
+	s := &x.slabs[len(x.slabs)-1]
+	s.entries, s.marks = append(s.entries, e), append(s.marks, mark)
+	x.n++
+}
+
+// shrink takes the last entry off.
+func (x *Index) shrink() {
+	x.n--
+	s := &x.slabs[len(x.slabs)-1]
+	s.entries, s.marks = s.entries[:len(s.entries)-1], s.marks[:len(s.marks)-1]
+	if len(s.entries) == 0 {
+		*s = slab{}
+		x.slabs = x.slabs[:len(x.slabs)-1]
+	}
+	const sparse = 4
+	if x.n < x.table.room()/sparse {
+		x.rebuild(x.n + x.n/4)
+	}
+}

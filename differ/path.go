@@ -2,25 +2,39 @@ package differ
 
 import (
 	"fmt"
-	"unsafe"
-
-	"github.com/tidwall/gjson"
+	"strings"
 )
 
 // Path is a checked gjson path. The zero value is no path. Two paths are equal (==) when they are spelled alike.
-type Path struct{ text string }
+//
+// The syntax is that of gjson: members and array indexes joined by dots ("data.items", "items.0.id"), special characters
+// escaped by a backslash ("fav\.movie"), and where gjson has them wildcards, queries, modifiers and multipaths. One
+// spelling is added: an OData annotation stands as it is ("@odata.nextLink", "value@odata.count"), though gjson wants its dots
+// escaped.
+//
+// When an object has several members of one name, the first that leads on counts, as in gjson.
+type Path struct {
+	text  string
+	code  string // of a plain path its steps, see steps.go; of others the spelling for gjson
+	plain bool   // members and indexes only; no steps at all lead to the document itself
+}
+
+// Self is the path of the whole document, spelled "@this".
+func Self() Path { return Path{text: self, plain: true} }
+
+const self = "@this"
 
 // PathError says why a text is not a usable path.
 type PathError struct {
 	Path    string // as it was given
-	Problem string // what is wrong, one lower-case clause
+	Problem string // what is wrong, a lower-case clause after "the path …"
 	Suggest string // the spelling that was probably meant; empty when there is no guess
 }
 
 // Error names the path and what is wrong with it.
-func (e *PathError) Error() string { return fmt.Sprintf("path %q: %s", e.Path, e.Problem) }
+func (e *PathError) Error() string { return fmt.Sprintf("the path %q %s", e.Path, e.Problem) }
 
-// NextStep gives the spelling that was probably meant.
+// NextStep gives the spelling that was probably meant; empty when there is no guess.
 func (e *PathError) NextStep() string {
 	if e.Suggest == "" {
 		return ""
@@ -28,12 +42,16 @@ func (e *PathError) NextStep() string {
 	return fmt.Sprintf("write %q", e.Suggest)
 }
 
-// ParsePath checks a gjson path.
+// ParsePath checks a gjson path. gjson itself never refuses a path, it finds nothing; so what other languages would write
+// (JSONPath, jq, JSON Pointer) and what is not balanced is a *PathError here.
 func ParsePath(text string) (Path, error) {
-	if text == "" {
-		return Path{}, &PathError{Path: text, Problem: "is empty", Suggest: "@this"}
+	if err := checkPath(text); err != nil {
+		return Path{}, err
 	}
-	return Path{text: text}, nil
+	if steps, plain := plainSteps(text); plain {
+		return Path{text: text, code: steps, plain: true}, nil
+	}
+	return Path{text: text, code: escapeAnnotations(text)}, nil
 }
 
 // MustPath is ParsePath for paths that stand in code; it panics when the path is wrong.
@@ -64,20 +82,28 @@ func (p *Path) UnmarshalText(text []byte) error {
 // MarshalText gives the path as it was written.
 func (p Path) MarshalText() ([]byte, error) { return []byte(p.text), nil }
 
-// Get gives the value at the path of a valid JSON text, without copying it: the value is valid as long as json is.
+// Get gives the value at the path of a valid JSON text, usually without copying: the value must not be written to, and is
+// valid as long as json is. The zero path finds nothing.
 func (p Path) Get(json []byte) Value {
-	if len(json) == 0 || p.text == "" {
+	switch {
+	case p.plain:
+		return get(json, p.code)
+	case p.text == "":
 		return Value{}
+	case !reaches(p.text, json):
+		return Value{} // gjson would look for brackets inside a string
 	}
-	raw := gjson.Get(unsafe.String(unsafe.SliceData(json), len(json)), p.text).Raw //nolint:gosec // read only, and the value does not outlive json
-	if raw == "" {
-		return Value{}
-	}
-	return Value{Raw: unsafe.Slice(unsafe.StringData(raw), len(raw))} //nolint:gosec // as above
+	return gjsonGet(json, p.code)
 }
 
 // Has says whether there is a value at the path; null is a value.
 func (p Path) Has(json []byte) bool { return p.Get(json).Exists() }
+
+// reaches says whether gjson may be asked: a scalar has no members, only modifiers, literals and multipaths apply to it.
+func reaches(text string, json []byte) bool {
+	i := space(json, 0)
+	return i < len(json) && (json[i] == '{' || json[i] == '[' || strings.IndexByte("@!{[", text[0]) >= 0)
+}
 
 // Paths is one path or a list of them.
 type Paths []Path

@@ -10,20 +10,15 @@ type Spec struct {
 	Unordered []Path // arrays whose order is noise
 }
 
-// AppendKey appends the text of the record's key to dst. The error is a *KeyError.
-func (s *Spec) AppendKey(dst []byte, rec Record) ([]byte, error) {
-	for _, p := range s.Key {
-		v := p.Get(rec.Raw)
-		if !v.Exists() {
-			return dst, &KeyError{Path: p}
-		}
-		dst = append(dst, v.Text()...)
-	}
-	return dst, nil
-}
+// memberKey is the path that means the name of a record in an object of records.
+const memberKey = "@key"
 
-// KeyOf gives the text of the record's key. The error is a *KeyError.
-func (s *Spec) KeyOf(rec Record) (string, error) {
-	key, err := s.AppendKey(nil, rec)
-	return string(key), err
+// byMember says whether the list is an object of records.
+func (s *Spec) byMember() bool {
+	for _, p := range s.Key {
+		if p.text == memberKey {
+			return true
+		}
+	}
+	return false
 }

@@ -1,10 +1,6 @@
 package differ
 
-import (
-	"strconv"
-
-	"github.com/tidwall/gjson"
-)
+import "strconv"
 
 // Value is one JSON value inside a valid text. The zero value is no value.
 type Value struct {
@@ -25,7 +21,7 @@ const (
 	Array
 )
 
-// String gives the name of the kind as it stands in messages.
+// String gives the name of the kind as it stands in messages: "a string", "null", "missing".
 func (k ValueKind) String() string {
 	switch k {
 	case Null:
@@ -75,10 +71,27 @@ func (v Value) IsObject() bool { return v.Kind() == Object }
 
 // Text gives the content of a string, unescaped, and the raw text of any other value: a number is never rounded.
 func (v Value) Text() string {
-	if v.Kind() == String {
-		return gjson.ParseBytes(v.Raw).Str
+	return string(v.bytes())
+}
+
+// bytes is Text without a copy, unless the string has escapes.
+func (v Value) bytes() []byte {
+	if v.Kind() != String {
+		return v.Raw
 	}
-	return string(v.Raw)
+	content := v.content()
+	if hasEscape(content) {
+		return appendText(nil, content)
+	}
+	return content
+}
+
+// content is what stands between the quotes of a string.
+func (v Value) content() []byte {
+	if len(v.Raw) < 2 {
+		return nil
+	}
+	return v.Raw[1 : len(v.Raw)-1]
 }
 
 // Bool says whether the value is true.

@@ -2,9 +2,14 @@ package emitter
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -14,10 +19,10 @@ type Options struct {
 	Webhooks []Webhook // validated
 	Secrets  *setting.Secrets
 	Version  string // of the user agent
-	// Client gives the client of a webhook; nil: outbound.NewPoster with the webhook's max_in_flight and no proxy.
-	Client   func(w *Webhook) *http.Client
-	Observer Observer
-	Window   Window // zero: DefaultWindow
+	// Transport gives the connections of a webhook; nil: outbound.NewPoster with the webhook's max_in_flight and no proxy.
+	Transport func(w *Webhook) http.RoundTripper
+	Observer  Observer
+	Window    Window // zero: DefaultWindow
 }
 
 // Observer hears what happens. Each function may be nil, must not block, and must not call the Dispatcher. All but
@@ -61,49 +66,233 @@ type Stats struct {
 // Events of one record go to one webhook one after the other: the next is sent when the one before it got a 2xx or is
 // durably parked. A 2xx is acknowledged in batches, some milliseconds later; a crash in between repeats those deliveries,
 // in order and under the same ids.
-type Dispatcher struct{}
+type Dispatcher struct {
+	opts    Options
+	queues  map[string]*queue
+	names   []string // of the webhooks, sorted
+	record  *recorder
+	workers sync.WaitGroup // attempts and reads
+	loaders sync.WaitGroup
+
+	lives   lives
+	started bool
+}
 
 // New makes a dispatcher. It fails when a webhook cannot be sent to.
-func New(o Options) (*Dispatcher, error) { return nil, nil }
+func New(o Options) (*Dispatcher, error) {
+	if o.Window == (Window{}) {
+		o.Window = DefaultWindow()
+	}
+	d := &Dispatcher{opts: o, queues: map[string]*queue{}, lives: newLives()}
+	d.record = newRecorder(o.Outbox, &d.opts.Observer)
+	for _, w := range o.Webhooks {
+		send, err := d.sender(w)
+		if err != nil {
+			return nil, err
+		}
+		d.queues[w.Name] = newQueue(w, d, send.Send)
+	}
+	d.names = slices.Sorted(maps.Keys(d.queues))
+	return d, nil
+}
 
-// Start reads the durable gates and begins to deliver. ctx bounds the reading only.
-func (d *Dispatcher) Start(ctx context.Context) error { return nil }
+// lives are the lifetimes of what a dispatcher has under way; Stop ends them one by one.
+type lives struct {
+	send, read, write             context.Context //nolint:containedctx // see the type
+	stopSend, stopRead, stopWrite context.CancelFunc
+
+	last    chan struct{} // closed: the recorder shall end
+	written chan struct{} // closed: it has
+}
+
+func newLives() lives {
+	l := lives{last: make(chan struct{}), written: make(chan struct{})}
+	l.send, l.stopSend = context.WithCancel(context.Background())
+	l.read, l.stopRead = context.WithCancel(context.Background())
+	l.write, l.stopWrite = context.WithCancel(context.Background())
+	return l
+}
+
+func (d *Dispatcher) sender(w Webhook) (*Sender, error) {
+	var transport http.RoundTripper
+	if d.opts.Transport != nil {
+		transport = d.opts.Transport(&w)
+	} else {
+		transport = outbound.NewPoster(outbound.PostOptions{MaxInFlight: w.MaxInFlight})
+	}
+	return NewSender(SenderOptions{Webhook: w, Secrets: d.opts.Secrets, Transport: transport, Version: d.opts.Version})
+}
+
+// Start reads the durable gates and begins to deliver; shards can be taken from then on. ctx bounds the reading only.
+func (d *Dispatcher) Start(ctx context.Context) error {
+	gates, err := d.opts.Outbox.Gates(ctx)
+	if err != nil {
+		return fmt.Errorf("read the gates of the webhooks: %w", err)
+	}
+	d.started = true
+	go func() {
+		defer close(d.lives.written)
+		d.record.run(d.lives.write, d.lives.last)
+	}()
+	for name, q := range d.queues {
+		q.start(gates[name])
+	}
+	return nil
+}
+
+// flushTime is what Stop allows for writing when its own time is over.
+const flushTime = 5 * time.Second
 
 // Stop takes no new attempt, waits for those in flight until ctx is done, cancels what then is left, and writes down what
-// is known. The error tells what could not be written: those deliveries will be repeated.
-func (d *Dispatcher) Stop(ctx context.Context) error { return nil }
+// is known. The error tells what could not be written: those deliveries will be repeated. A dispatcher that was stopped
+// cannot be started again.
+func (d *Dispatcher) Stop(ctx context.Context) error {
+	for _, q := range d.queues {
+		q.stop()
+	}
+	d.lives.stopRead()
+	d.loaders.Wait()
+	d.drain(ctx)
+	if !d.started {
+		return nil
+	}
+	if ctx.Err() != nil {
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+		defer cancel()
+		ctx = late
+	}
+	close(d.lives.last)
+	select {
+	case <-d.lives.written:
+	case <-ctx.Done():
+		d.lives.stopWrite()
+		<-d.lives.written
+	}
+	if err := d.record.finish(ctx); err != nil {
+		return fmt.Errorf("stop delivering: %w", err)
+	}
+	return nil
+}
+
+// drain waits for the attempts in flight until ctx is done, then cancels them.
+func (d *Dispatcher) drain(ctx context.Context) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		d.workers.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+	d.lives.stopSend()
+	<-ended
+}
 
 // Dispatch takes over deliveries of one shard that were just committed. complete is false when there are more of them in
-// the store than are given here. It does not wait for anything, and ignores shards that were not taken: whoever owns them reads
-// them from the store.
-func (d *Dispatcher) Dispatch(shard int, deliveries []Delivery, complete bool) {}
+// the store than are given here: all are read from there then. It does not wait for anything, and ignores shards that were not
+// taken: whoever owns them reads them from the store.
+func (d *Dispatcher) Dispatch(shard int, deliveries []Delivery, complete bool) {
+	if !complete {
+		for _, q := range d.queues {
+			q.requeue(shard, false)
+		}
+		return
+	}
+	now, touched := time.Now(), map[*queue]struct{}{}
+	for i := range deliveries {
+		if q := d.queues[deliveries[i].Webhook]; q != nil {
+			q.add(deliveries[i], now)
+			touched[q] = struct{}{}
+		}
+	}
+	for q := range touched {
+		q.kick()
+	}
+}
 
 // Take begins to deliver what is queued in the shards, and what will be dispatched for them. It returns at once.
-func (d *Dispatcher) Take(shards ...int) {}
+func (d *Dispatcher) Take(shards ...int) {
+	for _, q := range d.queues {
+		for _, s := range shards {
+			q.take(s)
+		}
+	}
+	taken := slices.Clone(shards)
+	d.loaders.Go(func() { d.load(taken) })
+}
+
+// load finds out where the store has something to deliver, and asks until it knows.
+func (d *Dispatcher) load(shards []int) {
+	for pause := rereadPause; d.lives.read.Err() == nil; pause = min(2*pause, rereadPauseMax) {
+		lanes, err := d.opts.Outbox.Lanes(d.lives.read)
+		if err == nil {
+			d.loaded(shards, lanes)
+			return
+		}
+		if d.lives.read.Err() == nil {
+			d.record.failed("lanes", err)
+		}
+		waitFor(d.lives.read, pause)
+	}
+}
+
+func (d *Dispatcher) loaded(shards []int, lanes []Lane) {
+	pending := make(map[Lane]struct{}, len(lanes))
+	for _, l := range lanes {
+		pending[l] = struct{}{}
+	}
+	for name, q := range d.queues {
+		for _, s := range shards {
+			_, ok := pending[Lane{Shard: s, Webhook: name}]
+			q.loaded(s, ok)
+		}
+	}
+}
 
 // Drop stops delivering for the shards, except for what is in flight. It returns at once.
-func (d *Dispatcher) Drop(shards ...int) {}
+func (d *Dispatcher) Drop(shards ...int) {
+	for _, q := range d.queues {
+		for _, s := range shards {
+			q.drop(s)
+		}
+	}
+}
 
-// Pause stops a webhook until Resume, durably; deliveries wait. It says whether there is such a webhook.
-func (d *Dispatcher) Pause(webhook, reason string) bool { return false }
+// Pause stops a webhook until Resume, durably; deliveries wait, and what is in flight ends. It says whether there is such a
+// webhook.
+func (d *Dispatcher) Pause(webhook, reason string) bool {
+	q, ok := d.queues[webhook]
+	if ok {
+		q.pause(reason)
+	}
+	return ok
+}
 
 // Resume lets a paused webhook go on, and a failing one try at once. It says whether there is such a webhook.
-func (d *Dispatcher) Resume(webhook string) bool { return false }
+func (d *Dispatcher) Resume(webhook string) bool {
+	q, ok := d.queues[webhook]
+	if ok {
+		q.resume()
+	}
+	return ok
+}
 
 // Requeue looks into the store again after deliveries were queued there behind the dispatcher's back (a replay). No name means
 // all webhooks.
-func (d *Dispatcher) Requeue(webhooks ...string) {}
-
-// Stats tells what each webhook does, by name.
-func (d *Dispatcher) Stats() []Stats { return nil }
-
-// Window bounds what is kept in memory; the rest is read from the store when there is room.
-type Window struct {
-	Events, Bytes           int // of one webhook in one shard
-	TotalEvents, TotalBytes int // of one webhook
+func (d *Dispatcher) Requeue(webhooks ...string) {
+	for name, q := range d.queues {
+		if len(webhooks) == 0 || slices.Contains(webhooks, name) {
+			q.requeue(0, true)
+		}
+	}
 }
 
-// DefaultWindow is 5,000 events or 16 MiB of one webhook in one shard, and four times that of one webhook.
-func DefaultWindow() Window {
-	return Window{Events: 5000, Bytes: 16 << 20, TotalEvents: 20_000, TotalBytes: 64 << 20}
+// Stats tells what each webhook does, by name.
+func (d *Dispatcher) Stats() []Stats {
+	all := make([]Stats, len(d.names))
+	for i, name := range d.names {
+		all[i] = d.queues[name].stats()
+	}
+	return all
 }

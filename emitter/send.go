@@ -1,3 +1,152 @@
 package emitter
 
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/outbound"
+	"github.com/deltahook/deltahook/internal/setting"
+)
+
+// headerAttempt counts the attempts of a delivery from 1.
 const headerAttempt = "deltahook-attempt"
+
+// SenderOptions make a Sender. All but Version are required.
+type SenderOptions struct {
+	Webhook   Webhook
+	Secrets   *setting.Secrets
+	Transport http.RoundTripper
+	Version   string // of the user agent
+}
+
+// Sender makes attempts at one webhook.
+type Sender struct {
+	webhook   Webhook
+	transport http.RoundTripper
+	secrets   *setting.Secrets
+	keys      keyring
+	header    http.Header // what is the same in each attempt
+	host      string      // of a custom Host header
+}
+
+// NewSender makes a sender. It fails when the webhook's url or secrets cannot be used.
+func NewSender(o SenderOptions) (*Sender, error) {
+	f, ok := formats()[o.Webhook.Format]
+	if !ok {
+		return nil, fmt.Errorf("webhook %s: unknown format %q", o.Webhook.Name, o.Webhook.Format)
+	}
+	if u, err := url.Parse(o.Webhook.URL); err != nil || u.Host == "" {
+		return nil, fmt.Errorf("webhook %s: the url cannot be used", o.Webhook.Name)
+	}
+	s := &Sender{
+		webhook: o.Webhook, transport: o.Transport, secrets: o.Secrets,
+		keys: keyring{style: o.Webhook.Sign, refs: o.Webhook.Secret, secrets: o.Secrets},
+	}
+	if o.Webhook.Sign == "none" {
+		s.keys.refs = nil
+	}
+	if _, err := s.keys.signer(); err != nil {
+		return nil, fmt.Errorf("webhook %s: %w", o.Webhook.Name, err)
+	}
+	s.setHeaders(f.contentType, "deltahook/"+o.Version)
+	return s, nil
+}
+
+// setHeaders keeps the spelling of custom headers, except of those that net/http writes itself.
+func (s *Sender) setHeaders(contentType, userAgent string) {
+	s.header = http.Header{"Content-Type": {contentType}, "User-Agent": {userAgent}}
+	for name, value := range s.webhook.Headers {
+		switch lower := strings.ToLower(name); {
+		case lower == "host":
+			s.host = value
+		case lower == "user-agent":
+			s.header["User-Agent"] = []string{value}
+		default:
+			if lower == "content-type" {
+				delete(s.header, "Content-Type")
+			}
+			setExact(s.header, name, value)
+		}
+		if carriesSecret(name) {
+			s.secrets.Remember(value)
+		}
+	}
+}
+
+// carriesSecret says whether the value of a header of this name is to be kept out of logs.
+func carriesSecret(name string) bool {
+	lower := strings.ToLower(name)
+	for _, word := range []string{"authorization", "token", "secret", "key", "password", "cookie", "signature"} {
+		if strings.Contains(lower, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// Send makes one attempt: one request, signed now, within the webhook's timeout. Redirects are not followed.
+func (s *Sender) Send(ctx context.Context, d Delivery) Outcome {
+	start := time.Now()
+	o := s.attempt(ctx, d)
+	o.At, o.Took = start, time.Since(start)
+	return o
+}
+
+func (s *Sender) attempt(parent context.Context, d Delivery) Outcome {
+	ctx, cancel := context.WithTimeout(parent, s.webhook.Timeout.Std())
+	defer cancel()
+	req, err := s.request(ctx, d)
+	if err != nil {
+		return Outcome{Class: Failed, Reason: ReasonSign, Error: s.secrets.Redact(err.Error())}
+	}
+	resp, err := s.transport.RoundTrip(req)
+	if err != nil {
+		return s.fault(parent, err)
+	}
+	defer resp.Body.Close()
+	return s.answer(resp, cancel)
+}
+
+func (s *Sender) request(ctx context.Context, d Delivery) (*http.Request, error) {
+	signer, err := s.keys.signer()
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, s.webhook.Method, s.webhook.URL, bytes.NewReader(d.Body))
+	if err != nil {
+		return nil, errors.New("the request cannot be made")
+	}
+	if s.host != "" {
+		req.Host = s.host
+	}
+	req.Header = maps.Clone(s.header)
+	setExact(req.Header, headerAttempt, strconv.Itoa(d.Attempts+1))
+	if err := signer.Sign(req.Header, d.ID, time.Now(), d.Body); err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	return req, nil
+}
+
+// fault makes an outcome of a request that got no status line. Kept connections are dropped: the next attempt makes its own,
+// to wherever the name then leads.
+func (s *Sender) fault(parent context.Context, err error) Outcome {
+	if parent.Err() != nil {
+		return Outcome{Class: Aborted, Reason: outbound.FaultClosed, Error: "cancelled"}
+	}
+	if t, ok := s.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+	reason, text := outbound.PostFault(err)
+	if reason == outbound.FaultTimeout {
+		text = "no answer within " + s.webhook.Timeout.String()
+	}
+	return Outcome{Class: Failed, Reason: reason, Error: s.secrets.Redact(text)}
+}

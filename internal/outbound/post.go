@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// PostOptions make the client of one webhook.
+// PostOptions make the transport of one webhook.
 type PostOptions struct {
 	MaxInFlight int // attempts at the same time; so many connections are kept
 	Egress      Egress
@@ -19,16 +19,10 @@ type PostOptions struct {
 	TLS *tls.Config
 }
 
-// NewPoster makes the client that delivers to one webhook. Redirects are not followed, answers are not decompressed, and
-// there is no time limit: the context of a request bounds it, answer included. Its connections are shared with nobody.
-func NewPoster(o PostOptions) *http.Client {
-	return &http.Client{
-		Transport:     postTransport(o),
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
-func postTransport(o PostOptions) *http.Transport {
+// NewPoster makes the connections over which one webhook gets its deliveries; they are shared with nobody. Used as a
+// RoundTripper it follows no redirect. Answers are not decompressed, and there is no time limit: the context of a
+// request bounds it, answer included.
+func NewPoster(o PostOptions) *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: o.Egress.control}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if o.TLS != nil {

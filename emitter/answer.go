@@ -1,0 +1,82 @@
+package emitter
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Bounds on what is read of an answer whose status is known already.
+const (
+	excerptFailed    = 4 << 10
+	excerptDelivered = 512
+	drainBytes       = 64 << 10 // more is not worth keeping the connection for
+	drainTime        = time.Second
+)
+
+// answer makes an outcome of an answer. The status line has decided; the body is read for people, for a short time and up to
+// a bound, whatever becomes of it.
+func (s *Sender) answer(resp *http.Response, cancel context.CancelFunc) Outcome {
+	now := time.Now()
+	o := Outcome{Status: resp.StatusCode, Skew: clockSkew(resp.Header, now)}
+	o.Class, o.Reason = classOf(resp.StatusCode)
+	limit := excerptDelivered
+	if o.Class != Delivered {
+		limit = excerptFailed
+		o.Error = statusText(resp)
+		o.RetryAfter = retryAfter(resp.Header, now)
+	}
+	if resp.Body == http.NoBody {
+		return o
+	}
+	timer := time.AfterFunc(drainTime, cancel)
+	defer timer.Stop()
+	o.Excerpt = s.secrets.Redact(excerpt(resp.Body, limit))
+	return o
+}
+
+// excerpt reads the start of a body as text, and the rest up to a bound so that the connection can be used again.
+func excerpt(body io.Reader, limit int) string {
+	head := make([]byte, limit)
+	n, err := io.ReadFull(body, head)
+	if err == nil {
+		_, _ = io.CopyN(io.Discard, body, drainBytes)
+	}
+	text := strings.ToValidUTF8(string(head[:n]), "\uFFFD")
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "")
+	}
+	return strings.ReplaceAll(text, "\x00", "")
+}
+
+func statusText(resp *http.Response) string {
+	text := fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	if _, reason := classOf(resp.StatusCode); reason != ReasonRedirect {
+		return strings.TrimSpace(text)
+	}
+	target := "an address that cannot be read"
+	if u, err := url.Parse(resp.Header.Get("Location")); err == nil {
+		target = u.Host
+	}
+	if target == "" {
+		target = "the same host"
+	}
+	return text + ": a redirect to " + target + " is not followed; put the final address into url"
+}
+
+// clockSkew compares the receiver's Date with our clock. Date has whole seconds, so that up to a second means nothing.
+func clockSkew(h http.Header, now time.Time) time.Duration {
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	skew := date.Sub(now.Truncate(time.Second))
+	if skew.Abs() <= time.Second {
+		return 0
+	}
+	return skew
+}

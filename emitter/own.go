@@ -1,0 +1,136 @@
+package emitter
+
+import "time"
+
+// take begins to look after a shard. Until loaded is called, what is dispatched is left to the store.
+func (q *queue) take(shard int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.windows[shard]
+	if w == nil {
+		w = &window{shard: shard, known: map[int64]*item{}}
+		q.windows[shard] = w
+	}
+	w.gen++
+	w.owned, w.loading, w.cursor = true, true, cursor{}
+	delete(q.reader.windows, w)
+}
+
+// loaded hears whether the store has something for a shard that was taken.
+func (q *queue) loaded(shard int, pending bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.windows[shard]
+	if w == nil || !w.owned {
+		return
+	}
+	w.loading = false
+	if pending {
+		q.fallBehind(w, 1)
+	}
+	q.wantRead()
+}
+
+// drop ends looking after a shard. What is in flight stays known, so that the same process never sends it twice at a time.
+func (q *queue) drop(shard int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.windows[shard]
+	if w == nil {
+		return
+	}
+	w.gen++
+	w.owned, w.loading, w.cursor = false, false, cursor{}
+	delete(q.reader.windows, w)
+	for _, l := range q.lanes {
+		if l.win != w {
+			continue
+		}
+		if l.busy {
+			q.shed(l)
+			l.cursor = cursor{}
+			delete(q.reader.lanes, l)
+			continue
+		}
+		q.abandon(l)
+	}
+}
+
+// owns says whether the shard is looked after.
+func (q *queue) owns(shard int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.windows[shard]
+	return w != nil && w.owned
+}
+
+// requeue makes the queue read a shard, or all of them, from the start; what is in memory is not repeated.
+func (q *queue) requeue(shard int, all bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, w := range q.windows {
+		if w.owned && (all || w.shard == shard) {
+			q.fallBehind(w, 1)
+		}
+	}
+	q.wantRead()
+}
+
+// resume lets a paused or failing webhook go on at once.
+func (q *queue) resume() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.gate == nil {
+		return
+	}
+	now := time.Now()
+	paused := q.gate.State().State == GatePaused
+	if q.gate.Resume(now) {
+		q.saveGate()
+	}
+	if paused {
+		q.record.note(func(ob *Observer) {
+			if ob.Resumed != nil {
+				ob.Resumed(q.webhook.Name)
+			}
+		})
+	}
+	q.pump(now)
+}
+
+// pause stops the webhook for a person's sake.
+func (q *queue) pause(reason string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.gate != nil && q.gate.State().State != GatePaused {
+		q.pauseGate(time.Now(), reason)
+	}
+}
+
+// kick lets the queue send what was added.
+func (q *queue) kick() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.pump(time.Now())
+}
+
+// stats tells what the queue does now.
+func (q *queue) stats() Stats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.tally
+	if q.gate != nil {
+		s.Gate, s.Ramping = q.gate.State(), q.gate.Ramping()
+	}
+	s.InFlight, s.Spilled = q.inFlight, len(q.reader.lanes)+len(q.reader.windows) > 0
+	for _, w := range q.windows {
+		s.Spilled = s.Spilled || w.loading
+	}
+	for _, l := range q.lanes {
+		s.Queued += len(l.items)
+		if len(l.items) > 0 && (s.Oldest.IsZero() || l.head().At.Before(s.Oldest)) {
+			s.Oldest = l.head().At
+		}
+	}
+	return s
+}

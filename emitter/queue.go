@@ -1,0 +1,310 @@
+package emitter
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// queue is everything about one webhook: its deliveries in memory, its gate, its budget of attempts. Webhooks share nothing but
+// the store.
+type queue struct {
+	webhook Webhook
+	send    func(ctx context.Context, d Delivery) Outcome
+	outbox  Outbox
+	observe *Observer
+	record  *recorder
+	limits  Window
+	workers *sync.WaitGroup
+	lives   *lives
+
+	mu       sync.Mutex
+	running  bool
+	gate     *Gate
+	limiter  *rate.Limiter // nil: no limit
+	lanes    map[laneKey]*lane
+	agenda   agenda
+	windows  map[int]*window
+	total    load
+	inFlight int
+	probing  bool
+	timer    *time.Timer
+	wake     time.Time // when the timer fires; zero: it does not
+	reader   reader
+	// unreadUntil keeps a probe from asking a store that fails over and over.
+	unreadUntil time.Time
+	tally       Stats
+}
+
+func newQueue(w Webhook, d *Dispatcher, send func(context.Context, Delivery) Outcome) *queue {
+	q := &queue{
+		webhook: w, send: send, outbox: d.opts.Outbox, observe: &d.opts.Observer, limits: d.opts.Window,
+		record: d.record, workers: &d.workers, lives: &d.lives,
+		lanes: map[laneKey]*lane{}, windows: map[int]*window{}, tally: Stats{Webhook: w.Name},
+		reader: reader{lanes: map[*lane]struct{}{}, windows: map[*window]struct{}{}},
+	}
+	if !w.Rate.IsZero() {
+		q.limiter = rate.NewLimiter(rate.Limit(w.Rate.PerSecond()), burstOf(w.Rate.PerSecond()))
+	}
+	return q
+}
+
+// burstOf allows what a rate amounts to in 10 ms, so that timers need not be finer than that; slow rates send one by one.
+func burstOf(perSecond float64) int { return max(1, int(perSecond/100)) }
+
+// add takes a delivery that was just committed.
+func (q *queue) add(d Delivery, now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.windows[d.Shard]
+	if w == nil || !w.owned {
+		return
+	}
+	if w.loading || w.cursor.behind || !q.admit(w, d, now) {
+		q.fallBehind(w, d.Seq)
+	}
+}
+
+// admit takes a delivery into its lane, and says whether there was room. It knows those that are there already.
+func (q *queue) admit(w *window, d Delivery, now time.Time) bool {
+	if _, ok := w.known[d.Seq]; ok {
+		return true
+	}
+	l := q.laneOf(w, &d)
+	if l.cursor.behind || l.blocked() || len(l.items) >= q.limits.Lane {
+		q.leave(l, d.Seq)
+		return true
+	}
+	if !q.limits.takes(w.load, q.total) {
+		q.sweep(l)
+		return false
+	}
+	q.enter(l, d, now)
+	return true
+}
+
+// enter puts a delivery into its lane.
+func (q *queue) enter(l *lane, d Delivery, now time.Time) {
+	it := &item{Delivery: d, lane: l, due: d.NextAt, tries: min(d.Attempts, resumedTries)}
+	if first := q.webhook.Retry.wait(0); first > 0 && d.Attempts == 0 && !d.Replay {
+		it.due = later(it.due, d.At.Add(first))
+	}
+	if d.Attempts > 0 && !d.Replay {
+		it.since = d.At
+	}
+	if it.due.After(now) {
+		it.bare, it.Body = true, nil
+	}
+	l.win.known[d.Seq] = it
+	q.count(it, 1)
+	if l.insert(it) && !l.busy {
+		q.agenda.remove(l)
+		q.agenda.place(l, now)
+	}
+}
+
+// resumedTries is how far the schedule of a delivery has gone at most after a restart: probes of a shut gate count as attempts
+// too, and must not make it wait for hours once the receiver is back.
+const resumedTries = 3
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+func (q *queue) count(it *item, sign int) {
+	it.lane.win.load.add(it, sign)
+	q.total.add(it, sign)
+}
+
+// strip drops the body of an item that has to wait.
+func (q *queue) strip(it *item) {
+	q.count(it, -1)
+	it.bare, it.Body = true, nil
+	q.count(it, 1)
+}
+
+// fallBehind leaves a delivery to the store until there is room.
+func (q *queue) fallBehind(w *window, seq int64) {
+	w.cursor.skip(seq)
+	q.reader.windows[w] = struct{}{}
+}
+
+// leave leaves a delivery, and those behind it, to the store until the lane has room for them.
+func (q *queue) leave(l *lane, seq int64) {
+	l.cursor.skip(seq)
+	q.reader.lanes[l] = struct{}{}
+}
+
+// shed leaves what is behind a head that waits to the store.
+func (q *queue) shed(l *lane) {
+	if len(l.items) < 2 {
+		return
+	}
+	q.leave(l, l.items[1].Seq)
+	for _, it := range l.items[1:] {
+		q.unload(it)
+	}
+	clear(l.items[1:])
+	l.items = l.items[:1]
+}
+
+// unload takes an item out of memory.
+func (q *queue) unload(it *item) {
+	delete(it.lane.win.known, it.Seq)
+	q.count(it, -1)
+}
+
+func (q *queue) laneOf(w *window, d *Delivery) *lane {
+	key := keyOf(q.webhook.Order, d)
+	l := q.lanes[key]
+	if l == nil {
+		l = &lane{key: key, win: w, index: -1}
+		q.lanes[key] = l
+	}
+	return l
+}
+
+// sweep forgets a lane that has nothing left to do.
+func (q *queue) sweep(l *lane) {
+	if len(l.items) == 0 && !l.cursor.behind {
+		delete(q.lanes, l.key)
+		delete(q.reader.lanes, l)
+	}
+}
+
+// pump starts what may start now. It is called with the lock held, after anything that may allow more.
+func (q *queue) pump(now time.Time) {
+	for {
+		it := q.next(now)
+		if it == nil {
+			break
+		}
+		q.workers.Go(func() { q.work(it) })
+	}
+	q.wantRead()
+}
+
+// next takes the delivery that may be sent now; nil when there is none. If only time is missing, it sets the timer.
+func (q *queue) next(now time.Time) *item {
+	if !q.running || q.inFlight >= q.webhook.MaxInFlight {
+		return nil
+	}
+	switch q.gate.State().State {
+	case GatePaused:
+		return nil
+	case GateShut:
+		return q.nextProbe(now)
+	}
+	if q.inFlight >= q.gate.Window() {
+		return nil
+	}
+	l := q.agenda.peek(now)
+	if l == nil {
+		if due, ok := q.agenda.nextDue(); ok {
+			q.wakeAt(due, now)
+		}
+		return nil
+	}
+	if !q.admitted(now) {
+		return nil
+	}
+	q.agenda.turn++
+	return q.launch(l, false)
+}
+
+// nextProbe picks what a shut gate is tried with: the oldest delivery that is due, or else the one that is due first, and rather
+// one that failed less: it may be the event that the receiver cannot digest.
+func (q *queue) nextProbe(now time.Time) *item {
+	if q.probing {
+		return nil
+	}
+	if at := later(q.gate.earliest(), q.unreadUntil); at.After(now) {
+		q.wakeAt(at, now)
+		return nil
+	}
+	l := q.candidate(now)
+	if l == nil {
+		return nil
+	}
+	if at := q.gate.ProbeAt(l.head().Ref); at.After(now) {
+		q.wakeAt(at, now)
+		return nil
+	}
+	if !q.admitted(now) {
+		return nil
+	}
+	q.probing = true
+	return q.launch(l, true)
+}
+
+func (q *queue) candidate(now time.Time) *lane {
+	var best *lane
+	for _, l := range q.lanes {
+		if !l.busy && len(l.items) > 0 && (best == nil || q.better(l.head(), best.head(), now)) {
+			best = l
+		}
+	}
+	return best
+}
+
+func (q *queue) better(a, b *item, now time.Time) bool {
+	aDue, bDue := !a.due.After(now), !b.due.After(now)
+	switch {
+	case aDue != bDue:
+		return aDue
+	case a.fails != b.fails:
+		return a.fails < b.fails
+	case !aDue && !a.due.Equal(b.due):
+		return a.due.Before(b.due)
+	}
+	return a.Seq < b.Seq
+}
+
+// admitted takes one attempt out of the rate.
+func (q *queue) admitted(now time.Time) bool {
+	if q.limiter == nil {
+		return true
+	}
+	r := q.limiter.ReserveN(now, 1)
+	delay := r.DelayFrom(now)
+	if delay <= 0 {
+		return true
+	}
+	r.CancelAt(now)
+	q.wakeAt(now.Add(delay), now)
+	return false
+}
+
+func (q *queue) launch(l *lane, probe bool) *item {
+	q.agenda.remove(l)
+	l.busy = true
+	it := l.head()
+	it.probe = probe
+	q.inFlight++
+	return it
+}
+
+// wakeAt makes sure that pump runs at that time, or before.
+func (q *queue) wakeAt(at, now time.Time) {
+	if !q.wake.IsZero() && !at.Before(q.wake) {
+		return
+	}
+	q.wake = at
+	if q.timer == nil {
+		q.timer = time.AfterFunc(at.Sub(now), q.awake)
+		return
+	}
+	q.timer.Reset(at.Sub(now))
+}
+
+func (q *queue) awake() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.wake = time.Time{}
+	q.pump(time.Now())
+}

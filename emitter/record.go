@@ -1,0 +1,276 @@
+package emitter
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Acknowledgements are collected for a moment, so that one transaction takes many.
+const (
+	lingerTime  = 10 * time.Millisecond
+	lingerCount = 500
+)
+
+// Pauses after the store has refused.
+const (
+	refusedPause    = 100 * time.Millisecond
+	refusedPauseMax = 10 * time.Second
+)
+
+// entry is something durable to write about one delivery.
+type entry struct {
+	queue   *queue
+	item    *item
+	attempt Attempt
+	next    time.Time // of a retry
+	park    string    // reason; empty: a retry
+	outcome Outcome   // of a park
+}
+
+type ack struct {
+	queue   *queue
+	item    *item
+	receipt Receipt
+}
+
+// recorder writes down what happened, in the order in which it happened, and asks a store that refuses again until it takes it.
+// One goroutine does it; nobody else waits for the store.
+type recorder struct {
+	outbox  Outbox
+	observe *Observer
+
+	mu      sync.Mutex
+	acks    []ack
+	entries []entry
+	gates   map[string]GateState
+	notes   []func(*Observer)
+
+	wake chan struct{} // something is there
+	full chan struct{} // enough for a transaction is there
+}
+
+func newRecorder(outbox Outbox, observe *Observer) *recorder {
+	return &recorder{
+		outbox: outbox, observe: observe, gates: map[string]GateState{},
+		wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
+	}
+}
+
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+func (r *recorder) ack(q *queue, it *item, receipt Receipt) {
+	r.mu.Lock()
+	r.acks = append(r.acks, ack{queue: q, item: it, receipt: receipt})
+	full := len(r.acks) >= lingerCount
+	r.mu.Unlock()
+	signal(r.wake)
+	if full {
+		signal(r.full)
+	}
+}
+
+func (r *recorder) retry(q *queue, it *item, attempt Attempt, next time.Time) {
+	r.enter(entry{queue: q, item: it, attempt: attempt, next: next})
+}
+
+func (r *recorder) park(q *queue, it *item, attempt Attempt, reason string, o Outcome) {
+	r.enter(entry{queue: q, item: it, attempt: attempt, park: reason, outcome: o})
+}
+
+func (r *recorder) enter(e entry) {
+	r.mu.Lock()
+	r.entries = append(r.entries, e)
+	r.mu.Unlock()
+	signal(r.wake)
+}
+
+func (r *recorder) gate(webhook string, state GateState) {
+	r.mu.Lock()
+	r.gates[webhook] = state
+	r.mu.Unlock()
+	signal(r.wake)
+}
+
+// note tells the observer, in order.
+func (r *recorder) note(tell func(*Observer)) {
+	r.mu.Lock()
+	r.notes = append(r.notes, tell)
+	r.mu.Unlock()
+	signal(r.wake)
+}
+
+// failed tells the observer that the store refused.
+func (r *recorder) failed(op string, err error) {
+	r.note(func(ob *Observer) {
+		if ob.StoreFailed != nil {
+			ob.StoreFailed(op, err)
+		}
+	})
+}
+
+// run writes until last is closed. ctx bounds the writing itself.
+func (r *recorder) run(ctx context.Context, last <-chan struct{}) {
+	pause := refusedPause
+	for {
+		select {
+		case <-r.wake:
+		case <-last:
+			return
+		}
+		r.pause(lingerTime, last, r.full)
+		if r.flush(ctx) == nil {
+			pause = refusedPause
+			continue
+		}
+		r.pause(pause, last, nil)
+		pause = min(2*pause, refusedPauseMax)
+		signal(r.wake)
+	}
+}
+
+// pause waits, or until one of the channels has something.
+func (r *recorder) pause(d time.Duration, last, early <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-early:
+	case <-last:
+	}
+}
+
+// finish writes what is left, until ctx is done.
+func (r *recorder) finish(ctx context.Context) error {
+	for pause := refusedPause; ; pause = min(2*pause, refusedPauseMax) {
+		err := r.flush(ctx)
+		if err == nil || ctx.Err() != nil {
+			r.tell()
+			return err
+		}
+		waitFor(ctx, pause)
+	}
+}
+
+// flush writes everything once, and keeps what was refused.
+func (r *recorder) flush(ctx context.Context) error {
+	r.tell()
+	r.mu.Lock()
+	acks, entries, gates := r.acks, r.entries, r.gates
+	r.acks, r.entries, r.gates = nil, nil, map[string]GateState{}
+	r.mu.Unlock()
+	gateErr := r.flushGates(ctx, gates)
+	entries, entryErr := r.flushEntries(ctx, entries)
+	acks, ackErr := r.flushAcks(ctx, acks, &entries)
+	r.mu.Lock()
+	r.acks, r.entries = append(acks, r.acks...), append(entries, r.entries...)
+	r.mu.Unlock()
+	for _, err := range []error{gateErr, entryErr, ackErr} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recorder) tell() {
+	r.mu.Lock()
+	notes := r.notes
+	r.notes = nil
+	r.mu.Unlock()
+	for _, tell := range notes {
+		tell(r.observe)
+	}
+}
+
+func (r *recorder) flushGates(ctx context.Context, gates map[string]GateState) (refused error) {
+	for webhook, state := range gates {
+		err := r.outbox.SaveGate(ctx, webhook, state)
+		if err == nil {
+			continue
+		}
+		refused = fmt.Errorf("save the gate of %s: %w", webhook, err)
+		r.failed("gate", err)
+		r.mu.Lock()
+		if _, newer := r.gates[webhook]; !newer {
+			r.gates[webhook] = state
+		}
+		r.mu.Unlock()
+	}
+	return refused
+}
+
+// flushEntries gives what was refused, in order. Entries of a shard that somebody else looks after now are his to make.
+func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept []entry, refused error) {
+	for _, e := range entries {
+		if !e.queue.owns(e.item.Shard) {
+			e.queue.disowned(e)
+			continue
+		}
+		op, err := e.write(ctx, r.outbox)
+		if err != nil {
+			kept, refused = append(kept, e), fmt.Errorf("%s: %w", op, err)
+			r.failed(op, err)
+			continue
+		}
+		if e.park != "" {
+			r.parked(e)
+		}
+	}
+	return kept, refused
+}
+
+func (e *entry) write(ctx context.Context, outbox Outbox) (op string, err error) {
+	if e.park != "" {
+		return "park", outbox.Park(ctx, e.item.Ref, e.park, &e.attempt)
+	}
+	return "retry", outbox.Retry(ctx, e.item.Ref, e.attempt, e.next)
+}
+
+func (r *recorder) parked(e entry) {
+	if r.observe.Parked != nil {
+		d := e.item.Delivery
+		d.Body = nil
+		r.observe.Parked(d, e.park, e.outcome)
+	}
+	e.queue.parked(e.item)
+}
+
+// flushAcks acknowledges all at once. Refused entries of deliveries that are settled now need not be written any more.
+func (r *recorder) flushAcks(ctx context.Context, acks []ack, entries *[]entry) (kept []ack, refused error) {
+	if len(acks) == 0 {
+		return nil, nil
+	}
+	receipts := make([]Receipt, len(acks))
+	settled := make(map[*item]struct{}, len(*entries))
+	for i, a := range acks {
+		receipts[i] = a.receipt
+		if len(*entries) > 0 {
+			settled[a.item] = struct{}{}
+		}
+	}
+	if err := r.outbox.Ack(ctx, receipts); err != nil {
+		r.failed("ack", err)
+		return acks, fmt.Errorf("acknowledge %d deliveries: %w", len(acks), err)
+	}
+	*entries = slices.DeleteFunc(*entries, func(e entry) bool { _, ok := settled[e.item]; return ok })
+	for from, a := range acks {
+		if from > 0 && acks[from-1].queue == a.queue {
+			continue
+		}
+		to := from
+		var items []*item
+		for ; to < len(acks) && acks[to].queue == a.queue; to++ {
+			items = append(items, acks[to].item)
+		}
+		a.queue.acked(items)
+	}
+	return nil, nil
+}

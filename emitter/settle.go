@@ -1,0 +1,294 @@
+package emitter
+
+import "time"
+
+// work makes attempts, one after the other, until nothing may be sent.
+func (q *queue) work(it *item) {
+	for it != nil {
+		o := q.attempt(it)
+		it = q.settle(it, o)
+	}
+}
+
+// attempt sends one item, with its body read again when it was dropped.
+func (q *queue) attempt(it *item) Outcome {
+	d := it.Delivery
+	if it.bare {
+		page, err := q.outbox.Pending(q.lives.send, d.Lane, d.Seq-1, 1)
+		if err != nil {
+			if q.lives.send.Err() == nil {
+				q.record.failed("pending", err)
+			}
+			return Outcome{Class: unread}
+		}
+		if len(page) == 0 || page[0].Seq != d.Seq {
+			return Outcome{Class: vanished}
+		}
+		d.Body = page[0].Body
+	}
+	o := q.send(q.lives.send, d)
+	if q.observe.Attempted != nil && o.Class != Aborted {
+		d.Body = nil
+		q.observe.Attempted(d, o)
+	}
+	return o
+}
+
+// settle draws the conclusions of an attempt, and gives the delivery that the same worker sends next.
+func (q *queue) settle(it *item, o Outcome) *item {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	q.inFlight--
+	if it.probe {
+		q.probing = false
+	}
+	switch o.Class {
+	case Delivered:
+		q.delivered(it, o, now)
+	case Rejected:
+		q.tallyFailure(o)
+		q.park(it, o, "the receiver refuses the event: "+o.Error)
+	case Failed:
+		q.tallyFailure(o)
+		q.failed(it, o, now)
+	case Gone:
+		q.tallyFailure(o)
+		q.gone(it, o, now)
+	case vanished:
+		q.forget(it)
+		q.advance(it.lane, now)
+	case unread:
+		it.due = now.Add(rereadPause)
+		q.unreadUntil = it.due
+		q.release(it.lane, now)
+	default:
+		q.release(it.lane, now)
+	}
+	next := q.next(now)
+	q.pump(now)
+	return next
+}
+
+// Further ends of an attempt, before anything was sent.
+const (
+	vanished Class = 100 + iota // the store no longer has the delivery as unsettled
+	unread                      // the store could not be read
+)
+
+// rereadPause is how long a delivery waits when its body could not be read.
+const rereadPause = time.Second
+
+func (q *queue) tallyFailure(o Outcome) {
+	q.tally.Failed++
+	q.tally.LastError, q.tally.LastAt = o.Error, o.At
+	q.tallySkew(o)
+}
+
+func (q *queue) tallySkew(o Outcome) {
+	if o.Status != 0 {
+		q.tally.Skew = o.Skew
+	}
+}
+
+// delivered lets the lane go on before the acknowledgement is durable: a crash in between repeats both, in order.
+func (q *queue) delivered(it *item, o Outcome, now time.Time) {
+	q.tally.Delivered++
+	q.tallySkew(o)
+	was := q.gate.State()
+	if q.gate.Succeeded(it.probe) {
+		q.saveGate()
+		q.record.note(func(ob *Observer) {
+			if ob.Recovered != nil {
+				ob.Recovered(q.webhook.Name, was)
+			}
+		})
+	}
+	q.record.ack(q, it, Receipt{Ref: it.Ref, Attempt: attemptOf(it, o)})
+	it.lane.shift()
+	q.release(it.lane, now)
+}
+
+// failed moves the gate, and the delivery on its own schedule unless the failure cannot be the event's own.
+func (q *queue) failed(it *item, o Outcome, now time.Time) {
+	attempt := attemptOf(it, o)
+	f := Failure{
+		Ref: it.Ref, Reason: o.Error, RetryAfter: o.RetryAfter, Endpoint: o.endpointFault(),
+		Repeated: it.tries > 0, Probe: it.probe, Jitter: q.webhook.Retry.spread(),
+	}
+	shut, changed := q.gate.Failed(now, f)
+	if changed {
+		q.saveGate()
+	}
+	if shut {
+		q.noteFailing(o)
+	}
+	q.reschedule(it, f, now)
+	if now.Sub(it.since) >= q.webhook.Retry.GiveUpAfter.Std() {
+		q.park(it, o, "gave up after "+q.webhook.Retry.GiveUpAfter.String()+": "+o.Error)
+		return
+	}
+	q.retry(it, attempt, now)
+}
+
+func (q *queue) noteFailing(o Outcome) {
+	state := q.gate.State()
+	q.record.note(func(ob *Observer) {
+		if ob.Failing != nil {
+			ob.Failing(q.webhook.Name, state, o)
+		}
+	})
+}
+
+// reschedule sets when a failed delivery is due. A probe leaves the schedule where it is: it was made for the gate's sake.
+func (q *queue) reschedule(it *item, f Failure, now time.Time) {
+	if it.since.IsZero() {
+		it.since = now
+	}
+	it.fails++
+	wait := f.RetryAfter
+	if !f.Probe {
+		if !f.Endpoint {
+			it.tries++
+		}
+		wait = max(wait, stretched(q.webhook.Retry.wait(max(it.tries, 1)), f.Jitter))
+	}
+	it.due = later(it.due, now.Add(wait))
+}
+
+// retry records a failed attempt and lets the delivery wait.
+func (q *queue) retry(it *item, attempt Attempt, now time.Time) {
+	it.Attempts++
+	next := it.due
+	if q.gate.State().State == GateShut {
+		next = later(next, q.gate.ProbeAt(it.Ref))
+	}
+	q.record.retry(q, it, attempt, next)
+	if !it.bare {
+		q.strip(it)
+	}
+	q.shed(it.lane)
+	q.release(it.lane, now)
+}
+
+// gone pauses the webhook: the receiver says that it wants nothing more.
+func (q *queue) gone(it *item, o Outcome, now time.Time) {
+	attempt := attemptOf(it, o)
+	if q.gate.State().State != GatePaused {
+		q.pauseGate(now, o.Error)
+	}
+	it.fails++
+	q.retry(it, attempt, now)
+}
+
+// park takes a delivery out. Its lane waits until that is durable: after a crash it would else be tried again, behind events
+// that followed it.
+func (q *queue) park(it *item, o Outcome, reason string) {
+	q.record.park(q, it, attemptOf(it, o), reason, o)
+}
+
+// parked hears that a delivery is durably parked.
+func (q *queue) parked(it *item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.tally.Parked++
+	q.forget(it)
+	now := time.Now()
+	q.advance(it.lane, now)
+	q.pump(now)
+}
+
+// advance removes the head of a busy lane and frees the lane.
+func (q *queue) advance(l *lane, now time.Time) {
+	l.shift()
+	q.release(l, now)
+}
+
+// release frees a lane for its next attempt. Items of a shard that was dropped meanwhile leave.
+func (q *queue) release(l *lane, now time.Time) {
+	l.busy = false
+	if !l.win.owned {
+		q.abandon(l)
+		return
+	}
+	if len(l.items) > 0 {
+		q.agenda.place(l, now)
+		return
+	}
+	q.sweep(l)
+}
+
+// abandon takes a lane that is not busy out of memory.
+func (q *queue) abandon(l *lane) {
+	for _, it := range l.items {
+		q.unload(it)
+	}
+	l.items, l.cursor = nil, cursor{}
+	q.agenda.remove(l)
+	q.sweep(l)
+}
+
+// forget drops what is known of a delivery that is durably settled. A read that is under way may still find it unsettled.
+func (q *queue) forget(it *item) {
+	w := it.lane.win
+	if w.known[it.Seq] != it {
+		return
+	}
+	q.unload(it)
+	if q.reader.shard == w.shard && q.reader.settled != nil {
+		q.reader.settled[it.Seq] = struct{}{}
+	}
+}
+
+// acked hears that deliveries are durably acknowledged.
+func (q *queue) acked(items []*item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, it := range items {
+		q.forget(it)
+	}
+	q.wantRead()
+}
+
+func (q *queue) saveGate() { q.record.gate(q.webhook.Name, q.gate.State()) }
+
+func (q *queue) pauseGate(now time.Time, reason string) {
+	q.gate.Pause(now, reason)
+	q.saveGate()
+	state := q.gate.State()
+	q.record.note(func(ob *Observer) {
+		if ob.Paused != nil {
+			ob.Paused(q.webhook.Name, state)
+		}
+	})
+}
+
+// stop lets nothing new start.
+func (q *queue) stop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.running = false
+	if q.timer != nil {
+		q.timer.Stop()
+	}
+}
+
+// start begins to deliver, from a durable gate.
+func (q *queue) start(gate GateState) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.gate = NewGate(gate, q.webhook.MaxInFlight)
+	q.running = true
+	q.pump(time.Now())
+}
+
+// disowned hears that an entry is not written because the shard has gone.
+func (q *queue) disowned(e entry) {
+	if e.park == "" {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.unload(e.item)
+	q.advance(e.item.lane, time.Now())
+}

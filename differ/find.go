@@ -209,5 +209,5 @@ func offsetIn(whole, part []byte) int {
 	if p < w || p+uintptr(len(part)) > w+uintptr(len(whole)) {
 		return -1
 	}
-	return int(p - w) //nolint:gosec // below len(whole)
+	return int(p - w)
 }

@@ -167,7 +167,7 @@ func (x *Index) Remove(hash Hash) bool {
 	return true
 }
 
-func missingMark(missing int) uint8 { return uint8(min(max(missing, 0), maxMissing)) } //nolint:gosec // limited to 127
+func missingMark(missing int) uint8 { return uint8(min(max(missing, 0), maxMissing)) }
 
 func (x *Index) entry(pos int) *entry { return &x.slabs[pos>>slabBits].entries[pos&(slabSize-1)] }
 

@@ -55,7 +55,7 @@ func (in *input) read() {
 		}
 		if err != nil {
 			in.eof = true
-			if err != io.EOF { //nolint:errorlint // io.Reader's contract: the end is io.EOF itself
+			if err != io.EOF {
 				in.err = err
 			}
 			return

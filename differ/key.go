@@ -11,8 +11,9 @@ import (
 // KeyError says that a record has no usable key.
 type KeyError struct {
 	Path    Path
-	Problem string   // what is wrong with the value there: "missing", "null", "an object", "empty", …
-	Members []string // names of the members that the record has, some of them when it has many
+	Kind    ValueKind // what is there
+	Problem string    // what is wrong with it: "missing", "null", "an object", "empty", "not valid UTF-8", …
+	Members []string  // names of the members that the record has, some of them when it has many
 }
 
 // Error names the path and what is wrong.
@@ -133,7 +134,11 @@ func hasLoneSurrogate(content []byte) bool {
 }
 
 func keyError(p Path, rec Record, problem string) error {
-	return &KeyError{Path: p, Problem: problem, Members: memberNames(rec.Raw)}
+	kind := p.Get(rec.Raw).Kind()
+	if p.text == memberKey {
+		kind = String
+	}
+	return &KeyError{Path: p, Kind: kind, Problem: problem, Members: memberNames(rec.Raw)}
 }
 
 // memberNames gives the first names of an object's members, unescaped.

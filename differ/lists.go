@@ -1,6 +1,9 @@
 package differ
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // lists names the arrays of a valid document, for a message that says what the path of the records could be; when there are
 // none, the members of the document.
@@ -37,9 +40,9 @@ func (l *lister) object(b []byte, i int, path []byte, levels int) {
 		name := appendText(nil, b[i+1:end-1])
 		at := path
 		if len(path) > 0 {
-			at = append(at[:len(path):len(path)], '.')
+			at = append(slices.Clip(path), '.')
 		}
-		at = appendEscapedName(at[:len(at):len(at)], name)
+		at = appendEscapedName(slices.Clip(at), name)
 		i = afterColon(b, end)
 		switch {
 		case b[i] == '[':

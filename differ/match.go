@@ -114,8 +114,8 @@ func (o *operand) like(v Value) bool {
 
 func isComparable(kind ValueKind) bool { return kind == String || kind == Number || kind == Bool }
 
-// glob says whether text matches a pattern in which * stands for any characters, ? for one and a backslash takes the
-// next character literally. It takes time in proportion to the product of the lengths at most.
+// glob says whether text matches a pattern, in which a star stands for any characters and a question mark for one; a backslash
+// takes the next character literally. It takes time in proportion to the product of the lengths at most.
 func glob(pattern string, text []byte) bool {
 	retry, from := -1, 0 // after the last star; where the text that it stands for ends
 	p, t := 0, 0

@@ -42,7 +42,7 @@ func (e *PathError) NextStep() string {
 	return fmt.Sprintf("write %q", e.Suggest)
 }
 
-// ParsePath checks a gjson path. gjson itself never refuses a path, it finds nothing; so what other languages would write
+// ParsePath checks a gjson path. The library itself never refuses a path, it finds nothing; so what other languages would write
 // (JSONPath, jq, JSON Pointer) and what is not balanced is a *PathError here.
 func ParsePath(text string) (Path, error) {
 	if err := checkPath(text); err != nil {

@@ -1,6 +1,7 @@
 package differ
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,7 +37,7 @@ func checkPath(text string) error {
 	return nil
 }
 
-// hasSubscript finds a bracket that means an element or a member: "items[0]", "data[]", "['a']". gjson's own brackets are
+// hasSubscript finds a bracket that means an element or a member: "items[0]", "data[]", "['a']". The brackets of gjson are
 // multipaths, which begin a component, and the old form of queries, after #.
 func hasSubscript(text string) bool {
 	for i := 0; i < len(text); i++ {
@@ -95,11 +96,8 @@ func unbalanced(text string) (problem, suggest string) {
 	if len(open) == 0 {
 		return "", ""
 	}
-	suggest = text
-	for i := len(open) - 1; i >= 0; i-- {
-		suggest += string(open[i])
-	}
-	return "does not close a bracket: " + string(open[len(open)-1]) + " is missing", suggest
+	slices.Reverse(open)
+	return "does not close a bracket: " + string(open[0]) + " is missing", text + string(open)
 }
 
 // endOfQuoted gives the index of the quote that closes the one at i, or -1.

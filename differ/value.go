@@ -24,6 +24,8 @@ const (
 // String gives the name of the kind as it stands in messages: "a string", "null", "missing".
 func (k ValueKind) String() string {
 	switch k {
+	case Missing:
+		return "missing"
 	case Null:
 		return "null"
 	case Bool:
@@ -37,7 +39,7 @@ func (k ValueKind) String() string {
 	case Array:
 		return "an array"
 	}
-	return "missing"
+	return "unknown"
 }
 
 // Exists says whether there is a value; null is one.

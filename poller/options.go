@@ -61,7 +61,7 @@ type Result struct {
 	Source string
 	Bytes  int64  // of all answers, after decompression
 	Events int    // that were committed
-	Known  int64  // records that are known now
+	State  State  // of the source after the poll; zero when it could not be loaded
 	Hint   string // the next step for a person; may be empty
 	// Until is set when the poll was deferred by the server: it must not be asked again before.
 	Until time.Time
@@ -72,4 +72,6 @@ type Result struct {
 	Hold *Hold
 	// Paused says that nothing was asked because the source is paused.
 	Paused bool
+
+	baselined, released bool // by this poll
 }

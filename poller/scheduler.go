@@ -3,6 +3,15 @@ package poller
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/outbound"
 )
 
 // Errors of a Scheduler.
@@ -17,41 +26,396 @@ var (
 
 // Scheduler polls any number of sources, each when it is due and never twice at the same time. Its methods may be called
 // from any goroutine, before and after Start.
-type Scheduler struct{ opts Options }
+//
+// One goroutine waits for the source that is due next; a goroutine exists only for a poll that runs. Options.Workers bounds
+// how many polls begin at the same time; a poll that takes long does not count any more, so that slow sources, however many,
+// delay no other.
+type Scheduler struct {
+	opts Options
+	make func(Source) (polls, error)
+
+	mu      sync.Mutex
+	tasks   map[string]*task
+	queue   queue
+	slots   int
+	ctx     context.Context //nolint:containedctx // ends when the scheduler stops; polls that start later live in it
+	cancel  context.CancelCauseFunc
+	running sync.WaitGroup
+	wake    chan struct{}
+}
+
+// lingers is how long a poll occupies a worker's slot at most.
+const lingers = 10 * time.Second
 
 // NewScheduler makes a scheduler without sources.
-func NewScheduler(o Options) *Scheduler { return &Scheduler{opts: o.withDefaults()} }
+func NewScheduler(o Options) *Scheduler {
+	o = o.withDefaults()
+	var transport http.RoundTripper = outbound.NewTransport()
+	return newScheduler(o, func(s Source) (polls, error) { return New(s, o, transport) })
+}
 
-// Start begins to poll and returns at once. The scheduler stops when ctx ends or Stop is called.
-func (s *Scheduler) Start(ctx context.Context) {}
+func newScheduler(o Options, build func(Source) (polls, error)) *Scheduler {
+	return &Scheduler{opts: o, make: build, tasks: map[string]*task{}, slots: o.Workers, wake: make(chan struct{}, 1)}
+}
+
+// Start begins to poll and returns at once. The scheduler stops when ctx ends or Stop is called; it is started once.
+func (s *Scheduler) Start(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	now := s.now()
+	for _, t := range s.tasks {
+		t.begin(now)
+		s.enqueue(t)
+	}
+	s.running.Go(s.loop)
+}
 
 // Stop starts no more polls, interrupts those that still fetch and waits for those that commit until ctx ends.
-func (s *Scheduler) Stop(ctx context.Context) error { return nil }
+func (s *Scheduler) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	if s.cancel == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	s.cancel(errStopping)
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("polls still run: %w", context.Cause(ctx))
+	}
+}
 
-// Add takes a source on. Its configuration must be valid and its shard be held.
-func (s *Scheduler) Add(source Source) error { return nil }
+func (s *Scheduler) now() time.Time { return s.opts.Now().Round(0) }
+
+func (s *Scheduler) started() bool { return s.ctx != nil && s.ctx.Err() == nil }
+
+// nudge lets the loop look again.
+func (s *Scheduler) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// enqueue puts a task that may run into the queue.
+func (s *Scheduler) enqueue(t *task) {
+	if !s.started() || t.removed || t.paused || t.stopped != nil || t.due.IsZero() {
+		s.queue.drop(t)
+		return
+	}
+	s.queue.set(t)
+	s.nudge()
+}
+
+// loop starts what is due, sleeps until the next is, and looks again when something changed.
+func (s *Scheduler) loop() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-s.wake:
+		case <-s.ctx.Done():
+			return
+		}
+		timer.Reset(s.startDue())
+	}
+}
+
+// startDue starts all polls that are due, as far as there are slots, and says how long nothing more is.
+func (s *Scheduler) startDue() time.Duration {
+	// A clock that was set, or a machine that slept, is noticed after this time.
+	const longestSleep = time.Minute
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.queue) > 0 && s.slots > 0 && s.started() {
+		t, now := s.queue[0], s.now()
+		if wait := t.due.Sub(now); wait > 0 {
+			return min(wait, longestSleep)
+		}
+		if t.overslept(now) {
+			t.plan(t.schedule.Next(now))
+			s.enqueue(t)
+			continue
+		}
+		s.queue.drop(t)
+		s.start(t)
+	}
+	return longestSleep
+}
+
+// start runs one poll in its own goroutine.
+func (s *Scheduler) start(t *task) {
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	t.running, t.stopped = cancel, make(chan struct{})
+	t.progress.set(Progress{})
+	occasion := Occasion{Scheduled: t.scheduled, Progress: t.progress.set}
+	p := t.poller
+	slot := s.takeSlot()
+	s.running.Go(func() {
+		defer slot()
+		r := p.Poll(ctx, occasion)
+		s.finish(t, &r)
+		cancel(nil)
+	})
+}
+
+// takeSlot occupies a slot until the function that it returns is called, or for as long as a poll may linger.
+func (s *Scheduler) takeSlot() func() {
+	s.slots--
+	give := sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.slots++
+		s.nudge()
+	})
+	timer := time.AfterFunc(lingers, give)
+	return func() {
+		timer.Stop()
+		give()
+	}
+}
+
+// finish takes the result of a poll in, tells the observer and plans the next poll.
+func (s *Scheduler) finish(t *task, r *Result) {
+	if !interrupted(r) {
+		s.tell(t, r)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.again || interrupted(r) {
+		t.again = false
+		t.plan(s.now())
+	}
+	close(t.stopped)
+	t.running, t.stopped = nil, nil
+	s.enqueue(t)
+}
+
+func (s *Scheduler) tell(t *task, r *Result) {
+	s.mu.Lock()
+	turns := t.track.after(*r)
+	t.paused = t.paused || r.Paused
+	t.follow(s.now(), r)
+	next := t.due
+	s.mu.Unlock()
+	s.opts.Observer.Polled(*r)
+	for _, turn := range turns {
+		turn.NextPoll = next
+		s.opts.Observer.Transition(turn)
+	}
+}
+
+// Add takes a source on. Its configuration must be valid and its shard be held. A source of the same name is an error.
+func (s *Scheduler) Add(source Source) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.tasks[source.Name]; ok {
+		return fmt.Errorf("source %s is polled already", source.Name)
+	}
+	t := &task{place: -1}
+	if err := s.configure(t, source); err != nil {
+		return err
+	}
+	s.tasks[source.Name] = t
+	t.begin(s.now())
+	s.enqueue(t)
+	return nil
+}
+
+func (s *Scheduler) configure(t *task, source Source) error {
+	schedule, err := source.schedule(s.now())
+	if err != nil {
+		return fmt.Errorf("source %s: %w", source.Name, err)
+	}
+	p, err := s.make(source)
+	if err != nil {
+		return err
+	}
+	t.source, t.schedule, t.poller = source, schedule, p
+	return nil
+}
 
 // Update replaces the configuration of a source, keeping what is known of it. A poll that runs is interrupted. The same
 // configuration changes nothing.
-func (s *Scheduler) Update(source Source) error { return nil }
+func (s *Scheduler) Update(source Source) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.tasks[source.Name]
+	if !ok {
+		return fmt.Errorf("source %s: %w", source.Name, ErrUnknownSource)
+	}
+	if reflect.DeepEqual(t.source, source) {
+		return nil
+	}
+	if err := s.configure(t, source); err != nil {
+		return err
+	}
+	if t.running != nil {
+		t.running(errReplaced) // and is started anew when it has ended
+		return nil
+	}
+	t.begin(s.now())
+	s.enqueue(t)
+	return nil
+}
 
 // Remove forgets a source. When it returns without error, no poll of it runs any more.
-func (s *Scheduler) Remove(ctx context.Context, name string) error { return nil }
+func (s *Scheduler) Remove(ctx context.Context, name string) error {
+	s.mu.Lock()
+	t, ok := s.tasks[name]
+	if !ok {
+		s.mu.Unlock()
+		return fmt.Errorf("source %s: %w", name, ErrUnknownSource)
+	}
+	t.removed = true
+	delete(s.tasks, name)
+	s.queue.drop(t)
+	stopped := t.stopped
+	if t.running != nil {
+		t.running(errRemoved)
+	}
+	s.mu.Unlock()
+	return wait(ctx, stopped)
+}
+
+func wait(ctx context.Context, stopped <-chan struct{}) error {
+	if stopped == nil {
+		return nil
+	}
+	select {
+	case <-stopped:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
 
 // PollNow makes a source due at once; one that is being polled is polled once more afterwards.
-func (s *Scheduler) PollNow(name string) error { return nil }
+func (s *Scheduler) PollNow(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.tasks[name]
+	switch {
+	case !ok:
+		return fmt.Errorf("source %s: %w", name, ErrUnknownSource)
+	case t.paused:
+		return fmt.Errorf("source %s: %w", name, ErrPaused)
+	case t.stopped != nil:
+		t.again = true
+		return nil
+	}
+	t.due, t.scheduled = s.now(), s.now()
+	s.enqueue(t)
+	return nil
+}
 
 // Pause stops polling a source until Resume, durably. A poll that runs is interrupted.
-func (s *Scheduler) Pause(ctx context.Context, name string) error { return nil }
+func (s *Scheduler) Pause(ctx context.Context, name string) error {
+	t, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if t.running != nil {
+		t.running(errPausing)
+	}
+	was := t.paused
+	t.paused = true
+	s.queue.drop(t)
+	p := t.poller
+	s.mu.Unlock()
+	if err := p.SetPaused(ctx, true); err != nil {
+		s.setPaused(t, was)
+		return fmt.Errorf("source %s: %w", name, err)
+	}
+	s.setPaused(t, true)
+	return nil
+}
 
-// Resume lets a paused source poll again.
-func (s *Scheduler) Resume(ctx context.Context, name string) error { return nil }
+// Resume lets a paused source poll again, at once unless it waits for its schedule anyway (missed = "skip").
+func (s *Scheduler) Resume(ctx context.Context, name string) error {
+	t, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	p := t.poller
+	s.mu.Unlock()
+	if err := p.SetPaused(ctx, false); err != nil {
+		return fmt.Errorf("source %s: %w", name, err)
+	}
+	s.setPaused(t, false)
+	return nil
+}
+
+func (s *Scheduler) setPaused(t *task, paused bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.paused = paused; !paused {
+		t.plan(s.now())
+		if t.source.Missed == "skip" {
+			t.plan(t.schedule.Next(s.now()))
+		}
+	}
+	s.enqueue(t)
+}
 
 // Release lets the next complete poll of a held source be applied without the guard, durably, and polls at once.
-func (s *Scheduler) Release(ctx context.Context, name string) error { return nil }
+func (s *Scheduler) Release(ctx context.Context, name string) error {
+	t, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	p := t.poller
+	s.mu.Unlock()
+	if err := p.Release(ctx); err != nil {
+		return fmt.Errorf("source %s: %w", name, err)
+	}
+	if err := s.PollNow(name); err != nil && !errors.Is(err, ErrPaused) {
+		return err
+	}
+	return nil
+}
+
+func (s *Scheduler) find(name string) (*task, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.tasks[name]
+	if !ok {
+		return nil, fmt.Errorf("source %s: %w", name, ErrUnknownSource)
+	}
+	return t, nil
+}
 
 // Status gives a snapshot of one source; false when there is none of this name.
-func (s *Scheduler) Status(name string) (Status, bool) { return Status{}, false }
+func (s *Scheduler) Status(name string) (Status, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.tasks[name]
+	if !ok {
+		return Status{}, false
+	}
+	return t.status(name), true
+}
 
 // Statuses gives a snapshot of all sources, by name.
-func (s *Scheduler) Statuses() []Status { return nil }
+func (s *Scheduler) Statuses() []Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]Status, 0, len(s.tasks))
+	for name, t := range s.tasks {
+		all = append(all, t.status(name))
+	}
+	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Source, b.Source) })
+	return all
+}

@@ -78,8 +78,9 @@ type Guard struct {
 
 // Response says what an answer looks like, the table response.
 type Response struct {
-	Format  string       `toml:"format"` // "json"
-	MaxBody setting.Size `toml:"max_body"`
+	Format  string       `toml:"format"`   // "json"
+	MaxBody setting.Size `toml:"max_body"` // of one answer, after decompression
+	MaxScan setting.Size `toml:"max_scan"` // of all answers of one poll together
 }
 
 // Auth is how a request proves who asks, the table auth.

@@ -7,12 +7,12 @@ type Health string
 
 // The states of a source.
 const (
-	Baselining Health = "baselining" // no complete poll yet
-	Ok         Health = "ok"
+	Baselining Health = "baselining" // the first poll runs
+	Ok         Health = "ok"         // the last poll got a usable answer
 	Unwell     Health = "failing"
 	OnHold     Health = "held"
 	Paused     Health = "paused"
-	Waiting    Health = "waiting" // the server or a full webhook makes it wait
+	Waiting    Health = "waiting" // for its first poll, or because the server or a full webhook makes it wait
 )
 
 // Status is a snapshot of one source.

@@ -1,9 +1,312 @@
 package poller
 
-import "github.com/deltahook/deltahook/internal/setting"
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/setting"
+)
 
 // DefaultSource gives a source with the default of each key.
-func DefaultSource() Source { return Source{} }
+func DefaultSource() Source {
+	return Source{
+		Method: http.MethodGet, Timezone: "UTC", Spread: true, OnStart: "now", Missed: "once",
+		Timeout: setting.Duration(30 * time.Second), Deadline: setting.Duration(10 * time.Minute),
+		Records: differ.MustPath("@this"), Initial: "baseline",
+		Pages:    Pages{Start: 1, Max: 10_000},
+		Deletes:  Deletes{Detect: "off", Confirm: 2},
+		Guard:    Guard{MaxDeletes: 0.2, MinDeletes: 10, Empty: "hold"},
+		Response: Response{Format: "json", MaxBody: 256 << 20, MaxScan: 4 << 30},
+		Auth:     Auth{Kind: "none"},
+		Retry: Retry{
+			Attempts: 3, Base: setting.Duration(time.Second), Max: setting.Duration(15 * time.Second),
+			MaxWait: setting.Duration(time.Minute),
+		},
+		Conditional: "auto", Redirects: "same_origin",
+	}
+}
 
 // Validate reports all that is wrong with the source. The references to secrets are resolved, so that unset ones are found.
-func (s *Source) Validate(secrets *setting.Secrets) setting.Problems { return nil }
+func (s *Source) Validate(secrets *setting.Secrets) setting.Problems {
+	c := &check{s: s, secrets: secrets}
+	c.request()
+	c.schedule()
+	c.records()
+	c.pages()
+	c.deletes()
+	c.answer()
+	c.auth()
+	c.retry()
+	c.choice(s.Conditional, []string{"auto", "off"}, "conditional")
+	c.choice(s.Redirects, []string{"same_origin", "none"}, "redirects")
+	return c.problems
+}
+
+type check struct {
+	s        *Source
+	secrets  *setting.Secrets
+	problems setting.Problems
+}
+
+func (c *check) add(hint, message string, key ...string) { c.problems.Add(hint, message, key...) }
+
+// choice reports a value that is none of the allowed ones.
+func (c *check) choice(value string, allowed []string, key ...string) {
+	if !slices.Contains(allowed, value) {
+		c.add("allowed: "+strings.Join(allowed, ", "), fmt.Sprintf("%q is not known here", value), key...)
+	}
+}
+
+// positive reports a duration that is zero.
+func (c *check) positive(d setting.Duration, key ...string) {
+	if d <= 0 {
+		c.add(`write a duration like "30s"`, key[len(key)-1]+" must be more than zero", key...)
+	}
+}
+
+// atLeast reports a number that is too small.
+func (c *check) atLeast(n, least int, key ...string) {
+	if n < least {
+		c.add("", fmt.Sprintf("%d is too small; it must be at least %d", n, least), key...)
+	}
+}
+
+func (c *check) request() {
+	s := c.s
+	if s.URL == "" {
+		c.add(`write url = "https://host/path"`, "url is missing")
+		return
+	}
+	r := compileRequests(s, "", &c.problems)
+	c.choice(s.Method, []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, "SEARCH", "REPORT", "QUERY"}, "method")
+	for key, refs := range r.references() {
+		for _, ref := range refs {
+			c.resolve(ref, strings.Split(key, ".")...)
+		}
+	}
+	if r.uses("page") && s.Pages.Kind != "page" {
+		c.add(`set pages = { kind = "page" }, or remove {page}`, `{page} is used, but the pages are not counted`, "pages", "kind")
+	}
+	if s.Body != "" && s.Method == http.MethodGet {
+		c.problems.Warn(`set method = "POST" unless the API really reads the body of a GET`, "a GET with a body is often ignored", "body")
+	}
+	c.headers()
+	c.literals("query", s.Query)
+	for i, host := range s.AllowedHosts {
+		if host == "" || strings.ContainsAny(host, "/?#@ *") {
+			c.add(`write "host" or "host:port"`, fmt.Sprintf("%q is not a host", host), "allowed_hosts", strconv.Itoa(i))
+		}
+	}
+}
+
+func (c *check) headers() {
+	for _, name := range slices.Sorted(maps.Keys(c.s.Headers)) {
+		switch {
+		case !isToken(name):
+			c.add("", fmt.Sprintf("%q is not a header name", name), "headers", name)
+		case strings.EqualFold(name, "Accept-Encoding"), strings.EqualFold(name, "Content-Length"), strings.EqualFold(name, "Transfer-Encoding"),
+			strings.EqualFold(name, "Connection"), strings.EqualFold(name, "Range"):
+			c.add("remove it; compression and connections are taken care of", name+" cannot be set", "headers", name)
+		case strings.EqualFold(name, "If-None-Match"), strings.EqualFold(name, "If-Modified-Since"):
+			c.add("remove it; see conditional", name+" cannot be set: it is sent when the server gave a validator", "headers", name)
+		}
+	}
+	c.literals("headers", c.s.Headers)
+}
+
+// isToken says whether name is a token (RFC 9110, section 5.6.2).
+func isToken(name string) bool {
+	const others = "!#$%&'*+-.^_`|~"
+	for _, r := range name {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(others, r) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// literals warns of secrets that stand in the configuration itself, and keeps them out of messages.
+func (c *check) literals(key string, values map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if !secretive(name) || strings.Contains(values[name], "{secret:") || values[name] == "" {
+			continue
+		}
+		c.problems.Warn(`write "{secret:env:NAME}"`, name+" looks like a secret that stands in the file itself", key, name)
+		c.secrets.Remember(values[name])
+	}
+}
+
+func secretive(name string) bool {
+	name = strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(name))
+	for _, part := range []string{"authorization", "apikey", "token", "secret", "password", "cookie", "signature"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *check) resolve(ref setting.Secret, key ...string) {
+	if ref.IsLiteral() {
+		c.problems.Warn(`write "env:NAME", "file:/path" or "cred:NAME"`, "the secret stands in the file itself", key...)
+	}
+	if _, err := c.secrets.Resolve(ref); err != nil {
+		c.add(setting.Hint(err), err.Error(), key...)
+	}
+}
+
+func (c *check) schedule() {
+	s := c.s
+	switch {
+	case s.Every == 0 && s.Cron == "":
+		c.add(`write every = "5m"`, "neither every nor cron says when to poll")
+	case s.Every != 0 && s.Cron != "":
+		c.add("remove one of them", "every and cron are both set", "cron")
+	case s.Every != 0 && s.Every.Std() < time.Second:
+		c.add(`write at least "1s"`, fmt.Sprintf("every = %q is too often", s.Every), "every")
+	}
+	zone, err := s.zone()
+	if err != nil {
+		c.add(`write a name like "Europe/Berlin" or "UTC"`, err.Error(), "timezone")
+		zone = time.UTC
+	}
+	if s.Cron != "" {
+		if _, err := ParseSchedule(s.Cron, zone); err != nil {
+			c.add(setting.Hint(err), err.Error(), "cron")
+		}
+	}
+	c.choice(s.OnStart, []string{"now", "schedule"}, "on_start")
+	c.choice(s.Missed, []string{"once", "skip"}, "missed")
+	c.positive(s.Timeout, "timeout")
+	c.positive(s.Deadline, "deadline")
+	if s.Every > 0 && s.Jitter > s.Every {
+		c.add("", fmt.Sprintf("jitter = %q is longer than every = %q", s.Jitter, s.Every), "jitter")
+	}
+}
+
+func (c *check) records() {
+	s := c.s
+	if len(s.Key) == 0 && !s.Single {
+		c.add(`write key = "id", or single = true when the answer is one object`, "key is missing")
+	}
+	spec := differ.Spec{Records: s.Records, Key: s.Key, Single: s.Single, Fields: s.Fields, Ignore: s.Ignore, Unordered: s.Unordered}
+	if _, err := spec.Compile(); err != nil {
+		hint := ""
+		if next, ok := err.(interface{ NextStep() string }); ok {
+			hint = next.NextStep()
+		}
+		c.add(hint, err.Error(), c.keyOf(err)...)
+	}
+	c.choice(s.Initial, []string{"baseline", "emit"}, "initial")
+	if s.Single && s.Pages.Kind != "" {
+		c.add("remove pages", "one single object has no pages", "pages", "kind")
+	}
+}
+
+// keyOf finds the list in which the path stands that an error is about.
+func (c *check) keyOf(err error) []string {
+	for key, list := range map[string][]differ.Path{"fields": c.s.Fields, "ignore": c.s.Ignore, "unordered": c.s.Unordered} {
+		for _, path := range list {
+			if strings.Contains(err.Error(), path.String()) {
+				return []string{key}
+			}
+		}
+	}
+	return nil
+}
+
+func (c *check) pages() {
+	p := c.s.Pages
+	if p.Kind != "" {
+		c.choice(p.Kind, []string{"link", "page"}, "pages", "kind")
+	}
+	c.atLeast(p.Max, 1, "pages", "max")
+	only := map[string]bool{
+		"param": p.Param != "", "size": p.Size != 0, "size_param": p.Sizes != "", "total": !p.Total.IsZero(), "has_more": !p.More.IsZero(),
+		"start": p.Start != 1,
+	}
+	for _, key := range slices.Sorted(maps.Keys(only)) {
+		if only[key] && p.Kind != "page" {
+			c.add(`set pages.kind = "page", or remove it`, "pages."+key+` counts only with pages.kind = "page"`, "pages", key)
+		}
+	}
+	if p.Kind == "" && p.Delay > 0 {
+		c.add("set pages.kind, or remove it", "pages.delay counts only with pages.kind", "pages", "delay")
+	}
+	c.atLeast(p.Start, 0, "pages", "start")
+	c.atLeast(p.Size, 0, "pages", "size")
+	if (p.Size > 0) != (p.Sizes != "") {
+		c.add(`write both, like size = 100, size_param = "per_page"`, "size and size_param belong together", "pages", "size")
+	}
+}
+
+func (c *check) deletes() {
+	d, g := c.s.Deletes, c.s.Guard
+	c.choice(d.Detect, []string{"off", "scan"}, "deletes", "detect")
+	c.atLeast(d.Confirm, 1, "deletes", "confirm")
+	if d.Confirm > 100 {
+		c.add("", fmt.Sprintf("%d is too large; it must be at most 100", d.Confirm), "deletes", "confirm")
+	}
+	if d.Detect == "scan" && c.s.Single {
+		c.add("remove deletes", "one single object cannot be missing from a list", "deletes", "detect")
+	}
+	c.atLeast(g.MinDeletes, 0, "guard", "min_deletes")
+	c.atLeast(g.MaxEvents, 0, "guard", "max_events")
+	c.choice(g.Empty, []string{"hold", "allow"}, "guard", "empty")
+}
+
+func (c *check) answer() {
+	c.choice(c.s.Response.Format, []string{"json"}, "response", "format")
+	for key, size := range map[string]setting.Size{"max_body": c.s.Response.MaxBody, "max_scan": c.s.Response.MaxScan} {
+		if size <= 0 {
+			c.add(`write a size like "64MiB"`, key+" must be more than zero", "response", key)
+		}
+	}
+}
+
+func (c *check) auth() {
+	a := c.s.Auth
+	c.choice(a.Kind, []string{"none", "basic", "bearer", "header"}, "auth", "kind")
+	given := map[string]bool{"username": a.Username != "", "password": !a.Password.IsZero(), "token": !a.Token.IsZero(), "header": a.Header != ""}
+	needed := map[string][]string{"basic": {"username", "password"}, "bearer": {"token"}, "header": {"header", "token"}}[a.Kind]
+	for _, key := range slices.Sorted(maps.Keys(given)) {
+		switch {
+		case slices.Contains(needed, key) && !given[key]:
+			c.add("", fmt.Sprintf("auth.kind = %q needs %s", a.Kind, key), "auth", key)
+		case given[key] && !slices.Contains(needed, key) && a.Kind != "":
+			c.add("", fmt.Sprintf("auth.kind = %q does not use %s", a.Kind, key), "auth", key)
+		}
+	}
+	if a.Header != "" && !isToken(a.Header) {
+		c.add("", fmt.Sprintf("%q is not a header name", a.Header), "auth", "header")
+	}
+	for key, ref := range map[string]setting.Secret{"password": a.Password, "token": a.Token} {
+		if given[key] {
+			c.resolve(ref, "auth", key)
+		}
+	}
+	for name := range c.s.Headers {
+		if a.Kind != "none" && (strings.EqualFold(name, "Authorization") && a.Kind != "header" || strings.EqualFold(name, a.Header)) {
+			c.add("remove one of them", "auth and headers both set "+name, "headers", name)
+		}
+	}
+}
+
+func (c *check) retry() {
+	r := c.s.Retry
+	c.atLeast(r.Attempts, 1, "retry", "attempts")
+	if r.Max < r.Base {
+		c.add("", fmt.Sprintf("retry.max = %q is shorter than retry.base = %q", r.Max, r.Base), "retry", "max")
+	}
+	for i, status := range r.On {
+		if status < 400 || status > 599 {
+			c.add("write statuses from 400 to 599", fmt.Sprintf("%d cannot be retried", status), "retry", "on", strconv.Itoa(i))
+		}
+	}
+}

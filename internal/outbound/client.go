@@ -62,7 +62,7 @@ type Request struct {
 	URL    *url.URL
 	Header http.Header
 	Body   []byte // sent to the origin only
-	// Credentials and SecretQuery are added on the way, to requests to the target's origin only; SecretQuery where the
+	// Credentials (a Host header too) and SecretQuery are added on the way, to requests to the target's origin only; SecretQuery where the
 	// URL does not have the parameter.
 	Credentials http.Header
 	SecretQuery url.Values
@@ -113,15 +113,14 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 
 func (c *Client) newRequest(ctx context.Context, r Request) (*retryablehttp.Request, error) {
 	if !c.Allows(r.URL) {
-		return nil, &Error{Reason: "origin", Message: "refused to ask " + display(r.URL) + ": it is outside the origin of url and allowed_hosts"}
+		return nil, &Error{Reason: "origin", Message: "refused to ask " + Display(r.URL) + ": it is outside the origin of url and allowed_hosts"}
 	}
 	method := r.Method
 	if method == "" {
 		method = http.MethodGet
 	}
-	home := c.home(r.URL)
-	if !home && (len(r.Body) > 0 || method != http.MethodGet) {
-		return nil, &Error{Reason: "origin", Message: "refused to send a " + method + " to " + display(r.URL) + ": only the origin of url may get one"}
+	if !c.home(r.URL) && (len(r.Body) > 0 || method != http.MethodGet) {
+		return nil, &Error{Reason: "origin", Message: "refused to send a " + method + " to " + Display(r.URL) + ": only the origin of url may get one"}
 	}
 	var body any
 	if len(r.Body) > 0 {
@@ -133,12 +132,6 @@ func (c *Client) newRequest(ctx context.Context, r Request) (*retryablehttp.Requ
 	}
 	for name, values := range r.Header {
 		req.Header[http.CanonicalHeaderKey(name)] = values
-	}
-	if host := req.Header.Get("Host"); host != "" {
-		req.Host = host
-		req.Header.Del("Host")
-	} else if c.opts.Target.Socket != "" && home {
-		req.Host = "localhost"
 	}
 	return req, nil
 }
@@ -223,6 +216,9 @@ func (h hop) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Header.Del("Referer") // the client fills it with the whole URL that redirected
 	}
 	if h.client.home(req.URL) {
+		if h.client.opts.Target.Socket != "" {
+			req.Host = "localhost"
+		}
 		t.authorize(req)
 	}
 	resp, err := h.client.opts.Transport.RoundTrip(req)
@@ -244,7 +240,10 @@ func (h hop) limit(ctx context.Context) (context.Context, context.CancelFunc) {
 
 func (t *trip) authorize(req *http.Request) {
 	for name, values := range t.request.Credentials {
-		req.Header[http.CanonicalHeaderKey(name)] = values
+		if req.Header[http.CanonicalHeaderKey(name)] = values; name == "Host" {
+			req.Host = values[0]
+			req.Header.Del(name)
+		}
 	}
 	if len(t.request.SecretQuery) == 0 {
 		return

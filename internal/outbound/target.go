@@ -76,7 +76,7 @@ func (t Target) Origin() string {
 }
 
 // String gives the address without its query, for people.
-func (t Target) String() string { return display(t.URL) }
+func (t Target) String() string { return Display(t.URL) }
 
 func originOf(u *url.URL) string {
 	port := u.Port()
@@ -86,8 +86,8 @@ func originOf(u *url.URL) string {
 	return strings.ToLower(u.Scheme + "://" + u.Hostname() + ":" + port)
 }
 
-// display gives u as people may see it: without user information, query and fragment.
-func display(u *url.URL) string {
+// Display gives u as people may see it: without user information, query and fragment.
+func Display(u *url.URL) string {
 	if socket, ok := socketPath(u.Hostname()); ok {
 		return "unix:" + socket + ":" + u.EscapedPath()
 	}

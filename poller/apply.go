@@ -1,0 +1,189 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/deltahook/deltahook/differ"
+)
+
+// apply makes the changes of a poll durable, with their events and the new state, or finds that there is nothing to write.
+func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
+	m, s := p.known, w.scan
+	proven := r.Verdict == Complete
+	next := m.state
+	next.Held, next.Identity, next.Compare = nil, p.identity, p.compare
+	if next.Baselined.IsZero() {
+		next.Baselined = r.At
+	}
+	next.Validators = p.fresh(w, r.At, proven)
+	next.Sequence += int64(s.spool.events)
+	next.Records = int64(s.index.Len())
+	anew := m.state.Version > 0 && m.state.Compare != p.compare
+	if s.spool.count == 0 && !anew && m.state.Held == nil && m.state.Identity == p.identity && !m.state.Baselined.IsZero() {
+		if proven {
+			r.Verdict, m.validators, m.missing = Unchanged, next.Validators, 0
+		}
+		return nil
+	}
+	r.baselined, r.released = m.state.Baselined.IsZero(), m.state.Held != nil
+	events := &handover{}
+	r.Events = s.spool.events
+	r.Took = p.opts.Now().Sub(r.At)
+	c := Commit{State: next, Writes: p.writes(s, m.state.Sequence, r.At, events, anew), Poll: &r.Poll}
+	if err := p.commit(ctx, c); err != nil {
+		r.Events, r.baselined, r.released = 0, false, false
+		return err
+	}
+	m.validators, m.dirty, m.former = next.Validators, false, nil
+	if proven {
+		m.missing = len(s.absent)
+	}
+	if s.spool.events > 0 && events.err == nil {
+		p.opts.Outlet.Committed(p.source.Name, events.list, !events.overflow)
+	}
+	return nil
+}
+
+// fresh gives the validators that belong to the records as they are after this poll: none when the answer proves less than
+// a whole listing.
+func (p *Poller) fresh(w *walk, at time.Time, proven bool) Validators {
+	v := w.got
+	if !proven || v.ETag == "" && v.LastModified == "" {
+		return Validators{}
+	}
+	v.URL, v.At = p.address(w.values), at
+	return v
+}
+
+// handover collects the events of a commit for the outlet, as long as they are few.
+type handover struct {
+	list     []*Event
+	bytes    int
+	overflow bool
+	err      error // of making an event or reading the spool: the commit is aborted
+}
+
+const (
+	handoverEvents = 2000
+	handoverBytes  = 16 << 20
+)
+
+func (h *handover) add(e *Event) {
+	size := len(e.Body)
+	for _, c := range e.To {
+		size += len(c.Body)
+	}
+	if h.overflow || len(h.list) >= handoverEvents || h.bytes+size > handoverBytes {
+		h.overflow = true
+		return
+	}
+	h.list = append(h.list, e)
+	h.bytes += size
+}
+
+var errStopped = errors.New("the store stopped reading")
+
+// writes yields what is on the spool, with an event for each change that is news. When the records are compared anew, all
+// other fingerprints follow.
+func (p *Poller) writes(s *scan, sequence int64, at time.Time, events *handover, anew bool) iter.Seq2[Write, error] {
+	return func(yield func(Write, error) bool) {
+		err := s.spool.each(func(e *entry) error {
+			w := Write{Known: e.known, Key: string(e.key), Body: e.body}
+			if e.kind == differ.Deleted {
+				w.Body, w.Remove = nil, true
+			}
+			if e.kind != 0 && !e.quiet {
+				sequence++
+				event, err := p.opts.Outlet.Event(&p.source, sequence, at, p.changeOf(e))
+				if err != nil {
+					return fmt.Errorf("event of record %q: %w", e.key, err)
+				}
+				w.Event = event
+				events.add(event)
+			}
+			if !yield(w, nil) {
+				return errStopped
+			}
+			return nil
+		})
+		if err != nil {
+			if !errors.Is(err, errStopped) {
+				events.err = err
+				yield(Write{}, err)
+			}
+			return
+		}
+		if anew {
+			s.index.Begin()
+			s.index.Unseen(func(h differ.Hash, print differ.Print, missing int) bool {
+				return yield(Write{Known: Known{Hash: h, Print: print, Missing: missing}}, nil)
+			})
+		}
+	}
+}
+
+// commit writes the state of the source as the successor of the one that is known. A commit that has begun is not
+// interrupted: its outcome would not be known.
+func (p *Poller) commit(ctx context.Context, c Commit) error {
+	c.Source, c.Expect = p.source.Name, p.known.state.Version
+	done, err := p.opts.Ledger.Commit(context.WithoutCancel(ctx), c)
+	if err == nil {
+		p.known.state = c.State
+		p.known.state.Version = done.Version
+		return nil
+	}
+	p.forget()
+	switch {
+	case errors.Is(err, ErrFenced):
+		return &fault{message: "another member owns the source now", hint: "it goes on there", cause: err}
+	case errors.Is(err, ErrConflict):
+		return &fault{message: "the state of the source was changed by somebody else meanwhile", hint: "it is loaded again; nothing was changed", cause: err}
+	}
+	// Whatever was committed is in the store. The outlet reads it from there, now or when the state is loaded again.
+	p.unsure, p.lost = true, c.Expect
+	p.opts.Outlet.Committed(p.source.Name, nil, false)
+	return &fault{message: "the store did not take the poll: " + err.Error(), hint: "it is loaded again; what was committed is not lost", cause: err}
+}
+
+// edit changes the durable state between two polls.
+func (p *Poller) edit(ctx context.Context, change func(*State) error) error {
+	if err := p.take(ctx); err != nil {
+		return err
+	}
+	defer p.giveBack()
+	if err := p.load(ctx); err != nil {
+		return err
+	}
+	state := p.known.state
+	if state.Held != nil {
+		held := *state.Held
+		state.Held = &held
+	}
+	if err := change(&state); err != nil {
+		return err
+	}
+	return p.commit(ctx, Commit{State: state})
+}
+
+// SetPaused pauses the source or lets it go on, durably.
+func (p *Poller) SetPaused(ctx context.Context, paused bool) error {
+	return p.edit(ctx, func(s *State) error {
+		s.Paused = paused
+		return nil
+	})
+}
+
+// Release lets the next complete poll be applied although the source is held. ErrNotHeld when it is not.
+func (p *Poller) Release(ctx context.Context) error {
+	return p.edit(ctx, func(s *State) error {
+		if s.Held == nil {
+			return ErrNotHeld
+		}
+		s.Held.Release = true
+		return nil
+	})
+}

@@ -1,0 +1,272 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/outbound"
+)
+
+// walk is one way through the pages of a listing.
+type walk struct {
+	p        *Poller
+	scan     *scan
+	walker   walker
+	values   values
+	occasion Occasion
+	result   *Result
+	reader   *differ.Reader
+	asked    map[uint64]bool // addresses
+	shown    map[uint64]int  // sets of keys, with the page that showed them
+	send     Validators      // zero: unconditionally
+
+	got         Validators // of the answer, when it is the whole listing
+	notModified bool
+	exchanges   []Exchange // of a trial
+}
+
+// run reads the whole listing. Only when it returns nil was the end seen.
+func (w *walk) run(ctx context.Context) error {
+	var last *answer
+	for {
+		step, end, err := w.walker.next(last)
+		if err != nil {
+			return &fault{message: err.Error(), hint: nothingChanged, cause: err}
+		}
+		if end {
+			return nil
+		}
+		if err := w.mayGoOn(ctx); err != nil {
+			return err
+		}
+		last, err = w.page(ctx, step)
+		if err != nil || w.notModified || last == nil {
+			return err
+		}
+	}
+}
+
+// mayGoOn keeps the pages apart and stops a walk that does not end.
+func (w *walk) mayGoOn(ctx context.Context) error {
+	conf := w.p.source.Pages
+	if conf.Kind == "" || w.result.Pages == 0 {
+		return nil
+	}
+	if w.result.Pages >= conf.Max {
+		return newFault("raise pages.max if the list is really so long; nothing was changed", "the list did not end within %d pages (pages.max)", conf.Max)
+	}
+	if conf.Delay <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(conf.Delay.Std())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// page asks for one page and looks at its records. It gives nil when the page before was the last one.
+func (w *walk) page(ctx context.Context, s step) (*answer, error) {
+	number := w.result.Pages + 1
+	req, err := w.request(s)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := w.p.client.Do(ctx, req)
+	if err != nil {
+		return nil, w.unanswered(err, number)
+	}
+	defer resp.Body.Close()
+	w.result.Requests += resp.Attempts
+	body := &countedBody{body: resp.Body, before: w.result.Bytes, limit: int64(w.p.source.Response.MaxScan)}
+	a, err := w.read(resp, body, number)
+	w.result.Bytes += body.count
+	w.remember(req, resp, body)
+	w.progress()
+	return a, err
+}
+
+func (w *walk) request(s step) (outbound.Request, error) {
+	v := w.values
+	v.page = s.page
+	req, err := w.p.requests.build(v, s.url)
+	if err != nil {
+		return req, err
+	}
+	if s.param != "" {
+		req.URL = setParam(req.URL, s.param, s.page)
+	}
+	if s.sizes != "" {
+		req.URL = setParam(req.URL, s.sizes, s.size)
+	}
+	if s.url != nil && !w.p.client.Allows(s.url) {
+		return req, newFault("list the host in allowed_hosts if it may be asked, without credentials; nothing was changed",
+			"page %d leads to another origin, %s://%s", w.result.Pages, s.url.Scheme, s.url.Host)
+	}
+	if len(req.Body) == 0 && w.walker != (oneAnswer{}) {
+		where := fingerprint(req.URL.String())
+		if w.asked[where] {
+			return req, newFault("the server's paging runs in a circle; nothing was changed", "page %d has the same address as an earlier one", w.result.Pages+1)
+		}
+		w.asked[where] = true
+	}
+	if w.send.ETag != "" {
+		req.Header.Set("If-None-Match", w.send.ETag)
+	}
+	if w.send.LastModified != "" {
+		req.Header.Set("If-Modified-Since", w.send.LastModified)
+	}
+	return req, nil
+}
+
+func (w *walk) unanswered(err error, page int) error {
+	if broken, ok := errors.AsType[*outbound.Error](err); ok {
+		w.result.Requests += broken.Attempts
+		return &fault{message: fmt.Sprintf("page %d: %s", page, broken.Message), hint: nothingChanged, cause: err}
+	}
+	if wait, ok := errors.AsType[*outbound.DeferredError](err); ok {
+		w.result.Requests += wait.Attempts
+	}
+	return err
+}
+
+func (w *walk) read(resp *outbound.Response, body *countedBody, number int) (*answer, error) {
+	what := seen{page: number, status: resp.Status, kind: resp.Type()}
+	switch resp.Status {
+	case http.StatusOK, http.StatusCreated, http.StatusNonAuthoritativeInfo:
+	case http.StatusNotModified:
+		if w.send != (Validators{}) {
+			w.notModified = true
+			return nil, nil //nolint:nilnil // there is no page; notModified says why
+		}
+		return nil, explainStatus(what, "")
+	default:
+		return nil, w.refused(resp, body, what)
+	}
+	w.result.Pages++
+	a := &answer{number: number, url: resp.URL, header: resp.Header}
+	before := w.scan.counts.Records
+	if err := w.records(body); err != nil {
+		what.bytes, what.head = body.count, body.head
+		return nil, explain(err, what)
+	}
+	a.records, a.total, a.envelope = w.scan.counts.Records-before, w.scan.counts.Records, w.reader.Envelope()
+	w.validators(resp)
+	return a, w.repeated(a)
+}
+
+// refused reads the beginning of an answer that is no page.
+func (w *walk) refused(resp *outbound.Response, body *countedBody, what seen) error {
+	if end, err := w.walker.past(resp.Status); err != nil || end {
+		return err
+	}
+	const enough = 2 << 10
+	// What cannot be read is missing in the message; the status is what counts.
+	_, _ = io.CopyN(io.Discard, body, enough)
+	what.bytes, what.head = body.count, body.head
+	location := ""
+	if to, err := resp.URL.Parse(resp.Header.Get("Location")); err == nil && resp.Header.Get("Location") != "" {
+		location = outbound.Display(&url.URL{Scheme: to.Scheme, Host: to.Host})
+	}
+	return explainStatus(what, location)
+}
+
+func (w *walk) records(body io.Reader) error {
+	if w.reader == nil {
+		w.reader = differ.NewReader(body, differ.Options{Spec: w.p.spec})
+	} else {
+		w.reader.Reset(body)
+	}
+	w.scan.beginPage()
+	for {
+		rec, err := w.reader.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := w.scan.record(rec); err != nil {
+			return err
+		}
+		const often = 1 << 10
+		if w.scan.counts.Records%often == 0 {
+			w.progress()
+		}
+	}
+}
+
+// repeated fails when a page shows exactly the records of an earlier one: the server ignores the page that it is asked for.
+func (w *walk) repeated(a *answer) error {
+	if w.scan.digest == 0 { // no record with a key
+		return nil
+	}
+	if earlier, ok := w.shown[w.scan.digest]; ok {
+		return newFault("the server seems to ignore the page that it is asked for: check pages.param; nothing was changed",
+			"page %d has the same records as page %d", a.number, earlier)
+	}
+	w.shown[w.scan.digest] = a.number
+	return nil
+}
+
+// validators takes those of an answer that is the whole listing and came from the address that was asked.
+func (w *walk) validators(resp *outbound.Response) {
+	if w.p.source.Pages.Kind != "" {
+		return
+	}
+	w.got = Validators{ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified")}
+}
+
+func (w *walk) progress() {
+	if w.occasion.Progress != nil {
+		w.occasion.Progress(Progress{Pages: w.result.Pages, Records: w.scan.counts.Records, Bytes: w.result.Bytes})
+	}
+}
+
+func (w *walk) remember(req outbound.Request, resp *outbound.Response, body *countedBody) {
+	const most = 100
+	if w.scan.watch == nil || len(w.exchanges) >= most {
+		return
+	}
+	w.exchanges = append(w.exchanges, Exchange{
+		Method: req.Method, URL: w.p.opts.Secrets.Redact(outbound.Display(req.URL)), Status: resp.Status, Type: resp.Type(), Bytes: body.count,
+	})
+}
+
+// countedBody counts what is read, remembers how it begins and ends the poll when all answers together are too large.
+type countedBody struct {
+	body   io.Reader
+	count  int64
+	before int64 // bytes of earlier answers
+	limit  int64
+	head   []byte
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	b.count += int64(n)
+	const enough = 1 << 10
+	if len(b.head) < enough {
+		b.head = append(b.head, p[:min(n, enough-len(b.head))]...)
+	}
+	if b.limit > 0 && b.before+b.count > b.limit {
+		return n, &outbound.Error{Reason: "scan_too_large", Message: fmt.Sprintf("all pages together are larger than %s (response.max_scan)", sizeForPeople(b.limit))}
+	}
+	return n, err
+}
+
+func fingerprint(text string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(text))
+	return h.Sum64()
+}

@@ -1,0 +1,87 @@
+package poller
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/deltahook/deltahook/differ"
+)
+
+// Reasons of a Hold.
+const (
+	reasonGuard    = "guard"
+	reasonIdentity = "identity"
+)
+
+// guard says whether a person should look before the changes of a complete listing are applied; nil when not.
+func (p *Poller) guard(s *scan) *Hold {
+	state, conf := &p.known.state, p.source.Guard
+	if state.Baselined.IsZero() || state.Held != nil && state.Held.Release {
+		return nil
+	}
+	h := &Hold{Reason: reasonGuard, Deletes: len(s.deleted), Creates: s.counts.Created, Updates: s.counts.Updated}
+	known := s.index.Len() - s.counts.Created
+	missing := len(s.deleted) + len(s.absent)
+	events := h.Deletes + h.Creates + h.Updates
+	switch {
+	case conf.Empty == "hold" && s.counts.Records == 0 && missing > 0:
+		h.Message = fmt.Sprintf("the list is empty; %d records were known (guard.empty = \"hold\")", known)
+	case h.Deletes > conf.MinDeletes && float64(h.Deletes) > float64(conf.MaxDeletes)*float64(known):
+		h.Message = fmt.Sprintf("%d of %d known records are missing in a complete scan (guard.max_deletes = %q)", h.Deletes, known, conf.MaxDeletes)
+	case conf.MaxEvents > 0 && events > conf.MaxEvents:
+		h.Message = fmt.Sprintf("this poll would make %d events (guard.max_events = %d)", events, conf.MaxEvents)
+	default:
+		return nil
+	}
+	return h
+}
+
+func (p *Poller) identityHold() *Hold {
+	state := &p.known.state
+	return &Hold{
+		Reason:  reasonIdentity,
+		Message: fmt.Sprintf("%s: the %d known records may not be the same ones", identityChange(state.Identity, p.identity), state.Records),
+	}
+}
+
+// hold ends a poll without applying it. The hold is durable, so that a restart does not forget it; one that is there
+// already is not written again.
+func (p *Poller) hold(ctx context.Context, r *Result, h Hold) error {
+	r.Verdict, r.Message = Held, h.Message
+	r.Hint = fmt.Sprintf("look: deltahook try %s    apply it: deltahook release %s", p.source.Name, p.source.Name)
+	old := p.known.state.Held
+	h.Since = r.At
+	if old != nil && old.Reason == h.Reason {
+		h.Since = old.Since
+	}
+	if old == nil || old.Reason != h.Reason {
+		state := p.known.state
+		state.Held = &h
+		if err := p.commit(ctx, Commit{State: state, Poll: &r.Poll}); err != nil {
+			return err
+		}
+	}
+	p.known.state.Held = &h
+	p.discard()
+	return nil
+}
+
+// discard drops what a poll that is not applied did to the index.
+func (p *Poller) discard() {
+	if p.known != nil && p.known.dirty {
+		p.known.index, p.known.dirty = nil, false
+	}
+}
+
+// lift ends a hold whose reason is gone.
+func (p *Poller) lift(ctx context.Context, r *Result) error {
+	state := p.known.state
+	state.Held = nil
+	r.released = true
+	return p.commit(ctx, Commit{State: state})
+}
+
+// changeOf gives the change that an event tells of.
+func (p *Poller) changeOf(e *entry) differ.Change {
+	return differ.Change{Kind: e.kind, Key: string(e.key), Record: p.shape.Project(nil, e.body), Delta: e.delta}
+}

@@ -1,0 +1,185 @@
+package poller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/deltahook/deltahook/differ"
+)
+
+// memory is what is known of a source. It is kept between polls, since nobody else changes the source while its shard is
+// held, and dropped when the store may know something else.
+type memory struct {
+	state      State
+	index      *differ.Index
+	missing    int        // records that were missing in the last complete scan
+	validators Validators // newer than those of state when an unchanged poll brought them
+	dirty      bool       // the index has changes that are not committed
+	// former is the shape under which the records were compared before the configuration changed; nil when it is the same.
+	former *differ.Shape
+}
+
+// load reads the state of the source unless it is known.
+func (p *Poller) load(ctx context.Context) error {
+	if p.known != nil {
+		return nil
+	}
+	state, err := p.opts.Ledger.Load(ctx, p.source.Name)
+	if err != nil {
+		return p.storeFault("the state of the source cannot be read", err)
+	}
+	if p.unsure && state.Version != p.lost {
+		// The commit whose outcome was unknown did happen: its events are only in the store.
+		p.opts.Outlet.Committed(p.source.Name, nil, false)
+	}
+	p.unsure = false
+	p.known = &memory{state: state, validators: state.Validators}
+	return nil
+}
+
+// forget drops what is known, so that the next poll reads it from the store.
+func (p *Poller) forget() { p.known = nil }
+
+// loadIndex reads the fingerprints of the known records unless they are in memory.
+func (p *Poller) loadIndex(ctx context.Context) error {
+	m := p.known
+	if m.index != nil {
+		return nil
+	}
+	m.index, m.missing, m.dirty = differ.NewIndex(int(m.state.Records)), 0, false
+	err := p.opts.Ledger.Prints(ctx, p.source.Name, func(k Known) bool {
+		m.index.Put(k.Hash, k.Print, k.Missing)
+		if k.Missing > 0 {
+			m.missing++
+		}
+		return ctx.Err() == nil
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		m.index = nil
+		return p.storeFault("the known records cannot be read", err)
+	}
+	return p.reshape(ctx)
+}
+
+// reshape computes the fingerprints of the stored records anew when the configuration compares differently than when they
+// were stored, so that the edit itself is no change of any record.
+func (p *Poller) reshape(ctx context.Context) error {
+	m := p.known
+	m.former = nil
+	if m.state.Version == 0 || m.state.Compare == p.compare || m.index.Len() == 0 {
+		return nil
+	}
+	m.former = formerShape(m.state.Compare, p.shape)
+	m.validators = Validators{}
+	var hashes []differ.Hash
+	m.index.Begin()
+	m.index.Unseen(func(h differ.Hash, _ differ.Print, _ int) bool {
+		hashes = append(hashes, h)
+		return true
+	})
+	const batch = 512
+	for start := 0; start < len(hashes); start += batch {
+		part := hashes[start:min(start+batch, len(hashes))]
+		err := p.opts.Ledger.Bodies(ctx, p.source.Name, part, func(h differ.Hash, _ string, body []byte) error {
+			_, missing, _ := m.index.Get(h)
+			m.index.Put(h, differ.Print{Raw: p.hasher.Raw(body), Canon: p.hasher.Canon(p.shape, body)}, missing)
+			return nil
+		})
+		if err != nil {
+			m.index = nil
+			return p.storeFault("the stored records cannot be compared anew", err)
+		}
+	}
+	return nil
+}
+
+func (p *Poller) storeFault(what string, err error) error {
+	return &fault{message: fmt.Sprintf("%s: %s", what, err), hint: "nothing was changed; see the log of the store", cause: err}
+}
+
+// identity is the part of a configuration that says which records there are. It is stored as text, so that a difference
+// can be told.
+type identity struct {
+	Origin  string   `json:"origin"`
+	Records string   `json:"records"`
+	Key     []string `json:"key,omitempty"`
+	Single  bool     `json:"single,omitempty"`
+}
+
+// comparison is the part of a configuration that says what of a record counts.
+type comparison struct {
+	Fields    []string `json:"fields,omitempty"`
+	Ignore    []string `json:"ignore,omitempty"`
+	Unordered []string `json:"unordered,omitempty"`
+}
+
+func identityOf(s *Source, origin string) string {
+	return encode(identity{Origin: origin, Records: s.Records.String(), Key: texts(s.Key), Single: s.Single})
+}
+
+func comparisonOf(s *Source) string {
+	return encode(comparison{Fields: texts(s.Fields), Ignore: texts(s.Ignore), Unordered: texts(s.Unordered)})
+}
+
+func encode(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil { // strings and booleans only
+		panic(err)
+	}
+	return string(text)
+}
+
+func texts(paths []differ.Path) []string {
+	out := make([]string, len(paths))
+	for i, p := range paths {
+		out[i] = p.String()
+	}
+	return out
+}
+
+// formerShape gives the shape that a stored comparison stands for; current when it cannot be read.
+func formerShape(stored string, current *differ.Shape) *differ.Shape {
+	var c comparison
+	if err := json.Unmarshal([]byte(stored), &c); err != nil {
+		return current
+	}
+	var spec differ.Spec
+	for _, list := range []struct {
+		texts []string
+		paths *[]differ.Path
+	}{{c.Fields, &spec.Fields}, {c.Ignore, &spec.Ignore}, {c.Unordered, &spec.Unordered}} {
+		for _, text := range list.texts {
+			path, err := differ.ParsePath(text)
+			if err != nil {
+				return current
+			}
+			*list.paths = append(*list.paths, path)
+		}
+	}
+	shape, err := spec.Compile()
+	if err != nil {
+		return current
+	}
+	return shape
+}
+
+// identityChange says for people what differs between the stored identity and the configured one.
+func identityChange(stored, configured string) string {
+	var was, is identity
+	if json.Unmarshal([]byte(stored), &was) != nil || json.Unmarshal([]byte(configured), &is) != nil {
+		return "what identifies the records was changed"
+	}
+	switch {
+	case was.Origin != is.Origin:
+		return fmt.Sprintf("the origin of url was changed from %s to %s", was.Origin, is.Origin)
+	case fmt.Sprint(was.Key) != fmt.Sprint(is.Key):
+		return fmt.Sprintf("key was changed from %q to %q", was.Key, is.Key)
+	case was.Records != is.Records:
+		return fmt.Sprintf("records was changed from %q to %q", was.Records, is.Records)
+	}
+	return fmt.Sprintf("single was changed from %t to %t", was.Single, is.Single)
+}

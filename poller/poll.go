@@ -1,0 +1,321 @@
+package poller
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/outbound"
+	"github.com/deltahook/deltahook/internal/setting"
+)
+
+// Poller polls one source. Its polls and edits happen one after the other, whoever asks for them. The shard of the source
+// must be held all the time, by this process alone.
+type Poller struct {
+	source   Source
+	opts     Options
+	spec     differ.Spec
+	shape    *differ.Shape
+	hasher   *differ.Hasher
+	requests *requests
+	client   *outbound.Client
+	identity string
+	compare  string
+
+	turn  chan struct{} // holds one token while nobody polls or edits
+	known *memory       // nil: to be read from the store
+	// unsure says that the outcome of a commit is unknown; lost is the version that it was based on.
+	unsure bool
+	lost   int64
+}
+
+// New makes the poller of a valid source. All sources share a transport; nil makes a new one.
+func New(source Source, o Options, transport http.RoundTripper) (*Poller, error) {
+	o = o.withDefaults()
+	var problems setting.Problems
+	requests := compileRequests(&source, o.UserAgent, &problems)
+	for _, p := range problems {
+		if !p.Warning {
+			return nil, fmt.Errorf("source %s: %w", source.Name, p)
+		}
+	}
+	spec := differ.Spec{
+		Records: source.Records, Key: source.Key, Single: source.Single,
+		Fields: source.Fields, Ignore: source.Ignore, Unordered: source.Unordered,
+	}
+	shape, err := spec.Compile()
+	if err != nil {
+		return nil, fmt.Errorf("source %s: %w", source.Name, err)
+	}
+	if source.Pages.Kind == "page" && source.Pages.Param == "" && !requests.uses("page") {
+		source.Pages.Param = "page"
+	}
+	if transport == nil {
+		transport = outbound.NewTransport()
+	}
+	p := &Poller{
+		source: source, opts: o, spec: spec, shape: shape, hasher: differ.NewHasher(o.Seed), requests: requests,
+		identity: identityOf(&source, requests.target.Origin()), compare: comparisonOf(&source),
+		turn: make(chan struct{}, 1),
+	}
+	p.client = outbound.NewClient(outbound.Options{
+		Target: requests.target, Transport: transport, Timeout: source.Timeout.Std(), MaxBody: int64(source.Response.MaxBody),
+		Retry: outbound.Retry{
+			Attempts: source.Retry.Attempts, Base: source.Retry.Base.Std(), Max: source.Retry.Max.Std(),
+			MaxWait: source.Retry.MaxWait.Std(), On: source.Retry.On,
+		},
+		NoRedirects: source.Redirects == "none", AllowedHosts: source.AllowedHosts, Redact: o.Secrets.Redact, Now: o.Now,
+	})
+	p.turn <- struct{}{}
+	return p, nil
+}
+
+// take waits for the turn.
+func (p *Poller) take(ctx context.Context) error {
+	select {
+	case <-p.turn:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (p *Poller) giveBack() { p.turn <- struct{}{} }
+
+// Poll polls once and says what came of it. When ctx ends, a poll that still fetches ends without any effect; one that
+// commits finishes first.
+func (p *Poller) Poll(ctx context.Context, o Occasion) Result {
+	return p.poll(ctx, o, nil).Result
+}
+
+func (p *Poller) poll(ctx context.Context, o Occasion, watch *TryOptions) *Trial {
+	r := &Trial{Result: Result{Source: p.source.Name, Poll: Poll{At: p.opts.Now()}}}
+	if watch != nil {
+		watch.trial = r
+	}
+	if err := p.take(ctx); err != nil {
+		p.judge(err, &r.Result)
+		return r
+	}
+	defer p.giveBack()
+	if err := p.contained(ctx, o, watch, r); err != nil {
+		p.judge(err, &r.Result)
+		p.discard()
+	}
+	if p.known != nil {
+		r.State, r.Hold = p.known.state, p.known.state.Held
+	}
+	r.Took = p.opts.Now().Sub(r.At)
+	return r
+}
+
+// contained keeps a fault of this program that the answers of one source bring to light from stopping all others.
+func (p *Poller) contained(ctx context.Context, o Occasion, watch *TryOptions, r *Trial) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.forget()
+			err = &fault{
+				message: fmt.Sprintf("internal error: %v", v), hint: "please report it; nothing was changed",
+				cause: fmt.Errorf("panic: %v\n%s", v, debug.Stack()),
+			}
+		}
+	}()
+	return p.attempt(ctx, o, watch, r)
+}
+
+// attempt is one poll. It fills in the result; its error says why the poll did not come to a verdict.
+func (p *Poller) attempt(ctx context.Context, o Occasion, watch *TryOptions, r *Trial) error {
+	if err := p.load(ctx); err != nil {
+		return err
+	}
+	r.Before, r.Baseline = p.known.state.Records, p.known.state.Baselined.IsZero()
+	if done, err := p.waits(ctx, &r.Result, watch != nil); done || err != nil {
+		return err
+	}
+	if deadline := p.source.Deadline.Std(); deadline > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, deadline, errDeadline)
+		defer cancel()
+	}
+	if err := p.loadIndex(ctx); err != nil {
+		return err
+	}
+	spool := newSpool(p.opts.TempDir)
+	defer spool.close()
+	w := p.newWalk(ctx, o, watch, &r.Result, spool)
+	err := w.run(ctx)
+	r.fill(w.scan)
+	r.Exchanges = w.exchanges
+	if err != nil {
+		return err
+	}
+	if w.notModified {
+		r.Verdict = Unchanged
+		return nil
+	}
+	return p.conclude(ctx, w, &r.Result)
+}
+
+// waits ends a poll before it asks anything: the source is paused, a webhook is full, or a person has to decide.
+func (p *Poller) waits(ctx context.Context, r *Result, trial bool) (bool, error) {
+	state := &p.known.state
+	switch {
+	case trial:
+		return false, nil
+	case state.Paused:
+		r.Verdict, r.Paused, r.Message = Deferred, true, "the source is paused"
+		return true, nil
+	}
+	if webhook, full := p.opts.Outlet.Full(&p.source); full {
+		r.Verdict, r.Message = Deferred, "the queue of webhook "+webhook+" is full"
+		r.Hint = "polling goes on when it has delivered some (max_queue); see deltahook deliveries"
+		return true, nil
+	}
+	switch {
+	case p.renamed():
+		return true, p.hold(ctx, r, *p.identityHold())
+	case state.Held != nil && state.Held.Reason == reasonIdentity && !state.Held.Release:
+		return false, p.lift(ctx, r)
+	}
+	return false, nil
+}
+
+// renamed says that the configuration identifies records in another way than the stored ones were, and nobody allowed it.
+func (p *Poller) renamed() bool {
+	state := &p.known.state
+	if state.Baselined.IsZero() || state.Identity == p.identity {
+		return false
+	}
+	return state.Held == nil || state.Held.Reason != reasonIdentity || !state.Held.Release
+}
+
+func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *Result, spool *spool) *walk {
+	p.known.index.Begin()
+	state := &p.known.state
+	s := &scan{
+		p: p, ctx: ctx, index: p.known.index, spool: spool, watch: watch,
+		baseline: state.Baselined.IsZero() && p.source.Initial != "emit",
+	}
+	scheduled := o.Scheduled
+	if scheduled.IsZero() {
+		scheduled = r.At
+	}
+	w := &walk{
+		p: p, scan: s, walker: newWalker(p.source.Pages), occasion: o, result: r,
+		values: values{now: r.At, scheduled: scheduled, page: p.source.Pages.Start, secrets: p.opts.Secrets},
+		asked:  map[uint64]bool{}, shown: map[uint64]int{},
+	}
+	w.send = p.conditions(w)
+	return w
+}
+
+const forcedAfter = 6 * time.Hour
+
+// conditions gives the validators to send, if a 304 would prove that nothing is to be done.
+func (p *Poller) conditions(w *walk) Validators {
+	m, v := p.known, p.known.validators
+	switch {
+	case p.source.Conditional == "off", p.source.Pages.Kind != "", p.requests.method != http.MethodGet,
+		m.state.Baselined.IsZero(), m.state.Held != nil, m.former != nil, m.missing > 0 && p.source.Deletes.Detect == "scan",
+		v.ETag == "" && v.LastModified == "", p.opts.Now().Sub(v.At) >= forcedAfter, v.URL != p.address(w.values):
+		return Validators{}
+	}
+	return v
+}
+
+// address is the fingerprint of all that the request is made of, secrets too: another token may see another list.
+func (p *Poller) address(v values) string {
+	req, err := p.requests.build(v, nil)
+	if err != nil {
+		return ""
+	}
+	text := fmt.Sprintf("%s %s %v %v %v %q", req.Method, req.URL, req.Header, req.Credentials, req.SecretQuery, req.Body)
+	hash := p.hasher.Key([]byte(text))
+	return hex.EncodeToString(hash[:8])
+}
+
+// conclude decides what a listing that was read up to its end means, and applies it.
+func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
+	s := w.scan
+	if s.counts.Skipped > 0 && s.counts.Skipped == s.counts.Records {
+		return newFault("set key to what identifies a record; see deltahook try "+p.source.Name, "%s", s.skippedMessage())
+	}
+	if err := s.flush(); err != nil {
+		return err
+	}
+	r.Verdict = Complete
+	if r.Message = s.doubt(); r.Message != "" {
+		r.Verdict = Partial
+		r.Hint = "nothing is taken for deleted by this poll"
+	}
+	if r.Verdict == Complete && p.source.Deletes.Detect == "scan" {
+		s.survey(p.confirmations())
+	}
+	s.counts.Deleted = len(s.deleted)
+	r.fill(s)
+	hold := p.guard(s)
+	if hold != nil && s.watch == nil {
+		return p.hold(ctx, r, *hold)
+	}
+	if err := s.settle(); err != nil {
+		return err
+	}
+	if err := p.apply(ctx, w, r); err != nil || s.watch == nil {
+		return err
+	}
+	// A trial shows what a held poll would do, too.
+	if hold == nil && p.renamed() {
+		hold = p.identityHold()
+	}
+	if hold != nil {
+		r.Verdict, r.Message = Held, hold.Message
+	}
+	return nil
+}
+
+// doubt says why a listing that was read up to its end does not prove that what it lacks is gone; empty when it does.
+func (s *scan) doubt() string {
+	switch {
+	case s.counts.Skipped > 0:
+		return s.skippedMessage()
+	case s.repeated > 0:
+		return fmt.Sprintf("%d records appeared on two pages: the list was changed while it was read", s.repeated)
+	}
+	return ""
+}
+
+// confirmations is how many complete scans in a row must lack a record. A release confirms at once: a person looked.
+func (p *Poller) confirmations() int {
+	if held := p.known.state.Held; held != nil && held.Release {
+		return 1
+	}
+	return p.source.Deletes.Confirm
+}
+
+func (r *Result) fill(s *scan) {
+	c := &s.counts
+	r.Records, r.Created, r.Updated, r.Deleted, r.Skipped = c.Records, c.Created, c.Updated, c.Deleted, c.Skipped
+	r.Missing = len(s.absent)
+}
+
+// keyOf appends the text of a record's key. A single record without one is called like its source.
+func (p *Poller) keyOf(dst []byte, rec differ.Record) ([]byte, error) {
+	if p.source.Single && len(p.source.Key) == 0 {
+		return append(dst, p.source.Name...), nil
+	}
+	return p.spec.AppendKey(dst, rec)
+}
+
+// keyNames gives the key as the configuration writes it.
+func (p *Poller) keyNames() string {
+	names := texts(p.source.Key)
+	if len(names) == 1 {
+		return strconv.Quote(names[0])
+	}
+	return fmt.Sprintf("%q", names)
+}

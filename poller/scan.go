@@ -1,0 +1,287 @@
+package poller
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/deltahook/deltahook/differ"
+)
+
+// scan compares the records of one poll with what is known and collects what differs.
+type scan struct {
+	p     *Poller
+	ctx   context.Context //nolint:containedctx // a scan lives for one poll
+	index *differ.Index
+	spool *spool
+	watch *TryOptions // of a trial; nil otherwise
+
+	baseline bool // nothing is known yet and that is no news
+	counts   Poll
+
+	page     int           // answers begun
+	hashes   []differ.Hash // keys of the current answer, when it is not the first
+	digest   uint64        // of the keys of the current answer
+	repeated int           // records seen on two pages
+	keyless  *keyless      // the first record without a usable key
+
+	key     []byte
+	pending []pending     // changes whose order is kept while stored bodies are fetched
+	waiting int           // bytes in pending
+	deleted []differ.Hash // known records that are gone
+	absent  []Known       // known records that this complete scan lacked, but not yet often enough
+}
+
+// pending is a created or updated record.
+type pending struct {
+	kind differ.Kind
+	key  []byte
+	body []byte
+	Known
+}
+
+// keyless tells of a record that cannot be identified.
+type keyless struct {
+	number int // among all records of the poll, from 1
+	err    *differ.KeyError
+}
+
+func (s *scan) beginPage() {
+	s.page++
+	s.hashes, s.digest = s.hashes[:0], 0
+}
+
+// record looks at one record. An unchanged one costs two hashes and a look-up.
+func (s *scan) record(rec differ.Record) error {
+	s.counts.Records++
+	key, err := s.p.keyOf(s.key[:0], rec)
+	if err != nil {
+		return s.skip(err)
+	}
+	s.key = key
+	if s.watch != nil && s.watch.Record != nil {
+		s.watch.Record(string(key), rec.Raw)
+	}
+	hash, raw := s.p.hasher.Key(key), s.p.hasher.Raw(rec.Raw)
+	s.digest += mixed(hash)
+	if s.page > 1 {
+		s.hashes = append(s.hashes, hash)
+	}
+	switch sighting, canon := s.index.See(hash, raw); sighting {
+	case differ.Same:
+		return nil
+	case differ.Differs:
+		return s.differs(hash, raw, canon, rec)
+	case differ.Again:
+		return s.again(hash, raw, canon, rec)
+	case differ.Unknown:
+		print := differ.Print{Raw: raw, Canon: s.p.hasher.Canon(s.p.shape, rec.Raw)}
+		s.counts.Created++
+		return s.queue(differ.Created, hash, print, rec)
+	}
+	return nil
+}
+
+// mixed spreads a hash so that sums of sets of them differ.
+func mixed(h differ.Hash) uint64 {
+	var a, b uint64
+	for i := range 8 {
+		a = a<<8 | uint64(h[i])
+		b = b<<8 | uint64(h[i+8])
+	}
+	return (a ^ b*0x9e3779b97f4a7c15) * 0xbf58476d1ce4e5b9
+}
+
+func (s *scan) differs(hash differ.Hash, raw, canon uint64, rec differ.Record) error {
+	now := s.p.hasher.Canon(s.p.shape, rec.Raw)
+	if now == canon {
+		s.index.SetRaw(hash, raw)
+		return nil
+	}
+	s.counts.Updated++
+	return s.queue(differ.Updated, hash, differ.Print{Raw: raw, Canon: now}, rec)
+}
+
+// again is a key that came twice. Copies that are equal do no harm. On two pages the list was shifting while it was read,
+// so the first copy counts and nothing can be said of what is missing. Different ones in one answer are two records.
+func (s *scan) again(hash differ.Hash, raw, canon uint64, rec differ.Record) error {
+	if s.page > 1 && !slices.Contains(s.hashes[:len(s.hashes)-1], hash) {
+		s.repeated++
+		return nil
+	}
+	known, _, _ := s.index.Get(hash)
+	if known.Raw == raw || s.p.hasher.Canon(s.p.shape, rec.Raw) == canon {
+		return nil
+	}
+	return newFault("two records share a key: use another key, or a list of paths that is unique together; nothing was changed",
+		"key %s is not unique: %q appears twice on page %d with different content", s.p.keyNames(), s.key, s.page)
+}
+
+func (s *scan) skip(err error) error {
+	reason, ok := errors.AsType[*differ.KeyError](err)
+	if !ok {
+		return err
+	}
+	s.counts.Skipped++
+	if s.keyless == nil {
+		s.keyless = &keyless{number: s.counts.Records, err: reason}
+	}
+	if s.watch != nil {
+		s.watch.skipped(s.counts.Records, reason)
+	}
+	return nil
+}
+
+// skippedMessage gives "3 of 50 records have no key "id" (first: record 17, members: name, email)".
+func (s *scan) skippedMessage() string {
+	k := s.keyless
+	return fmt.Sprintf("%d of %d records have no usable key %s (first: record %d, where %s is %s; members: %s)",
+		s.counts.Skipped, s.counts.Records, s.p.keyNames(), k.number, k.err.Path, k.err.Kind, clip(strings.Join(k.err.Members, ", ")))
+}
+
+func (s *scan) queue(kind differ.Kind, hash differ.Hash, print differ.Print, rec differ.Record) error {
+	s.index.Set(hash, print)
+	s.p.known.dirty = true
+	s.pending = append(s.pending, pending{
+		kind: kind, key: bytes.Clone(s.key), body: bytes.Clone(rec.Raw),
+		Known: Known{Hash: hash, Print: print},
+	})
+	s.waiting += len(rec.Raw)
+	const (
+		mostRecords = 256
+		mostBytes   = 1 << 20
+	)
+	if len(s.pending) >= mostRecords || s.waiting >= mostBytes {
+		return s.flush()
+	}
+	return nil
+}
+
+// flush compares the pending updates with their stored bodies and puts all that is pending on the spool, in order.
+func (s *scan) flush() error {
+	deltas, err := s.compare()
+	if err != nil {
+		return err
+	}
+	for i := range s.pending {
+		c := &s.pending[i]
+		e := entry{kind: c.kind, known: c.Known, key: c.key, body: c.body, quiet: s.baseline}
+		if c.kind == differ.Updated {
+			d, ok := deltas[c.Hash]
+			if !ok {
+				return s.lostBody(c)
+			}
+			if e.delta = d; len(d.Changed) == 0 {
+				e.quiet = true
+				s.counts.Updated--
+			}
+		}
+		if err := s.spool.add(&e); err != nil {
+			return err
+		}
+	}
+	s.pending, s.waiting = s.pending[:0], 0
+	return nil
+}
+
+// lostBody should not happen: the index is read anew, and if the store really lost the body, the message says so each time.
+func (s *scan) lostBody(c *pending) error {
+	s.p.forget()
+	return newFault("run deltahook again; if this stays, the store is damaged", "the store has no body of the known record %q", c.key)
+}
+
+func (s *scan) compare() (map[differ.Hash]differ.Delta, error) {
+	news := map[differ.Hash][]byte{}
+	hashes := make([]differ.Hash, 0, len(s.pending))
+	for i := range s.pending {
+		if c := &s.pending[i]; c.kind == differ.Updated {
+			news[c.Hash] = c.body
+			hashes = append(hashes, c.Hash)
+		}
+	}
+	if len(hashes) == 0 {
+		return nil, nil //nolint:nilnil // nothing to compare gives no deltas
+	}
+	deltas := make(map[differ.Hash]differ.Delta, len(hashes))
+	err := s.p.opts.Ledger.Bodies(s.ctx, s.p.source.Name, hashes, func(h differ.Hash, key string, old []byte) error {
+		d, err := s.delta(old, news[h])
+		if err != nil {
+			return fmt.Errorf("record %q: %w", key, err)
+		}
+		deltas[h] = d
+		return nil
+	})
+	if err != nil {
+		return nil, s.p.storeFault("stored records cannot be compared", err)
+	}
+	return deltas, nil
+}
+
+// delta compares two bodies. What only a change of the configuration made visible is no change.
+func (s *scan) delta(old, now []byte) (differ.Delta, error) {
+	if former := s.p.known.former; former != nil {
+		h := s.p.hasher
+		if h.Canon(former, old) == h.Canon(former, now) {
+			return differ.Delta{}, nil
+		}
+	}
+	return s.p.shape.Diff(old, now)
+}
+
+// survey finds what a complete listing lacked, and splits it into what was missed often enough to be gone and what
+// was not.
+func (s *scan) survey(often int) {
+	s.index.Unseen(func(h differ.Hash, p differ.Print, missing int) bool {
+		if missing+1 >= often {
+			s.deleted = append(s.deleted, h)
+		} else {
+			s.absent = append(s.absent, Known{Hash: h, Print: p, Missing: missing + 1})
+		}
+		return true
+	})
+}
+
+// settle puts what was found after the walk on the spool: records that came back, are missing, are gone.
+func (s *scan) settle() error {
+	var back []Known
+	s.index.Returned(func(h differ.Hash, p differ.Print, _ int) bool {
+		back = append(back, Known{Hash: h, Print: p})
+		return true
+	})
+	for _, k := range slices.Concat(back, s.absent) {
+		s.p.known.dirty = true
+		s.index.SetMissing(k.Hash, k.Missing)
+		if err := s.spool.add(&entry{known: k}); err != nil {
+			return err
+		}
+	}
+	return s.settleDeleted()
+}
+
+func (s *scan) settleDeleted() error {
+	const batch = 256
+	for start := 0; start < len(s.deleted); start += batch {
+		part := s.deleted[start:min(start+batch, len(s.deleted))]
+		s.p.known.dirty = true
+		found := 0
+		err := s.p.opts.Ledger.Bodies(s.ctx, s.p.source.Name, part, func(h differ.Hash, key string, body []byte) error {
+			found++
+			print, _, _ := s.index.Get(h)
+			return s.spool.add(&entry{kind: differ.Deleted, known: Known{Hash: h, Print: print}, key: []byte(key), body: body})
+		})
+		if err != nil {
+			return s.p.storeFault("deleted records cannot be read", err)
+		}
+		if found != len(part) {
+			s.p.forget()
+			return newFault("run deltahook again; if this stays, the store is damaged", "the store lacks bodies of known records")
+		}
+		for _, h := range part {
+			s.index.Remove(h)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// task is one source in a Scheduler. Its fields are guarded by the scheduler's mutex.
+type task struct {
+	source   Source
+	poller   polls
+	schedule Schedule
+
+	due   time.Time // when it is to be polled; what the schedule, a server or a person said
+	place int       // in the queue; -1: not in it
+
+	scheduled time.Time // the scheduled time that due stands for
+	running   context.CancelCauseFunc
+	stopped   chan struct{} // closed when the running poll has ended; nil: none runs
+	again     bool          // poll once more when the running poll has ended
+	paused    bool
+	removed   bool
+
+	track    tracker
+	progress progress
+}
+
+// polls is what a scheduler needs of a Poller.
+type polls interface {
+	Poll(ctx context.Context, o Occasion) Result
+	SetPaused(ctx context.Context, paused bool) error
+	Release(ctx context.Context) error
+}
+
+// progress is how far a running poll is; it is written while the poll runs.
+type progress struct {
+	mu  sync.Mutex
+	now Progress
+}
+
+func (p *progress) set(now Progress) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now = now
+}
+
+func (p *progress) get() Progress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.now
+}
+
+// Why a poll that ran was interrupted. Such a poll had no effect and says nothing about the source.
+var (
+	errReplaced = errors.New("the configuration of the source was replaced")
+	errRemoved  = errors.New("the source was removed")
+	errPausing  = errors.New("the source was paused")
+	errStopping = errors.New("the daemon stops")
+)
+
+func interrupted(r *Result) bool {
+	for _, cause := range []error{errReplaced, errRemoved, errPausing, errStopping, context.Canceled} {
+		if errors.Is(r.Err, cause) {
+			return true
+		}
+	}
+	return false
+}
+
+// longestBackOff caps how long a failing source is left alone; one whose schedule is slower keeps its schedule.
+const longestBackOff = time.Hour
+
+// begin says when the source is due first.
+func (t *task) begin(now time.Time) {
+	if t.source.OnStart == "schedule" {
+		t.plan(t.schedule.Next(now))
+		return
+	}
+	t.plan(now)
+}
+
+// follow says when the source is due after a poll that ended now.
+func (t *task) follow(now time.Time, r *Result) {
+	switch {
+	case r.Verdict == Deferred && r.Until.After(now):
+		t.plan(r.Until)
+	case r.Verdict == Failed:
+		t.plan(t.schedule.Next(now.Add(t.idle(now))))
+	default:
+		t.plan(t.next(now))
+	}
+}
+
+// next gives the scheduled time to poll at after a poll. A period only counts on; of the times of a cron spec that passed
+// meanwhile, one is made up for unless missed = "skip".
+func (t *task) next(now time.Time) time.Time {
+	if t.source.Every > 0 {
+		from := now
+		if first := t.scheduled.Add(t.source.Every.Std() / 2); first.After(now) {
+			from = first // the poll at start was out of phase: do not poll again right after it
+		}
+		return t.schedule.Next(from)
+	}
+	if due := t.schedule.Next(t.scheduled); !due.After(now) && t.source.Missed != "skip" {
+		return due
+	}
+	return t.schedule.Next(now)
+}
+
+// idle is how long a failing source is left alone beyond its schedule: the interval doubles with each failure in a row, up
+// to the cap, and goes on for ever.
+func (t *task) idle(now time.Time) time.Duration {
+	first := t.schedule.Next(now)
+	interval := t.schedule.Next(first).Sub(first)
+	wait := interval
+	for range t.track.failures - 1 {
+		if wait >= longestBackOff {
+			break
+		}
+		wait *= 2
+	}
+	return max(min(wait, longestBackOff)-interval, 0)
+}
+
+// plan sets the due time, with jitter. The zero time (a spec that does not fire any more) is never due.
+func (t *task) plan(at time.Time) {
+	t.scheduled = at.Round(0) // without the monotonic clock, which stands still while a machine sleeps
+	t.due = t.scheduled
+	if j := t.source.Jitter.Std(); j > 0 {
+		t.due = t.due.Add(rand.N(j)) //nolint:gosec // spreads load, guards nothing
+	}
+}
+
+// overslept says that the due time of a spec with missed = "skip" has passed long ago: the machine slept or all workers were
+// busy.
+func (t *task) overslept(now time.Time) bool {
+	const grace = time.Minute
+	return t.source.Cron != "" && t.source.Missed == "skip" && now.Sub(t.due) > grace
+}
+
+func (t *task) status(name string) Status {
+	s := Status{Source: name, Polling: t.stopped != nil}
+	if s.Polling {
+		s.Progress = t.progress.get()
+	}
+	if t.place >= 0 {
+		s.NextPoll = t.due
+	}
+	t.track.status(&s)
+	if t.paused {
+		s.State = Paused
+	}
+	return s
+}

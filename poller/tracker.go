@@ -1,0 +1,117 @@
+package poller
+
+import "time"
+
+// tracker follows the state of one source from poll to poll.
+type tracker struct {
+	health    Health
+	since     time.Time // of health
+	lastOK    time.Time
+	failures  int // in a row
+	deferrals int // by the server, in a row
+	unwell    time.Time
+	last      Result
+}
+
+// tellEvery is after how many failures in a row a person is reminded in the log.
+const tellEvery = 10
+
+// patience is how many deferrals in a row are courtesy; then somebody should know.
+const patience = 3
+
+// after takes a poll in and says what it changed.
+func (t *tracker) after(r Result) []Transition {
+	var turns []Transition
+	end := r.At.Add(r.Took)
+	known := !t.last.At.IsZero()
+	switch {
+	case r.Paused:
+		t.become(Paused, r.At)
+	case r.Verdict == Deferred:
+		t.become(Waiting, r.At)
+		if r.Until.IsZero() {
+			break
+		}
+		if t.deferrals++; t.deferrals == patience && t.unwell.IsZero() {
+			t.unwell = r.At
+			turns = append(turns, t.turn(Failing, r))
+		}
+	case r.Verdict == Failed:
+		t.become(Unwell, r.At)
+		if t.unwell.IsZero() {
+			t.unwell = r.At
+		}
+		if t.failures++; t.failures == 1 || t.failures%tellEvery == 0 {
+			turns = append(turns, t.turn(Failing, r))
+		}
+	default:
+		turns = t.good(r, end, known)
+	}
+	t.last = r
+	return turns
+}
+
+// good takes in a poll that got a usable answer.
+func (t *tracker) good(r Result, end time.Time, known bool) []Transition {
+	var turns []Transition
+	if !t.unwell.IsZero() {
+		turns = append(turns, t.turn(Recovered, r))
+	}
+	t.failures, t.deferrals, t.unwell, t.lastOK = 0, 0, time.Time{}, end
+	wasHeld := t.last.Hold != nil
+	switch {
+	case r.Verdict == Held:
+		// A hold from before the start of the process is known to those who were told then.
+		if r.Hold != nil && !wasHeld && (known || !r.Hold.Since.Before(r.At)) {
+			turns = append(turns, t.turn(Halted, r))
+		}
+		t.become(OnHold, r.At)
+		return turns
+	case r.released:
+		turns = append(turns, t.turn(Released, r))
+	}
+	if r.baselined {
+		turns = append(turns, t.turn(Baselined, r))
+	}
+	t.become(Ok, r.At)
+	return turns
+}
+
+func (t *tracker) become(h Health, at time.Time) {
+	if t.health != h {
+		t.health, t.since = h, at
+	}
+}
+
+func (t *tracker) turn(turn Turn, r Result) Transition {
+	out := Transition{
+		Source: r.Source, Turn: turn, At: r.At, Failures: t.failures, Records: r.State.Records,
+		Message: r.Message, Hint: r.Hint,
+	}
+	switch turn {
+	case Failing, Recovered:
+		out.Since = t.unwell
+	case Released:
+		if t.last.Hold != nil {
+			out.Since = t.last.Hold.Since
+		}
+	case Halted:
+		out.Since = r.Hold.Since
+	case Baselined:
+	}
+	return out
+}
+
+// status fills in what the tracker knows.
+func (t *tracker) status(s *Status) {
+	s.State, s.Since, s.LastOK, s.Failures = t.health, t.since, t.lastOK, t.failures
+	r := &t.last
+	switch {
+	case s.Polling && r.State.Baselined.IsZero() && r.State.Version == 0:
+		s.State = Baselining
+	case t.health == "":
+		s.State = Waiting
+	}
+	s.Baselined, s.Records, s.Sequence = r.State.Baselined, r.State.Records, r.State.Sequence
+	s.Message, s.Hint, s.Hold, s.Last = r.Message, r.Hint, r.Hold, r.Poll
+}

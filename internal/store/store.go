@@ -18,6 +18,15 @@ import (
 // Shards is fixed when a store is created.
 const Shards = 256
 
+// AllShards lists every shard: what a member that is alone acquires.
+func AllShards() []int {
+	shards := make([]int, Shards)
+	for i := range shards {
+		shards[i] = i
+	}
+	return shards
+}
+
 // ShardOf gives the shard of a source: FNV-1a of its name.
 func ShardOf(source string) int {
 	h := fnv.New32a()
@@ -31,6 +40,8 @@ var (
 	ErrMemberLost = errors.New("the membership has expired")
 	// ErrNotFound says that there is no such event, delivery or record.
 	ErrNotFound = errors.New("not found")
+	// ErrReadOnly says that the store was opened for looking only.
+	ErrReadOnly = errors.New("the store is open for reading only")
 )
 
 // Store is an opened, migrated store.
@@ -38,10 +49,13 @@ type Store interface {
 	Reader
 	// Seed keys all hashes of this store.
 	Seed() differ.Seed
-	// Join starts a new incarnation of a member. Leases of its older incarnations are void.
+	// Join starts a new incarnation of a member. Leases of its older incarnations are void at once. Time is judged by the
+	// store's clock alone.
 	Join(ctx context.Context, name string, ttl time.Duration) (Member, error)
-	// Housekeep deletes settled events detected before eventsBefore and the state of sources that left the configuration
-	// before removedBefore, a bounded amount per call; more says that it should be called again soon.
+	// Housekeep deletes events detected before eventsBefore with all that was recorded of their deliveries, unless one of
+	// these is pending or parked, and the state of sources that left the configuration before removedBefore. A source whose
+	// state was deleted starts anew when it comes back, except that Version and Sequence go on: a receiver must never see a
+	// sequence twice. One call does a bounded amount of work; more says that it should be called again soon.
 	Housekeep(ctx context.Context, eventsBefore, removedBefore time.Time) (more bool, err error)
 	Close() error
 }
@@ -66,19 +80,27 @@ type Member interface {
 	Live(ctx context.Context) ([]string, error)
 	// Acquire takes the wanted shards that are free, its own or a dead member's. When it returns, every commit that the
 	// former owner was told about is visible, and no later one of it can succeed. A shard that is already held gets a
-	// new epoch.
+	// new epoch. A member that has expired gets ErrMemberLost.
 	Acquire(ctx context.Context, shards []int) ([]Lease, error)
-	// Release gives a shard back.
+	// Release gives a shard back; poller.ErrFenced when it is not held any more.
 	Release(ctx context.Context, shard int) error
 	// Leave releases everything and ends the membership.
 	Leave(ctx context.Context) error
 }
 
-// Actions change what is queued, on request of a person.
+// Actions change what is queued, on request of a person. Replay and Drop work on the deliveries of the held shards that
+// Deliveries would list for the same query; poller.ErrFenced when one of these shards is lost. A large set is changed in
+// steps: after an error the number says how many were.
 type Actions interface {
-	// Replay queues deliveries again, under their old id and bytes, and says how many.
+	// Replay queues settled deliveries again (delivered, parked, dropped), under their old id, sequence and bytes and at
+	// their old place in the lane, and says how many. The number of attempts starts again from 0, so that the schedule
+	// does too; the attempts that were made stay listed. A pending delivery is queued already and is left alone.
+	//
+	// The order per record (P4) holds against what is still pending: a replayed event goes before the later ones of its
+	// record. It cannot hold against what a receiver has already got: that one sees an old event again, with the old id
+	// and sequence to know it by.
 	Replay(ctx context.Context, q DeliveryQuery) (int, error)
-	// Drop settles parked deliveries as dropped, and says how many.
+	// Drop settles parked deliveries as dropped, and says how many; the others that match are left alone.
 	Drop(ctx context.Context, q DeliveryQuery) (int, error)
 	// SetSources tells the store which sources are configured, so that the state of others can be removed in time.
 	SetSources(ctx context.Context, names []string, at time.Time) error
@@ -86,14 +108,21 @@ type Actions interface {
 
 // Reader is what people look at. Nothing of it needs a lease; lists are newest first and page by the Before field.
 type Reader interface {
+	// Sources lists the sources that were committed and whose state was not deleted since, by name.
 	Sources(ctx context.Context) ([]SourceRow, error)
+	// Polls gives the last polls that were committed with a history entry, at most some hundred.
 	Polls(ctx context.Context, source string, limit int) ([]poller.Poll, error)
 	Events(ctx context.Context, q EventQuery) ([]EventRow, error)
-	Event(ctx context.Context, id string) (EventRow, error) // with Body
+	// Event gives an event with its Body, or ErrNotFound.
+	Event(ctx context.Context, id string) (EventRow, error)
+	// Deliveries never ends a page between two deliveries of one event: it can be longer than Limit by a few rows.
 	Deliveries(ctx context.Context, q DeliveryQuery) ([]DeliveryRow, error)
+	// Attempts gives the attempts of a delivery in the order in which they were recorded, the last hundred if there were
+	// more, or ErrNotFound. An answer's excerpt is kept of failures only.
 	Attempts(ctx context.Context, eventID, webhook string) ([]emitter.Attempt, error)
+	// Queues gives the length of every queue that is not empty, by webhook name. It is cheap enough for every poll.
 	Queues(ctx context.Context) ([]Queue, error)
-	// Record gives the last known body of a record.
+	// Record gives the last known body of a record, or ErrNotFound.
 	Record(ctx context.Context, source, key string) ([]byte, error)
 	// GateStates gives the durable gates by webhook name.
 	GateStates(ctx context.Context) (map[string]emitter.GateState, error)

@@ -1,0 +1,205 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/poller"
+)
+
+const (
+	lastSeqSQL    = `SELECT max((SELECT value FROM meta WHERE name = 'seq'), (SELECT coalesce(max(seq), 0) FROM event))`
+	lastRecordSQL = `SELECT coalesce(max(id), 0) FROM record`
+	newBookSQL    = `SELECT 1 + max((SELECT coalesce(max(book), 0) FROM source), (SELECT coalesce(max(book), 0) FROM trash))`
+
+	insertSourceSQL = `INSERT INTO source(id, version, sequence, records, book, state, committed_at) VALUES (?, 0, 0, 0, ?, '', 0)`
+	updateSourceSQL = `UPDATE source SET version = version + 1, sequence = ?, records = ?, book = ?, state = ?, etag = ?,
+		last_modified = ?, cursor = ?, polls = ?, committed_at = ?, purged_at = 0 WHERE id = ?`
+	insertPollSQL = `INSERT INTO poll(source, slot, number, body) VALUES (?, ?, ?, ?)
+		ON CONFLICT (source, slot) DO UPDATE SET number = excluded.number, body = excluded.body`
+
+	insertEventSQL    = `INSERT INTO event(seq, id, source, sequence, type, change, key, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+	insertBodySQL     = `INSERT INTO event_body(seq, body) VALUES (?, ?)`
+	insertCopySQL     = `INSERT INTO event_copy(body) VALUES (?) RETURNING id`
+	insertDeliverySQL = `INSERT INTO delivery(seq, webhook, shard, copy) VALUES (?, ?, ?, ?)`
+)
+
+// keptPolls is how long a source's history is.
+const keptPolls = 200
+
+// commit is a poll on its way into the database.
+type commit struct {
+	s       *Store
+	t       *tx
+	source  sourceRow
+	shard   int
+	book    book
+	seq     int64 // of the last event in the store
+	records int64 // known after what was written so far
+}
+
+// Commit writes one poll.
+func (m *member) Commit(ctx context.Context, c poller.Commit) (poller.Committed, error) {
+	shard := store.ShardOf(c.Source)
+	err := m.s.write(ctx, func(quiet context.Context, t *tx) error {
+		if err := m.fenced(quiet, t, shard); err != nil {
+			return err
+		}
+		w, err := m.s.beginCommit(quiet, t, c, shard)
+		if err != nil {
+			return err
+		}
+		if err := w.writeAll(ctx, quiet, c); err != nil {
+			return err
+		}
+		return w.finish(quiet, c)
+	})
+	if err != nil {
+		return poller.Committed{}, fmt.Errorf("commit of source %q: %w", c.Source, err)
+	}
+	return poller.Committed{Version: c.Expect + 1}, nil
+}
+
+// beginCommit checks the version and makes room for a source that is new.
+func (s *Store) beginCommit(ctx context.Context, t *tx, c poller.Commit, shard int) (*commit, error) {
+	source, err := findSource(ctx, t, c.Source)
+	if err != nil {
+		return nil, err
+	}
+	if source.state.Version != c.Expect {
+		return nil, fmt.Errorf("%w: version %d, expected %d", poller.ErrConflict, source.state.Version, c.Expect)
+	}
+	w := &commit{s: s, t: t, source: source, shard: shard, records: source.state.Records}
+	if err := t.QueryRowContext(ctx, lastSeqSQL).Scan(&w.seq); err != nil {
+		return nil, err
+	}
+	if !source.book.Valid {
+		if err := t.QueryRowContext(ctx, newBookSQL).Scan(&w.source.book.Int64); err != nil {
+			return nil, err
+		}
+		w.source.book.Valid = true
+	}
+	if source.id == 0 {
+		if w.source.id, err = t.intern(ctx, c.Source); err != nil {
+			return nil, err
+		}
+		if _, err := t.exec(ctx, insertSourceSQL, w.source.id, w.source.book); err != nil {
+			return nil, err
+		}
+	}
+	w.book = book{s: s, t: t, id: w.source.book.Int64, empty: source.state.Records == 0}
+	return w, t.QueryRowContext(ctx, lastRecordSQL).Scan(&w.book.last)
+}
+
+// writeAll consumes the writes. It stops between two of them when ctx ends; quiet is for the statements.
+func (w *commit) writeAll(ctx, quiet context.Context, c poller.Commit) error {
+	if c.Writes != nil {
+		for one, err := range c.Writes {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return err
+			}
+			if err := w.write(quiet, &one); err != nil {
+				return fmt.Errorf("record %q: %w", one.Key, err)
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+func (w *commit) write(ctx context.Context, one *poller.Write) error {
+	delta, err := w.book.apply(ctx, one)
+	if err != nil {
+		return err
+	}
+	w.records += delta
+	if one.Event == nil {
+		return nil
+	}
+	return w.emit(ctx, one.Event)
+}
+
+// emit stores an event and its deliveries. A gap in the sequence is refused, because no receiver could ever close it.
+func (w *commit) emit(ctx context.Context, e *poller.Event) error {
+	state := &w.source.state
+	if e.Sequence != state.Sequence+1 {
+		return fmt.Errorf("event %s has sequence %d after %d: refused", e.ID, e.Sequence, state.Sequence)
+	}
+	if e.Source != w.source.name || e.ID == "" {
+		return fmt.Errorf("event %q of source %q: refused", e.ID, e.Source)
+	}
+	seq := w.seq + 1
+	if _, err := w.t.exec(ctx, insertEventSQL, seq, e.ID, w.source.id, e.Sequence, e.Type, int64(e.Change), e.Key, micros(e.At)); err != nil {
+		return fmt.Errorf("event %s: %w", e.ID, err)
+	}
+	if _, err := w.t.exec(ctx, insertBodySQL, seq, notNil(e.Body)); err != nil {
+		return fmt.Errorf("event %s: %w", e.ID, err)
+	}
+	for i := range e.To {
+		if err := w.deliver(ctx, seq, &e.To[i]); err != nil {
+			return fmt.Errorf("event %s for webhook %q: %w", e.ID, e.To[i].Webhook, err)
+		}
+	}
+	w.seq, state.Sequence, e.Seq = seq, e.Sequence, seq
+	return nil
+}
+
+func (w *commit) deliver(ctx context.Context, seq int64, c *poller.Copy) error {
+	webhook, err := w.t.intern(ctx, c.Webhook)
+	if err != nil {
+		return err
+	}
+	var body any
+	if c.Body != nil {
+		var id int64
+		if err := w.t.QueryRowContext(ctx, insertCopySQL, c.Body).Scan(&id); err != nil {
+			return err
+		}
+		body = id
+	}
+	w.t.count(webhook, tally{pending: 1})
+	_, err = w.t.exec(ctx, insertDeliverySQL, seq, webhook, w.shard, body)
+	return err
+}
+
+// finish writes the new state of the source and the poll's line of history.
+func (w *commit) finish(ctx context.Context, c poller.Commit) error {
+	if c.State.Sequence != w.source.state.Sequence {
+		return fmt.Errorf("the state has sequence %d, the last event %d: refused", c.State.Sequence, w.source.state.Sequence)
+	}
+	state, err := encodeState(c.State)
+	if err != nil {
+		return err
+	}
+	polls := w.source.polls
+	if c.Poll != nil {
+		if err := w.keep(ctx, c.Poll, polls); err != nil {
+			return fmt.Errorf("history: %w", err)
+		}
+		polls++
+	}
+	_, err = w.t.exec(ctx, updateSourceSQL, c.State.Sequence, w.records, w.source.book, state.text, state.etag,
+		state.lastModified, state.cursor, polls, micros(w.s.now()), w.source.id)
+	return err
+}
+
+func (w *commit) keep(ctx context.Context, p *poller.Poll, number int64) error {
+	body, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	_, err = w.t.exec(ctx, insertPollSQL, w.source.id, number%keptPolls, number, string(body))
+	return err
+}
+
+// notNil makes an empty body one that the database takes for empty, not for missing.
+func notNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}

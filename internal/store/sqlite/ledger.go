@@ -1,0 +1,144 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/poller"
+)
+
+const (
+	bookSQL   = `SELECT s.book FROM source s JOIN name n ON n.id = s.id WHERE n.text = ? AND s.book IS NOT NULL`
+	printsSQL = `SELECT hash, prints, missing FROM print WHERE book = ?`
+	bodySQL   = `SELECT r.key, r.body FROM print p JOIN record r ON r.id = p.record WHERE p.book = ? AND p.hash = ?`
+)
+
+// checkEvery is how many rows pass between two looks at the context; a look at each would cost more than the row.
+const checkEvery = 1024
+
+func findBook(ctx context.Context, q querier, source string) (book int64, found bool, err error) {
+	err = q.QueryRowContext(ctx, bookSQL, source).Scan(&book)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, false, nil
+	}
+	return book, err == nil, err
+}
+
+func encodePrint(p differ.Print) []byte {
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, 16), p.Raw)
+	return binary.LittleEndian.AppendUint64(b, p.Canon)
+}
+
+func decodePrint(b []byte) (differ.Print, error) {
+	if len(b) != 16 {
+		return differ.Print{}, fmt.Errorf("fingerprint of %d bytes: %s", len(b), damagedHint)
+	}
+	return differ.Print{Raw: binary.LittleEndian.Uint64(b), Canon: binary.LittleEndian.Uint64(b[8:])}, nil
+}
+
+var errStop = errors.New("stop")
+
+// Prints gives what is known of every record.
+func (m *member) Prints(ctx context.Context, source string, yield func(poller.Known) bool) error {
+	quiet := context.WithoutCancel(ctx) // a cancellable query costs a lock per row
+	err := m.read(quiet, store.ShardOf(source), func(q querier) error {
+		book, found, err := findBook(quiet, q, source)
+		if err != nil || !found {
+			return err
+		}
+		return eachPrint(ctx, quiet, q, book, yield)
+	})
+	if errors.Is(err, errStop) {
+		return nil
+	}
+	return err
+}
+
+func eachPrint(ctx, quiet context.Context, q querier, book int64, yield func(poller.Known) bool) error {
+	var hash, prints sql.RawBytes
+	var known poller.Known
+	n := 0
+	return each(quiet, q, func(r *sql.Rows) (err error) {
+		if n++; n%checkEvery == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := r.Scan(&hash, &prints, &known.Missing); err != nil {
+			return err
+		}
+		if len(hash) != len(known.Hash) {
+			return fmt.Errorf("hash of %d bytes: %s", len(hash), damagedHint)
+		}
+		copy(known.Hash[:], hash)
+		if known.Print, err = decodePrint(prints); err == nil && !yield(known) {
+			return errStop
+		}
+		return err
+	}, printsSQL, book)
+}
+
+// Bodies gives the stored bodies of the hashes that are known.
+func (m *member) Bodies(ctx context.Context, source string, hashes []differ.Hash, yield func(hash differ.Hash, key string, body []byte) error) error {
+	quiet := context.WithoutCancel(ctx)
+	return m.read(quiet, store.ShardOf(source), func(q querier) error {
+		book, found, err := findBook(quiet, q, source)
+		if err != nil || !found {
+			return err
+		}
+		var buf []byte
+		for i, hash := range hashes {
+			if i%checkEvery == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			key, body, err := m.s.body(quiet, q, book, hash, buf[:0])
+			if errors.Is(err, store.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if err := yield(hash, key, body); err != nil {
+				return err
+			}
+			buf = body
+		}
+		return nil
+	})
+}
+
+// body reads one record; the body is nil when none is stored, and is written to buf when that is large enough.
+func (s *Store) body(ctx context.Context, q querier, book int64, hash differ.Hash, buf []byte) (key string, body []byte, err error) {
+	var stored []byte
+	err = q.QueryRowContext(ctx, bodySQL, book, hash[:]).Scan(&key, &stored)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil, store.ErrNotFound
+	}
+	if err != nil || stored == nil {
+		return key, nil, err
+	}
+	body, err = s.bodies.unpack(buf, stored)
+	return key, body, err
+}
+
+// Record gives the last known body of a record.
+func (s *Store) Record(ctx context.Context, source, key string) (body []byte, err error) {
+	hash := differ.NewHasher(s.seed).Key([]byte(key))
+	err = s.read(ctx, func(q querier) error {
+		book, found, err := findBook(ctx, q, source)
+		if err != nil {
+			return err
+		}
+		if found {
+			_, body, err = s.body(ctx, q, book, hash, nil)
+		}
+		if err == nil && body == nil {
+			return store.ErrNotFound
+		}
+		return err
+	})
+	return body, err
+}

@@ -1,0 +1,189 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	modernc "modernc.org/sqlite"
+)
+
+// The page caches of the connections in KiB; they are filled only when there is something to fill them with.
+const (
+	writerCache = 16 << 10
+	readerCache = 2 << 10
+)
+
+// maxReaders is how many lists can be read at the same time.
+const maxReaders = 4
+
+// Up to this size a file is checked as a whole when it is opened for writing; that takes some tens of milliseconds.
+const quickCheckSize = 8 << 20
+
+// Open opens the store at o.Path and brings its schema up to date; a new file is made, readable by its owner only.
+// Without ReadOnly it takes the single-instance lock: a *LockedError says who has it.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	path, err := filepath.Abs(o.Path)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	codec, err := newCodec()
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	s := &Store{path: path, log: o.Log, now: o.Now, bodies: codec}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.readers, err = s.connect("ro", readerCache, "query_only(1)"); err != nil {
+		return nil, fmt.Errorf("store: %s: %w", path, err)
+	}
+	s.readers.SetMaxOpenConns(maxReaders)
+	s.readers.SetConnMaxIdleTime(time.Minute)
+	begin := s.beginWriting
+	if o.ReadOnly {
+		begin = s.beginReading
+	}
+	if err := begin(ctx); err != nil {
+		return nil, errors.Join(s.place(err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) beginReading(ctx context.Context) error {
+	if _, err := os.Stat(s.path); errors.Is(err, fs.ErrNotExist) {
+		return &placedError{path: s.path, err: err, hint: "start deltahook run once, or check store.url"}
+	}
+	return s.read(ctx, func(q querier) error {
+		version, err := schemaVersion(ctx, q)
+		if err != nil {
+			return err
+		}
+		if version < len(migrations()) {
+			return fmt.Errorf("the file has schema %d, this deltahook needs %d: start deltahook run once to bring it up to date", version, len(migrations()))
+		}
+		return s.loadSeed(ctx, q)
+	})
+}
+
+func (s *Store) beginWriting(ctx context.Context) (err error) {
+	if s.lock, err = acquireLock(s.path, s.now()); err != nil {
+		return err
+	}
+	created, err := s.create()
+	if err != nil {
+		return err
+	}
+	db, err := s.connect("rw", writerCache, "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)",
+		"wal_autocheckpoint(2000)", "journal_size_limit(67108864)")
+	if err != nil {
+		return err
+	}
+	w, err := newWriter(ctx, db)
+	if err != nil {
+		return s.explain(err)
+	}
+	s.writer = make(chan *writer, 1)
+	s.writer <- w
+	if err := s.prepare(ctx, created); err != nil {
+		return err
+	}
+	s.log.DebugContext(ctx, "store opened", "path", s.path, "new", created)
+	return nil
+}
+
+// prepare makes an opened database ready for use.
+func (s *Store) prepare(ctx context.Context, created bool) error {
+	if err := s.migrate(ctx); err != nil {
+		return err
+	}
+	return s.write(ctx, func(ctx context.Context, t *tx) error {
+		if !created {
+			if err := s.quickCheck(ctx, t); err != nil {
+				return err
+			}
+		}
+		if err := buryMembers(ctx, t); err != nil {
+			return err
+		}
+		return s.loadSeed(ctx, t)
+	})
+}
+
+// create makes the file when there is none, before SQLite would do it with wider permissions. It must not open one that
+// is there: closing it again would drop the locks that SQLite has on it elsewhere in this process.
+func (s *Store) create() (bool, error) {
+	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return false, adopt(s.path+".lock", s.path)
+	}
+	if err != nil {
+		return false, pathError(s.path, err)
+	}
+	if err := f.Close(); err != nil {
+		return false, pathError(s.path, err)
+	}
+	dir := filepath.Dir(s.path)
+	return true, errors.Join(adopt(s.path, dir), adopt(s.path+".lock", dir))
+}
+
+// quickCheck looks at every page of a small file; damage in a large one is found where it is met.
+func (s *Store) quickCheck(ctx context.Context, q querier) error {
+	info, err := os.Stat(s.path)
+	if err != nil || info.Size() > quickCheckSize {
+		return err
+	}
+	var verdict string
+	if err := q.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+		return err
+	}
+	if verdict != "ok" {
+		return &placedError{path: s.path, err: errors.New(strings.TrimSpace(verdict)), hint: damagedHint}
+	}
+	return nil
+}
+
+func (s *Store) loadSeed(ctx context.Context, q querier) error {
+	var seed []byte
+	if err := q.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'seed'`).Scan(&seed); err != nil {
+		return fmt.Errorf("seed: %w", err)
+	}
+	if len(seed) != len(s.seed) {
+		return fmt.Errorf("seed: %d bytes instead of %d: %s", len(seed), len(s.seed), damagedHint)
+	}
+	copy(s.seed[:], seed)
+	return nil
+}
+
+// connect makes a pool of connections to the database. Temporary data stays in memory: the file system may be read-only.
+func (s *Store) connect(mode string, cache int, pragmas ...string) (*sql.DB, error) {
+	values := url.Values{"mode": {mode}, "_error_rc": {"1"}, "_pragma": {
+		"busy_timeout(5000)", "temp_store(MEMORY)", fmt.Sprintf("cache_size(-%d)", cache),
+	}}
+	values["_pragma"] = append(values["_pragma"], pragmas...)
+	connector, err := modernc.NewConnector(fileURI(s.path) + "?" + values.Encode())
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(connector), nil
+}
+
+// fileURI writes an absolute path as SQLite reads it back.
+func fileURI(path string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // a drive letter
+	}
+	return "file://" + (&url.URL{Path: path}).EscapedPath()
+}

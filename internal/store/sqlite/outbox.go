@@ -1,0 +1,117 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/deltahook/deltahook/emitter"
+)
+
+const (
+	// One probe of the index per lane, however many deliveries wait in it.
+	nextLaneSQL = `SELECT shard, webhook, seq FROM delivery INDEXED BY delivery_pending
+		WHERE state = 0 AND (shard, webhook) > (?, ?) ORDER BY shard, webhook, seq LIMIT 1`
+	nameSQL    = `SELECT text FROM name WHERE id = ?`
+	ownedSQL   = `SELECT id, epoch FROM shard WHERE owner = ?`
+	pendingSQL = `SELECT d.seq, d.attempts, d.next_at, d.replay, e.id, n.text, e.key, e.type, e.sequence, e.at, coalesce(c.body, b.body)
+		FROM delivery d INDEXED BY delivery_pending CROSS JOIN event e ON e.seq = d.seq CROSS JOIN name n ON n.id = e.source
+		CROSS JOIN event_body b ON b.seq = d.seq LEFT JOIN event_copy c ON c.id = d.copy
+		WHERE d.state = 0 AND d.shard = ? AND d.webhook = ? AND d.seq > ? ORDER BY d.seq LIMIT ?`
+)
+
+// laneHead is a lane and its first pending delivery.
+type laneHead struct {
+	shard   int
+	webhook int64
+	seq     int64
+}
+
+// eachLane calls fn for every lane that has pending deliveries, in order of shard and webhook.
+func eachLane(ctx context.Context, q querier, fn func(laneHead) error) error {
+	head := laneHead{shard: -1}
+	for {
+		err := q.QueryRowContext(ctx, nextLaneSQL, head.shard, head.webhook).Scan(&head.shard, &head.webhook, &head.seq)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err == nil {
+			err = fn(head)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Lanes lists the lanes of the shards that are still held.
+func (m *member) Lanes(ctx context.Context) (lanes []emitter.Lane, err error) {
+	err = m.s.read(ctx, func(q querier) error {
+		owned, err := m.owned(ctx, q)
+		if err != nil {
+			return err
+		}
+		return eachLane(ctx, q, func(h laneHead) error {
+			if !owned[h.shard] {
+				return nil
+			}
+			lane := emitter.Lane{Shard: h.shard}
+			err := q.QueryRowContext(ctx, nameSQL, h.webhook).Scan(&lane.Webhook)
+			lanes = append(lanes, lane)
+			return err
+		})
+	})
+	return lanes, err
+}
+
+// owned gives the held shards that nobody has taken.
+func (m *member) owned(ctx context.Context, q querier) (map[int]bool, error) {
+	held, owned := m.held(), map[int]bool{}
+	err := each(ctx, q, func(r *sql.Rows) error {
+		var shard int
+		var epoch int64
+		err := r.Scan(&shard, &epoch)
+		if have, ok := held[shard]; ok && have == epoch {
+			owned[shard] = true
+		}
+		return err
+	}, ownedSQL, m.ID())
+	return owned, err
+}
+
+// Pending pages one lane.
+func (m *member) Pending(ctx context.Context, lane emitter.Lane, afterSeq int64, limit int) (list []emitter.Delivery, err error) {
+	err = m.read(ctx, lane.Shard, func(q querier) error {
+		webhook, err := findName(ctx, q, lane.Webhook)
+		if err != nil || webhook == 0 {
+			return err
+		}
+		list, err = collect(ctx, q, func(r *sql.Rows) (emitter.Delivery, error) {
+			return scanPending(r, lane)
+		}, pendingSQL, lane.Shard, webhook, afterSeq, limit)
+		return err
+	})
+	return list, err
+}
+
+func scanPending(r *sql.Rows, lane emitter.Lane) (emitter.Delivery, error) {
+	d := emitter.Delivery{Ref: emitter.Ref{Lane: lane}}
+	var next, at int64
+	err := r.Scan(&d.Seq, &d.Attempts, &next, &d.Replay, &d.ID, &d.Source, &d.Key, &d.Type, &d.Sequence, &at, &d.Body)
+	d.NextAt, d.At, d.Body = fromMicros(next), fromMicros(at), notNil(d.Body)
+	return d, err
+}
+
+// excerptLimit bounds what is kept of an answer.
+const excerptLimit = 4 << 10
+
+// keptAttempts is how many attempts of a delivery stay listed.
+const keptAttempts = 100
+
+func settledAt(a *emitter.Attempt, now time.Time) int64 {
+	if a == nil || a.At.IsZero() {
+		return micros(now)
+	}
+	return micros(a.At.Add(a.Took))
+}

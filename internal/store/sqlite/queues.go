@@ -1,0 +1,56 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/store"
+)
+
+const eventTimeSQL = `SELECT at FROM event WHERE seq = ?`
+
+// Queues gives the length of every queue. Lengths come from memory, the oldest event from one probe per lane.
+func (s *Store) Queues(ctx context.Context) ([]store.Queue, error) {
+	lengths, err := s.lengths(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []store.Queue
+	err = s.read(ctx, func(q querier) error {
+		oldest, err := oldestPending(ctx, q)
+		if err != nil {
+			return err
+		}
+		for webhook, n := range lengths {
+			if n == (tally{}) {
+				continue
+			}
+			row := store.Queue{Pending: n.pending, Parked: n.parked, Oldest: oldest[webhook]}
+			if err := q.QueryRowContext(ctx, nameSQL, webhook).Scan(&row.Webhook); err != nil {
+				return err
+			}
+			list = append(list, row)
+		}
+		return nil
+	})
+	slices.SortFunc(list, func(a, b store.Queue) int { return cmp.Compare(a.Webhook, b.Webhook) })
+	return list, err
+}
+
+// oldestPending gives the detection time of the oldest pending event by webhook.
+func oldestPending(ctx context.Context, q querier) (map[int64]time.Time, error) {
+	oldest := map[int64]time.Time{}
+	return oldest, eachLane(ctx, q, func(h laneHead) error {
+		var us int64
+		if err := q.QueryRowContext(ctx, eventTimeSQL, h.seq).Scan(&us); err != nil {
+			return err
+		}
+		at := fromMicros(us)
+		if old, ok := oldest[h.webhook]; !ok || at.Before(old) {
+			oldest[h.webhook] = at
+		}
+		return nil
+	})
+}

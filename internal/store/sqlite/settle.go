@@ -1,0 +1,150 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/store"
+)
+
+const (
+	ackSQL = `UPDATE delivery SET state = 1, attempts = ?, tries = tries + 1, replay = 0, next_at = 0, settled_at = ?,
+		tried_at = ?, took = ?, status = ?, reason = '', cause = ? WHERE seq = ? AND webhook = ? AND state = `
+	ackPendingSQL = ackSQL + `0`
+	ackParkedSQL  = ackSQL + `2`
+	ackDroppedSQL = ackSQL + `3`
+
+	triedSQL = `UPDATE delivery SET attempts = ?, tries = tries + 1, next_at = ?, tried_at = ?, took = ?, status = ?,
+		reason = ?, cause = ? WHERE seq = ? AND webhook = ? AND shard = ? AND state = 0 RETURNING tries`
+	parkSQL = `UPDATE delivery SET state = 2, replay = 0, next_at = 0, settled_at = ?, reason = ?
+		WHERE seq = ? AND webhook = ? AND shard = ? AND state = 0`
+	existsSQL        = `SELECT 1 FROM delivery WHERE seq = ? AND webhook = ? AND shard = ?`
+	insertAttemptSQL = `INSERT INTO attempt(seq, webhook, ordinal, number, at, took, status, reason, error, excerpt, cause)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	oldAttemptSQL = `DELETE FROM attempt WHERE seq = ? AND webhook = ? AND ordinal <= ?`
+)
+
+// Ack settles deliveries, all of them in one transaction. What is settled as delivered stays as it is.
+func (m *member) Ack(ctx context.Context, receipts []emitter.Receipt) error {
+	err := m.s.write(ctx, func(ctx context.Context, t *tx) error {
+		for i := range receipts {
+			if err := m.s.ack(ctx, t, &receipts[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("acknowledge %d deliveries: %w", len(receipts), err)
+	}
+	return nil
+}
+
+func (s *Store) ack(ctx context.Context, t *tx, r *emitter.Receipt) error {
+	webhook, err := t.lookup(ctx, r.Webhook)
+	if err != nil || webhook == 0 {
+		return err
+	}
+	settled := settledAt(&r.Attempt, s.now())
+	for _, from := range []struct {
+		query  string
+		change tally
+	}{{ackPendingSQL, tally{pending: -1}}, {ackParkedSQL, tally{parked: -1}}, {ackDroppedSQL, tally{}}} {
+		n, err := t.exec(ctx, from.query, r.Attempt.Number, settled, micros(r.Attempt.At), r.Attempt.Took.Microseconds(),
+			r.Attempt.Status, r.Attempt.Trigger, r.Seq, webhook)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			t.count(webhook, from.change)
+			return nil
+		}
+	}
+	return nil
+}
+
+// Retry records a failed attempt and when the next may follow.
+func (m *member) Retry(ctx context.Context, ref emitter.Ref, attempt emitter.Attempt, next time.Time) error {
+	err := m.settle(ctx, ref, func(ctx context.Context, t *tx, webhook int64) (bool, error) {
+		return t.tried(ctx, ref, webhook, &attempt, next)
+	})
+	if err != nil {
+		return fmt.Errorf("retry of delivery %d to %q: %w", ref.Seq, ref.Webhook, err)
+	}
+	return nil
+}
+
+// Park takes a delivery out of the queue.
+func (m *member) Park(ctx context.Context, ref emitter.Ref, reason string, attempt *emitter.Attempt) error {
+	err := m.settle(ctx, ref, func(ctx context.Context, t *tx, webhook int64) (bool, error) {
+		if attempt != nil {
+			if pending, err := t.tried(ctx, ref, webhook, attempt, time.Time{}); err != nil || !pending {
+				return pending, err
+			}
+		}
+		n, err := t.exec(ctx, parkSQL, settledAt(attempt, m.s.now()), reason, ref.Seq, webhook, ref.Shard)
+		if err == nil && n > 0 {
+			t.count(webhook, tally{pending: -1, parked: 1})
+		}
+		return n > 0, err
+	})
+	if err != nil {
+		return fmt.Errorf("park delivery %d to %q: %w", ref.Seq, ref.Webhook, err)
+	}
+	return nil
+}
+
+// settle runs fn on a delivery of a held shard. fn says whether the delivery was pending: one that was settled meanwhile
+// stays as it is, one that does not exist is an error.
+func (m *member) settle(ctx context.Context, ref emitter.Ref, fn func(ctx context.Context, t *tx, webhook int64) (bool, error)) error {
+	return m.s.write(ctx, func(ctx context.Context, t *tx) error {
+		if err := m.fenced(ctx, t, ref.Shard); err != nil {
+			return err
+		}
+		webhook, err := t.lookup(ctx, ref.Webhook)
+		if err != nil {
+			return err
+		}
+		if pending, err := fn(ctx, t, webhook); err != nil || pending {
+			return err
+		}
+		var one int
+		err = t.QueryRowContext(ctx, existsSQL, ref.Seq, webhook, ref.Shard).Scan(&one)
+		if errors.Is(err, sql.ErrNoRows) {
+			return store.ErrNotFound
+		}
+		return err
+	})
+}
+
+// tried records a failed attempt on a pending delivery; false when there is no such one.
+func (t *tx) tried(ctx context.Context, ref emitter.Ref, webhook int64, a *emitter.Attempt, next time.Time) (bool, error) {
+	var ordinal int64
+	err := t.QueryRowContext(ctx, triedSQL, a.Number, micros(next), micros(a.At), a.Took.Microseconds(), a.Status, a.Reason,
+		a.Trigger, ref.Seq, webhook, ref.Shard).Scan(&ordinal)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = t.exec(ctx, insertAttemptSQL, ref.Seq, webhook, ordinal, a.Number, micros(a.At), a.Took.Microseconds(), a.Status,
+		a.Reason, a.Error, clip(a.Excerpt), a.Trigger)
+	if err == nil && ordinal > keptAttempts {
+		_, err = t.exec(ctx, oldAttemptSQL, ref.Seq, webhook, ordinal-keptAttempts)
+	}
+	return true, err
+}
+
+// clip bounds an excerpt without cutting a character in two.
+func clip(excerpt string) string {
+	if len(excerpt) <= excerptLimit {
+		return excerpt
+	}
+	return strings.ToValidUTF8(excerpt[:excerptLimit], "")
+}

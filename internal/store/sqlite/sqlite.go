@@ -1,0 +1,88 @@
+// Package sqlite is the embedded store: one SQLite file in WAL mode, one connection that writes, a few that read, one
+// process at a time.
+//
+// Every commit is fsynced before it returns. Readers never wait for the writer, nor the writer for them.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/store"
+)
+
+// Options says what to open and how.
+type Options struct {
+	Path     string           // of the database file; its folder must exist
+	Log      *slog.Logger     // nil: silent
+	ReadOnly bool             // look only: takes no lock, changes nothing, works beside a running daemon
+	Now      func() time.Time // the store's clock; nil: time.Now
+}
+
+// Store is an opened database. It is safe for concurrent use.
+type Store struct {
+	path    string
+	log     *slog.Logger
+	now     func() time.Time
+	seed    differ.Seed
+	bodies  *codec
+	lock    *lockFile    // nil when read-only
+	writer  chan *writer // holds the writer while nobody uses it; nil when read-only
+	readers *sql.DB
+	tallies tallies
+	swept   int64 // where Housekeep goes on among the events; belongs to whoever has the writer
+
+	closing sync.Once
+	closed  error
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Seed keys all hashes of this store.
+func (s *Store) Seed() differ.Seed { return s.seed }
+
+// Close ends the store; what was committed is durable with or without it. It waits for the write in progress. Closing
+// twice is harmless.
+func (s *Store) Close() error {
+	s.closing.Do(func() { s.closed = s.close() })
+	return s.closed
+}
+
+func (s *Store) close() error {
+	errs := []error{s.readers.Close()}
+	if s.writer != nil {
+		w := <-s.writer
+		close(s.writer)
+		errs = append(errs, w.close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.release())
+	}
+	s.bodies.close()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("store: %s: close: %w", s.path, err)
+	}
+	return nil
+}
+
+// querier is what a read transaction and a write transaction have in common.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// read runs fn in one snapshot of the database. The snapshot ends when fn returns.
+func (s *Store) read(ctx context.Context, fn func(q querier) error) error {
+	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return s.explain(err)
+	}
+	defer tx.Rollback()
+	return s.explain(fn(tx))
+}

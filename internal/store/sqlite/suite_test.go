@@ -1,0 +1,37 @@
+package sqlite_test
+
+import (
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/internal/store/sqlite"
+	"github.com/deltahook/deltahook/internal/store/storetest"
+)
+
+// file is a place for one database, with a clock that tests can turn.
+type file struct {
+	path  string
+	ahead atomic.Int64
+}
+
+func fresh(t storetest.T) storetest.Backend {
+	return &file{path: filepath.Join(t.TempDir(), "deltahook.db")}
+}
+
+func (f *file) Open(t storetest.T) store.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: f.path, Now: f.now})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return s
+}
+
+func (f *file) now() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }
+
+func (f *file) Pass(d time.Duration) { f.ahead.Add(int64(d)) }
+
+func TestTheStoreKeepsItsPromises(t *testing.T) { storetest.Run(t, fresh) }

@@ -1,0 +1,133 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/deltahook/deltahook/internal/store"
+)
+
+// writer is the one connection that changes the database. Its statements are prepared once.
+type writer struct {
+	db         *sql.DB
+	conn       *sql.Conn
+	statements map[string]*sql.Stmt
+	names      map[string]int64 // interned names that are committed
+}
+
+func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &writer{db: db, conn: conn, statements: map[string]*sql.Stmt{}, names: map[string]int64{}}, nil
+}
+
+func (w *writer) close() error {
+	var errs []error
+	for _, s := range w.statements {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, w.conn.Close(), w.db.Close())...)
+}
+
+func (w *writer) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s, ok := w.statements[query]; ok {
+		return s, nil
+	}
+	s, err := w.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", query, err)
+	}
+	w.statements[query] = s
+	return s, nil
+}
+
+// tx is a write transaction. It remembers what has to be known to the process once it is committed.
+type tx struct {
+	w      *writer
+	names  map[string]int64 // interned in this transaction
+	counts map[int64]tally  // change of the queues by webhook
+}
+
+// write runs fn in one transaction, which is committed, and durable, when write returns nil. Waiting for the writer ends
+// with ctx. What fn does ends with it only where fn looks: the context it is given is never cancelled, because
+// interrupting single statements costs more than it saves.
+func (s *Store) write(ctx context.Context, fn func(ctx context.Context, t *tx) error) error {
+	if s.writer == nil {
+		return store.ErrReadOnly
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case w, open := <-s.writer:
+		if !open {
+			return errClosed
+		}
+		defer func() { s.writer <- w }()
+		return s.explain(s.transact(context.WithoutCancel(ctx), w, fn))
+	}
+}
+
+var errClosed = errors.New("the store is closed")
+
+func (s *Store) transact(ctx context.Context, w *writer, fn func(ctx context.Context, t *tx) error) error {
+	t := &tx{w: w}
+	if _, err := t.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	committed := false
+	defer func() { // also when fn panics
+		if !committed {
+			_, _ = t.exec(ctx, "ROLLBACK") // fails when SQLite has rolled back by itself
+		}
+	}()
+	if err := fn(ctx, t); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, "COMMIT"); err != nil {
+		s.tallies.forget()
+		return fmt.Errorf("commit, outcome unknown: %w", err)
+	}
+	committed = true
+	maps.Copy(w.names, t.names)
+	s.tallies.add(t.counts)
+	return nil
+}
+
+// exec runs a prepared statement and says how many rows it changed.
+func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	s, err := t.w.prepared(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	r, err := s.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// QueryContext runs a prepared query.
+func (t *tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	s, err := t.w.prepared(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(ctx, args...)
+}
+
+// QueryRowContext runs a prepared query for one row.
+func (t *tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	s, err := t.w.prepared(ctx, query)
+	if err != nil { // let the row carry the error
+		return t.w.conn.QueryRowContext(ctx, query, args...)
+	}
+	return s.QueryRowContext(ctx, args...)
+}

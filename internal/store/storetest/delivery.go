@@ -1,0 +1,403 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/store"
+)
+
+func atLeastOnceTests() []test {
+	return []test{
+		{"acknowledging is idempotent and paging skips nothing", ackAndPaging},
+		{"what is not acknowledged is pending after a restart", pendingSurvives},
+		{"an acknowledgement settles its own delivery only", ackSettlesOne},
+		{"a retry survives a restart and a take-over", retrySurvives},
+		{"a parked delivery survives a restart and is listed until someone decides", parkedSurvives},
+		{"a parked delivery can be replayed", parkedReplayed},
+		{"a late retry or park does not undo an acknowledgement", lateFailure},
+		{"acknowledging a parked or dropped delivery marks it delivered", ackWins},
+		{"dropping settles parked deliveries only", dropParkedOnly},
+		{"a delivery that never was cannot be retried or parked", unknownDelivery},
+		{"every lane that has something pending is listed, and no other", lanesListed},
+		{"queues count what is pending and parked", queuesCount},
+		{"gates are durable", gatesDurable},
+		{"the list of deliveries pages through all of them", deliveriesPage},
+		{"every attempt of a delivery stays listed", attemptsListed},
+		{"a delivery that is retried for ever keeps its last hundred attempts", attemptsBounded},
+	}
+}
+
+func ackAndPaging(w *world) {
+	m := w.owner("a", longTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 1000, "app", "crm", "erp")...)
+	w.commit(m, "orders", w.some("orders", 1, 10, "app")...)
+	seen := map[emitter.Ref]bool{}
+	var all []emitter.Delivery
+	for _, l := range w.lanes(m) {
+		last := int64(0)
+		for _, d := range w.lane(m, l, 77) {
+			if seen[d.Ref] || d.Seq <= last || d.Lane != l {
+				w.Fatalf("twice, in disorder or in the wrong lane %v: %v", l, d.Ref)
+			}
+			seen[d.Ref], last = true, d.Seq
+			all = append(all, d)
+		}
+	}
+	w.equal("deliveries", len(seen), 3010)
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	w.ack(m, all[:1500]...)
+	w.ack(m, all[1000:2000]...) // some of them again
+	w.equal("pending", len(w.pending(m)), 1010)
+	before := w.dump(m, "orders")
+	again := receipts(all[:2000])
+	for i := range again {
+		again[i].Attempt.Status, again[i].Attempt.At = 200, noon().Add(time.Hour)
+	}
+	w.must(m.Ack(w.ctx(), again))
+	w.unchanged("acknowledging again", before, w.dump(m, "orders"))
+	w.ack(m, all...)
+	w.equal("pending", len(w.pending(m)), 0)
+	w.must(m.Ack(w.ctx(), nil))
+}
+
+func pendingSurvives(w *world) {
+	m := w.owner("a", shortTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 20, "app", "crm")...)
+	w.ack(m, w.pending(m)[3:7]...)
+	before := w.dump(m, "contacts")
+	m = w.restart("b")
+	w.unchanged("a restart", before, w.dump(m, "contacts"))
+	w.equal("pending", len(w.pending(m)), 36)
+}
+
+func ackSettlesOne(w *world) {
+	m := w.owner("a", longTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 5, "app", "crm")...)
+	all := w.pending(m)
+	for left := len(all); left > 0; left-- {
+		w.ack(m, all[left/2])
+		all = append(all[:left/2:left/2], all[left/2+1:]...)
+		w.equal("pending", ids(w.pending(m)), ids(all))
+	}
+}
+
+func retrySurvives(w *world) {
+	m := w.owner("a", shortTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 3, "app")...)
+	d := w.one(m, "evt_contacts_000002", "app")
+	next := noon().Add(90*time.Minute + time.Microsecond)
+	w.must(m.Retry(w.ctx(), d.Ref, failedAttempt(1), noon()))
+	w.must(m.Retry(w.ctx(), d.Ref, failedAttempt(2), next))
+	check := func() {
+		got := w.one(m, d.ID, "app")
+		w.equal("attempts and next", []any{got.Attempts, got.NextAt}, []any{2, next})
+		row := w.deliveries(store.DeliveryQuery{EventID: d.ID})[0]
+		w.equal("row", []any{row.State, row.Attempts, row.NextAt, row.Status, row.Took, row.Reason},
+			[]any{store.StatePending, 2, next, 503, 1500 * time.Millisecond, "status_5xx"})
+		w.equal("pending", len(w.pending(m)), 3)
+	}
+	check()
+	m = w.restart("b")
+	check()
+	m = w.owner("b", shortTTL)
+	m = w.takeOver("c")
+	check()
+}
+
+func parkedSurvives(w *world) {
+	m := w.owner("a", shortTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 3, "app")...)
+	all := w.pending(m)
+	attempt := failedAttempt(1)
+	attempt.Status = 422
+	w.must(m.Park(w.ctx(), all[0].Ref, "status 422", &attempt))
+	w.must(m.Park(w.ctx(), all[1].Ref, "given up after 72h", nil))
+	check := func() {
+		w.equal("pending", ids(w.pending(m)), ids(all[2:]))
+		rows := w.deliveries(store.DeliveryQuery{State: store.StateParked})
+		if len(rows) != 2 {
+			w.Fatalf("parked: %+v", rows)
+		}
+		w.equal("newest", []any{rows[0].EventID, rows[0].Reason, rows[0].Attempts}, []any{all[1].ID, "given up after 72h", 0})
+		w.equal("oldest", []any{rows[1].EventID, rows[1].Reason, rows[1].Attempts, rows[1].Status}, []any{all[0].ID, "status 422", 1, 422})
+		if rows[0].Settled.IsZero() || rows[1].Settled.IsZero() {
+			w.Fatalf("parked at an unknown time: %+v", rows)
+		}
+	}
+	check()
+	m = w.restart("b")
+	check()
+	w.sweep(time.Now().AddDate(100, 0, 0), time.Time{})
+	check()
+}
+
+func parkedReplayed(w *world) {
+	m := w.owner("a", shortTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 4, "app", "crm")...)
+	for _, d := range w.pending(m)[:3] { // all for app
+		attempt := failedAttempt(1)
+		w.must(m.Park(w.ctx(), d.Ref, "422", &attempt))
+	}
+	n, err := m.Replay(w.ctx(), store.DeliveryQuery{State: store.StateParked, Webhook: "app", Limit: 2})
+	w.must(err)
+	w.equal("replayed", n, 2)
+	check := func() {
+		got := w.lane(m, w.lanes(m)[0], 10)
+		w.equal("pending", ids(got), []string{"evt_contacts_000002", "evt_contacts_000003", "evt_contacts_000004"})
+		w.equal("marks", []any{got[0].Replay, got[1].Replay, got[2].Replay, got[0].Attempts, got[0].NextAt},
+			[]any{true, true, false, 0, time.Time{}})
+		w.equal("parked", len(w.deliveries(store.DeliveryQuery{State: store.StateParked})), 1)
+	}
+	check()
+	m = w.restart("b")
+	check()
+	w.ack(m, w.pending(m)...)
+	w.equal("pending", len(w.pending(m)), 0)
+}
+
+func lateFailure(w *world) {
+	m := w.owner("a", longTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 2, "app")...)
+	all := w.pending(m)
+	w.ack(m, all[0])
+	before := w.dump(m, "contacts")
+	attempt := failedAttempt(1)
+	w.must(m.Retry(w.ctx(), all[0].Ref, attempt, noon()))
+	w.must(m.Park(w.ctx(), all[0].Ref, "late", &attempt))
+	w.must(m.Park(w.ctx(), all[0].Ref, "late", nil))
+	w.unchanged("a late failure", before, w.dump(m, "contacts"))
+}
+
+func ackWins(w *world) {
+	m := w.owner("a", longTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 2, "app")...)
+	all := w.pending(m)
+	for _, d := range all {
+		w.must(m.Park(w.ctx(), d.Ref, "given up", nil))
+	}
+	n, err := m.Drop(w.ctx(), store.DeliveryQuery{EventID: all[1].ID})
+	w.must(err)
+	w.equal("dropped", n, 1)
+	w.ack(m, all...)
+	for _, row := range w.deliveries(store.DeliveryQuery{}) {
+		w.equal("state, status, reason", []any{row.State, row.Status, row.Reason}, []any{store.StateDelivered, 204, ""})
+	}
+	queues, err := w.st.Queues(w.ctx())
+	w.must(err)
+	w.equal("queues", len(queues), 0)
+}
+
+func dropParkedOnly(w *world) {
+	m := w.owner("a", shortTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 3, "app")...)
+	all := w.pending(m)
+	w.ack(m, all[0])
+	w.must(m.Park(w.ctx(), all[1].Ref, "given up", nil))
+	n, err := m.Drop(w.ctx(), store.DeliveryQuery{})
+	w.must(err)
+	w.equal("dropped", n, 1)
+	m = w.restart("b")
+	var states []string
+	for _, row := range w.deliveries(store.DeliveryQuery{}) {
+		states = append(states, row.State)
+	}
+	w.equal("states, newest first", states, []string{store.StatePending, store.StateDropped, store.StateDelivered})
+	w.equal("pending", ids(w.pending(m)), ids(all[2:]))
+}
+
+func unknownDelivery(w *world) {
+	m := w.owner("a", longTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 1, "app")...)
+	d := w.pending(m)[0]
+	other, seq := d.Ref, d.Ref
+	other.Webhook, seq.Seq = "nobody", d.Seq+1000
+	for _, ref := range []emitter.Ref{other, seq} {
+		if err := m.Retry(w.ctx(), ref, failedAttempt(1), noon()); !errors.Is(err, store.ErrNotFound) {
+			w.Errorf("retry of %v: %v", ref, err)
+		}
+		if err := m.Park(w.ctx(), ref, "x", nil); !errors.Is(err, store.ErrNotFound) {
+			w.Errorf("park of %v: %v", ref, err)
+		}
+		w.must(m.Ack(w.ctx(), []emitter.Receipt{{Ref: ref}}))
+	}
+	w.equal("pending", len(w.pending(m)), 1)
+}
+
+func lanesListed(w *world) {
+	m := w.owner("a", longTTL)
+	want := []emitter.Lane{}
+	for i := range 20 {
+		source := fmt.Sprintf("source%d", i)
+		w.commit(m, source, w.some(source, 1, 3, "app", fmt.Sprintf("hook%d", i%4))...)
+	}
+	for shard := range store.Shards {
+		hooks := map[string]bool{}
+		for i := range 20 {
+			if store.ShardOf(fmt.Sprintf("source%d", i)) == shard {
+				hooks["app"], hooks[fmt.Sprintf("hook%d", i%4)] = true, true
+			}
+		}
+		for _, hook := range []string{"app", "hook0", "hook1", "hook2", "hook3"} {
+			if hooks[hook] {
+				want = append(want, emitter.Lane{Shard: shard, Webhook: hook})
+			}
+		}
+	}
+	w.equal("lanes", w.lanes(m), want)
+	lane := w.lane(m, want[3], 10)
+	for i, d := range lane {
+		w.equal("lanes", len(w.lanes(m)), len(want))
+		if i%2 == 0 {
+			w.ack(m, d)
+		} else {
+			w.must(m.Park(w.ctx(), d.Ref, "given up", nil))
+		}
+	}
+	w.equal("lanes", w.lanes(m), append(want[:3:3], want[4:]...))
+	w.equal("deliveries of a lane that is not there", len(w.lane(m, emitter.Lane{Shard: 1, Webhook: "nobody"}, 10)), 0)
+}
+
+func queuesCount(w *world) {
+	m := w.owner("a", shortTTL)
+	check := func(want ...store.Queue) {
+		w.Helper()
+		got, err := w.st.Queues(w.ctx())
+		w.must(err)
+		w.equal("queues", got, want)
+	}
+	check([]store.Queue{}...)
+	w.commit(m, "contacts", w.some("contacts", 1, 5, "app", "crm")...)
+	w.commit(m, "orders", w.some("orders", 1, 5, "app")...)
+	at := func(n int) time.Time { return noon().Add(time.Duration(n) * time.Millisecond) }
+	check(store.Queue{Webhook: "app", Pending: 10, Oldest: at(1)}, store.Queue{Webhook: "crm", Pending: 5, Oldest: at(1)})
+	all := w.pending(m)
+	for _, d := range all {
+		if d.Sequence == 1 {
+			w.ack(m, d)
+		}
+		if d.Sequence == 2 && d.Webhook == "app" {
+			w.must(m.Park(w.ctx(), d.Ref, "given up", nil))
+		}
+	}
+	want := []store.Queue{{Webhook: "app", Pending: 6, Parked: 2, Oldest: at(3)}, {Webhook: "crm", Pending: 4, Oldest: at(2)}}
+	check(want...)
+	m = w.restart("b")
+	check(want...)
+	_, err := m.Replay(w.ctx(), store.DeliveryQuery{Source: "orders"})
+	w.must(err)
+	check(store.Queue{Webhook: "app", Pending: 8, Parked: 1, Oldest: at(1)}, want[1])
+	_, err = m.Drop(w.ctx(), store.DeliveryQuery{})
+	w.must(err)
+	w.ack(m, w.pending(m)...)
+	check([]store.Queue{}...)
+}
+
+func gatesDurable(w *world) {
+	m := w.owner("a", shortTTL)
+	want := map[string]emitter.GateState{
+		"app": {State: "shut", Failures: 7, Since: noon(), Until: noon().Add(time.Minute), Reason: "status_5xx"},
+		"crm": {State: "paused", Since: noon(), Reason: "410"},
+	}
+	w.must(m.SaveGate(w.ctx(), "app", emitter.GateState{State: "open"}))
+	for webhook, state := range want {
+		w.must(m.SaveGate(w.ctx(), webhook, state))
+	}
+	check := func() {
+		got, err := m.Gates(w.ctx())
+		w.must(err)
+		w.equal("gates", got, want)
+		got, err = w.st.GateStates(w.ctx())
+		w.must(err)
+		w.equal("gates", got, want)
+	}
+	check()
+	m = w.restart("b")
+	check()
+}
+
+func deliveriesPage(w *world) {
+	m := w.owner("a", longTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 50, "app", "crm", "erp")...)
+	w.commit(m, "orders", w.some("orders", 1, 20, "app")...)
+	for _, limit := range []int{1, 2, 7, 100} {
+		var seen []string
+		q := store.DeliveryQuery{Source: "contacts", Limit: limit}
+		for {
+			rows := w.deliveries(q)
+			if len(rows) == 0 {
+				break
+			}
+			if len(rows) > limit+2 {
+				w.Fatalf("a page of %d has %d rows", limit, len(rows))
+			}
+			for _, row := range rows {
+				seen = append(seen, row.EventID+" "+row.Webhook)
+			}
+			q.Before = rows[len(rows)-1].Seq
+		}
+		w.equal("deliveries seen", len(seen), 150)
+		unique := map[string]bool{}
+		for _, s := range seen {
+			unique[s] = true
+		}
+		w.equal("different ones", len(unique), 150)
+	}
+	count := func(q store.DeliveryQuery) int { q.Limit = 1000; return len(w.deliveries(q)) }
+	w.equal("by webhook, key, type, event, time, default limit", []int{
+		count(store.DeliveryQuery{Webhook: "app"}), count(store.DeliveryQuery{Key: "k0", Webhook: "erp"}),
+		count(store.DeliveryQuery{Type: "orders.updated"}), count(store.DeliveryQuery{EventID: "evt_contacts_000007"}),
+		count(store.DeliveryQuery{Since: noon().Add(41 * time.Millisecond), Until: noon().Add(45 * time.Millisecond)}),
+		len(w.deliveries(store.DeliveryQuery{Webhook: "nobody"})),
+	}, []int{70, 17, 20, 3, 12, 0})
+	if n := len(w.deliveries(store.DeliveryQuery{})); n < 100 || n > 102 {
+		w.Fatalf("the default page has %d rows", n)
+	}
+}
+
+func attemptsListed(w *world) {
+	m := w.owner("a", shortTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 1, "app")...)
+	d := w.pending(m)[0]
+	first, second := failedAttempt(1), failedAttempt(2)
+	second.Excerpt = strings.Repeat("é", 4000) // 8,000 bytes
+	w.must(m.Retry(w.ctx(), d.Ref, first, noon()))
+	w.must(m.Park(w.ctx(), d.Ref, "given up", &second))
+	for range 2 {
+		_, err := m.Replay(w.ctx(), store.DeliveryQuery{})
+		w.must(err)
+		w.ack(m, w.pending(m)...)
+	}
+	m = w.restart("b")
+	got, err := w.st.Attempts(w.ctx(), d.ID, "app")
+	w.must(err)
+	if len(got) != 4 {
+		w.Fatalf("attempts: %+v", got)
+	}
+	w.equal("first", got[0], first)
+	w.equal("excerpt", got[1].Excerpt, strings.Repeat("é", 2048))
+	for _, a := range got[2:] {
+		w.equal("success", a, emitter.Attempt{Number: 1, At: noon(), Took: 20 * time.Millisecond, Status: 204, Trigger: "initial"})
+	}
+	if _, err := w.st.Attempts(w.ctx(), d.ID, "nobody"); !errors.Is(err, store.ErrNotFound) {
+		w.Fatalf("attempts of no delivery: %v", err)
+	}
+	w.equal("pending", len(w.pending(m)), 0)
+}
+
+func attemptsBounded(w *world) {
+	m := w.owner("a", longTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 1, "app")...)
+	d := w.pending(m)[0]
+	for n := range 105 {
+		w.must(m.Retry(w.ctx(), d.Ref, failedAttempt(n+1), noon()))
+	}
+	got, err := w.st.Attempts(w.ctx(), d.ID, "app")
+	w.must(err)
+	w.equal("attempts, first, last", []int{len(got), got[0].Number, got[len(got)-1].Number}, []int{100, 6, 105})
+	w.equal("attempts made", w.one(m, d.ID, "app").Attempts, 105)
+}

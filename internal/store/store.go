@@ -49,6 +49,8 @@ type Store interface {
 	Reader
 	// Seed keys all hashes of this store.
 	Seed() differ.Seed
+	// Look gives the memory of all sources for reading, without a lease. Its Commit fails.
+	Look() poller.Ledger
 	// Join starts a new incarnation of a member. Leases of its older incarnations are void at once. Time is judged by the
 	// store's clock alone.
 	Join(ctx context.Context, name string, ttl time.Duration) (Member, error)

@@ -33,6 +33,7 @@ type member struct {
 	name        string
 	incarnation int64
 	ttl         time.Duration
+	looking     bool // reads without leases; has none, so it cannot write
 
 	mu     sync.Mutex
 	leases map[int]int64 // shard: epoch
@@ -195,6 +196,9 @@ func (m *member) fenced(ctx context.Context, q querier, shard int) error {
 // read runs fn in a snapshot in which the shard is this member's.
 func (m *member) read(ctx context.Context, shard int, fn func(q querier) error) error {
 	return m.s.read(ctx, func(q querier) error {
+		if m.looking {
+			return fn(q)
+		}
 		if err := m.fenced(ctx, q, shard); err != nil {
 			return err
 		}

@@ -1,0 +1,228 @@
+// Package daemon is the running deltahook as a value: it wires store, poller, emitter and admin API together, starts and
+// stops them, and knows nothing of the process it runs in.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/admin"
+	"github.com/deltahook/deltahook/internal/config"
+	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/poller"
+)
+
+// Options are what a daemon is made of. All are required but the observers.
+type Options struct {
+	Config  *config.Config // validated
+	Secrets *setting.Secrets
+	Store   store.Store // stays open after Stop: who opened it closes it
+	Log     *slog.Logger
+	Version string
+	// Token is needed for actions over the admin API, and for everything off loopback.
+	Token string
+
+	// Polled is told of every poll, Delivered of every attempt to deliver; nil: nobody. They must not block.
+	Polled    func(poller.Result)
+	Delivered func(emitter.Delivery, emitter.Outcome)
+}
+
+// Daemon is a deltahook. It is started once and stopped once.
+type Daemon struct {
+	opts       Options
+	member     store.Member
+	dispatcher *emitter.Dispatcher
+	scheduler  *poller.Scheduler
+	queues     *queues
+	listener   net.Listener
+	server     *http.Server
+	started    time.Time
+	ready      chan struct{} // closed once it works
+	background sync.WaitGroup
+	cleanups   []cleanup
+}
+
+// cleanup undoes one step of New or Start; they run in reverse order.
+type cleanup struct {
+	name string
+	do   func(ctx context.Context) error
+}
+
+// memberTTL is how long a member lives without a heartbeat. The embedded store has one member, which lives as long as its
+// process: the lock on the file, not time, keeps a second one out.
+const memberTTL = 100 * 365 * 24 * time.Hour
+
+// New builds everything and binds the admin address, but polls and sends nothing yet.
+func New(ctx context.Context, o Options) (d *Daemon, err error) {
+	d = &Daemon{opts: o, ready: make(chan struct{}), started: time.Now()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := d.join(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.build(); err != nil {
+		return nil, err
+	}
+	return d, d.bind(ctx)
+}
+
+func (d *Daemon) join(ctx context.Context) error {
+	var err error
+	if d.member, err = d.opts.Store.Join(ctx, "deltahook", memberTTL); err != nil {
+		return fmt.Errorf("join the store: %w", err)
+	}
+	d.onStop("store membership", d.member.Leave)
+	leases, err := d.member.Acquire(ctx, store.AllShards())
+	if err != nil {
+		return fmt.Errorf("take over the sources: %w", err)
+	}
+	if len(leases) != store.Shards {
+		return fmt.Errorf("take over the sources: got %d of %d shards; another deltahook still holds the others", len(leases), store.Shards)
+	}
+	names := make([]string, len(d.opts.Config.Sources))
+	for i, s := range d.opts.Config.Sources {
+		names[i] = s.Name
+	}
+	if err := d.member.SetSources(ctx, names, time.Now()); err != nil {
+		return fmt.Errorf("tell the store which sources there are: %w", err)
+	}
+	return nil
+}
+
+func (d *Daemon) build() error {
+	webhooks := webhooksOf(d.opts.Config)
+	var err error
+	d.dispatcher, err = emitter.New(emitter.Options{
+		Outbox: d.member, Webhooks: webhooks, Secrets: d.opts.Secrets, Version: d.opts.Version,
+		Observer: receiverWatcher{log: d.opts.Log, attempted: d.opts.Delivered}.observer(),
+	})
+	if err != nil {
+		return fmt.Errorf("prepare delivery: %w", err)
+	}
+	d.queues = newQueues(d.opts.Store, webhooks, d.opts.Log)
+	d.scheduler = poller.NewScheduler(poller.Options{
+		Ledger:    &ledger{Member: d.member, dispatcher: d.dispatcher},
+		Outlet:    &outlet{webhooks: webhooks, seed: d.opts.Store.Seed(), full: d.queues.full},
+		Secrets:   d.opts.Secrets,
+		Seed:      d.opts.Store.Seed(),
+		Observer:  watcher{log: d.opts.Log, polled: d.opts.Polled},
+		UserAgent: "deltahook/" + d.opts.Version,
+	})
+	for _, s := range d.opts.Config.Sources {
+		if err := d.scheduler.Add(*s); err != nil {
+			return fmt.Errorf("source %s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+func (d *Daemon) bind(ctx context.Context) error {
+	addr := d.opts.Config.Admin.Listen
+	if addr == "" {
+		return nil
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("admin.listen = %q: %w; another deltahook or another program may use it", addr, err)
+	}
+	d.listener = ln
+	d.onStop("admin listener", func(context.Context) error {
+		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	d.server = &http.Server{
+		Handler: admin.Handler(admin.Options{
+			View:  view{Lists: admin.Lists{Store: d.opts.Store, HidePayloads: !d.opts.Config.Admin.ShowPayloads}, d: d},
+			Ready: d.readiness, Token: d.opts.Token, Log: d.opts.Log,
+		}),
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(d.opts.Log.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+// Addr is where the admin API listens; empty when it does not.
+func (d *Daemon) Addr() string {
+	if d.listener == nil {
+		return ""
+	}
+	return d.listener.Addr().String()
+}
+
+// Start begins to deliver, poll and serve. ctx bounds the start only.
+func (d *Daemon) Start(ctx context.Context) error {
+	if err := d.dispatcher.Start(ctx); err != nil {
+		return fmt.Errorf("start delivery: %w", err)
+	}
+	d.onStop("delivery", d.dispatcher.Stop)
+	d.dispatcher.Take(store.AllShards()...)
+
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	d.onStop("background work", func(context.Context) error {
+		cancel()
+		d.background.Wait()
+		return nil
+	})
+	d.background.Go(func() { d.housekeep(running) })
+	d.background.Go(func() { d.queues.watch(running) })
+
+	d.scheduler.Start(running)
+	d.onStop("polling", d.scheduler.Stop)
+	if d.server != nil {
+		d.background.Go(d.serve)
+		d.onStop("admin API", d.server.Shutdown)
+	}
+	close(d.ready)
+	return nil
+}
+
+func (d *Daemon) serve() {
+	if err := d.server.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
+		d.opts.Log.Error("admin API has stopped", "err", err)
+	}
+}
+
+func (d *Daemon) onStop(name string, do func(ctx context.Context) error) {
+	d.cleanups = append(d.cleanups, cleanup{name: name, do: do})
+}
+
+// Stop stops polling, lets what is in flight end until ctx is done, writes down what is known, and gives the membership back.
+func (d *Daemon) Stop(ctx context.Context) error { return d.unwind(ctx) }
+
+func (d *Daemon) unwind(ctx context.Context) error {
+	var err error
+	for _, c := range slices.Backward(d.cleanups) {
+		if e := c.do(ctx); e != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", c.name, e))
+		}
+	}
+	d.cleanups = nil
+	return err
+}
+
+// readiness depends on the daemon alone: neither polled APIs nor receivers may make it unready.
+func (d *Daemon) readiness(ctx context.Context) error {
+	select {
+	case <-d.ready:
+	default:
+		return errors.New("starting")
+	}
+	if _, err := d.opts.Store.GateStates(ctx); err != nil {
+		return fmt.Errorf("the store does not answer: %w", err)
+	}
+	return nil
+}

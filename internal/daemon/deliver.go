@@ -1,0 +1,38 @@
+package daemon
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/deltahook/deltahook/emitter"
+)
+
+// receiverWatcher turns what happens to webhooks into logs: transitions, not repetitions.
+type receiverWatcher struct {
+	log       *slog.Logger
+	attempted func(emitter.Delivery, emitter.Outcome)
+}
+
+func (w receiverWatcher) observer() emitter.Observer {
+	return emitter.Observer{
+		Attempted: w.attempted,
+		Failing: func(webhook string, state emitter.GateState, o emitter.Outcome) {
+			w.log.Warn("webhook is failing; its events wait", "webhook", webhook, "status", o.Status, "reason", o.Reason, "err", o.Error, "next_try", state.Until)
+		},
+		Recovered: func(webhook string, was emitter.GateState) {
+			w.log.Info("webhook has recovered", "webhook", webhook, "failures", was.Failures, "lasted", time.Since(was.Since).Round(time.Second))
+		},
+		Paused: func(webhook string, state emitter.GateState) {
+			w.log.Warn("webhook is paused; its events wait", "webhook", webhook, "reason", state.Reason)
+		},
+		Resumed: func(webhook string) { w.log.Info("webhook is resumed", "webhook", webhook) },
+		Parked: func(d emitter.Delivery, reason string, o emitter.Outcome) {
+			w.log.Warn("event is parked until a person decides",
+				"webhook", d.Webhook, "event", d.ID, "type", d.Type, "reason", reason, "status", o.Status,
+				"hint", "deltahook deliveries --parked; deltahook replay "+d.ID)
+		},
+		StoreFailed: func(op string, err error) {
+			w.log.Error("the store refused; it is asked again", "op", op, "err", err)
+		},
+	}
+}

@@ -1,0 +1,150 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/config"
+	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/poller"
+)
+
+// outlet makes events of changes: the one place where the two halves know of each other.
+type outlet struct {
+	webhooks []emitter.Webhook
+	seed     differ.Seed
+	full     func(webhook string) bool
+}
+
+// Event fixes id and bytes.
+func (o *outlet) Event(source *poller.Source, sequence int64, at time.Time, c differ.Change) (*poller.Event, error) {
+	e := emitter.Event{Source: source.Name, Type: typeOf(source), Sequence: sequence, At: at, Change: c}
+	out := &poller.Event{
+		ID: e.ID(o.seed), Source: source.Name, Sequence: sequence, Type: e.EventType(), Change: c.Kind, Key: c.Key, At: at,
+		Body: emitter.EncodeStandard(nil, &e),
+	}
+	for i := range o.webhooks {
+		w := &o.webhooks[i]
+		if subscribed(source, w.Name) && w.Wants(out.Type) {
+			out.To = append(out.To, poller.Copy{Webhook: w.Name, Body: w.Encode(&e)})
+		}
+	}
+	return out, nil
+}
+
+// Committed has nothing left to do: the ledger has dispatched the events already, in the order of their commits.
+func (o *outlet) Committed(string, []*poller.Event, bool) {}
+
+// Full says whether a webhook of the source is so far behind that polling would only add to the pile.
+func (o *outlet) Full(source *poller.Source) (string, bool) {
+	for i := range o.webhooks {
+		w := &o.webhooks[i]
+		if w.OnFull == "pause" && subscribed(source, w.Name) && o.full(w.Name) {
+			return w.Name, true
+		}
+	}
+	return "", false
+}
+
+func typeOf(s *poller.Source) string {
+	if s.Type != "" {
+		return s.Type
+	}
+	return s.Name
+}
+
+func subscribed(s *poller.Source, webhook string) bool {
+	return len(s.To) == 0 || slices.Contains(s.To, webhook)
+}
+
+// window is how many events of one commit are handed to the dispatcher in memory; it reads the others from the store.
+const window = 2000
+
+// ledger hands what was committed to the dispatcher. Commits of one shard go one after the other, so that the order in
+// which the dispatcher hears of them is the order in which the store has them.
+type ledger struct {
+	store.Member
+	dispatcher *emitter.Dispatcher
+	shards     [store.Shards]sync.Mutex
+}
+
+// Commit commits and dispatches.
+func (l *ledger) Commit(ctx context.Context, c poller.Commit) (poller.Committed, error) {
+	shard := store.ShardOf(c.Source)
+	l.shards[shard].Lock()
+	defer l.shards[shard].Unlock()
+	var seen handover
+	c.Writes = seen.watch(c.Writes)
+	out, err := l.Member.Commit(ctx, c)
+	switch {
+	case err == nil:
+		if seen.total > 0 {
+			l.dispatcher.Dispatch(shard, seen.deliveries(shard), seen.total == len(seen.events))
+		}
+	case !errors.Is(err, poller.ErrConflict) && !errors.Is(err, poller.ErrFenced):
+		// The outcome is unknown: what was committed all the same is found in the store.
+		l.dispatcher.Requeue()
+	}
+	return out, err
+}
+
+// handover keeps the first events of a commit while they pass into the store.
+type handover struct {
+	events []*poller.Event
+	total  int
+}
+
+func (h *handover) watch(writes iter.Seq2[poller.Write, error]) iter.Seq2[poller.Write, error] {
+	if writes == nil {
+		return nil
+	}
+	return func(yield func(poller.Write, error) bool) {
+		for w, err := range writes {
+			if w.Event != nil {
+				h.total++
+				if len(h.events) < window {
+					h.events = append(h.events, w.Event)
+				}
+			}
+			if !yield(w, err) {
+				return
+			}
+		}
+	}
+}
+
+func (h *handover) deliveries(shard int) []emitter.Delivery {
+	list := make([]emitter.Delivery, 0, len(h.events))
+	for _, e := range h.events {
+		for _, c := range e.To {
+			body := c.Body
+			if body == nil {
+				body = e.Body
+			}
+			list = append(list, emitter.Delivery{
+				Ref: emitter.Ref{Lane: emitter.Lane{Shard: shard, Webhook: c.Webhook}, Seq: e.Seq},
+				ID:  e.ID, Source: e.Source, Key: e.Key, Type: e.Type, Sequence: e.Sequence, At: e.At, Body: body,
+			})
+		}
+	}
+	return list
+}
+
+// TrialOutlet makes the events that a trial would send. They are committed nowhere.
+func TrialOutlet(c *config.Config, seed differ.Seed) poller.Outlet {
+	return &outlet{webhooks: webhooksOf(c), seed: seed, full: func(string) bool { return false }}
+}
+
+func webhooksOf(c *config.Config) []emitter.Webhook {
+	list := make([]emitter.Webhook, len(c.Webhooks))
+	for i, w := range c.Webhooks {
+		list[i] = *w
+	}
+	return list
+}

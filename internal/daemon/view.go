@@ -1,0 +1,94 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/admin"
+	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/poller"
+)
+
+// view is the running daemon as people see it.
+type view struct {
+	admin.Lists
+	d *Daemon
+}
+
+// Poll makes a source due at once.
+func (v view) Poll(_ context.Context, source string) error {
+	err := v.d.scheduler.PollNow(source)
+	if errors.Is(err, poller.ErrUnknownSource) {
+		return fmt.Errorf("%w: %s", admin.ErrNoSource, source)
+	}
+	return err
+}
+
+// Replay queues deliveries again and lets the dispatcher look for them.
+func (v view) Replay(ctx context.Context, q store.DeliveryQuery, plan bool) (admin.Replayed, error) {
+	r, err := v.Plan(ctx, q)
+	if err != nil || plan {
+		return r, err
+	}
+	r.Deliveries, err = v.d.member.Replay(ctx, q)
+	if err != nil {
+		return r, fmt.Errorf("replay: %w", err)
+	}
+	r.Done = true
+	v.d.dispatcher.Requeue()
+	return r, nil
+}
+
+// Status joins what the scheduler and the dispatcher know with the lengths of the queues.
+func (v view) Status(ctx context.Context) (admin.Status, error) {
+	if err := v.d.queues.read(ctx); err != nil {
+		return admin.Status{}, fmt.Errorf("read the queues: %w", err)
+	}
+	s := admin.Status{Running: true, Version: v.d.opts.Version, Started: v.d.started, Sources: []admin.Source{}, Webhooks: []admin.Webhook{}}
+	for _, source := range v.d.scheduler.Statuses() {
+		s.Sources = append(s.Sources, sourceStatus(source))
+	}
+	queues := *v.d.queues.last.Load()
+	for _, w := range v.d.dispatcher.Stats() {
+		s.Webhooks = append(s.Webhooks, webhookStatus(w, queues[w.Webhook]))
+	}
+	return s, nil
+}
+
+func sourceStatus(s poller.Status) admin.Source {
+	out := admin.Source{
+		Name: s.Source, State: string(s.State), Since: s.Since, LastOK: s.LastOK, LastPoll: s.Last.At, NextPoll: s.NextPoll,
+		Baselined: s.Baselined, Records: s.Records, Sequence: s.Sequence, Failures: s.Failures, Verdict: string(s.Last.Verdict),
+		Note: s.Message,
+	}
+	if s.Hold != nil {
+		out.Note = s.Hold.Message
+	}
+	return out
+}
+
+func webhookStatus(w emitter.Stats, q store.Queue) admin.Webhook {
+	out := admin.Webhook{
+		Name: w.Webhook, State: "ok", Queued: max(q.Pending, int64(w.Queued)), InFlight: w.InFlight, Parked: q.Parked, Oldest: oldest(w.Oldest, q.Oldest),
+		Delivered: w.Delivered, Failed: w.Failed, Failures: w.Gate.Failures,
+	}
+	switch {
+	case w.Gate.State == "paused":
+		out.State, out.Note = "paused", w.Gate.Reason
+	case w.Gate.State == "shut":
+		out.State, out.Note, out.NextTry = "failing", w.LastError, w.Gate.Until
+	case w.Ramping:
+		out.State = "recovering"
+	}
+	return out
+}
+
+func oldest(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}

@@ -35,3 +35,5 @@ func (f *file) now() time.Time { return time.Now().Add(time.Duration(f.ahead.Loa
 func (f *file) Pass(d time.Duration) { f.ahead.Add(int64(d)) }
 
 func TestTheStoreKeepsItsPromises(t *testing.T) { storetest.Run(t, fresh) }
+
+func TestTheSuiteNoticesBrokenStores(t *testing.T) { storetest.RunMutants(t, fresh) }

@@ -1,0 +1,204 @@
+package storetest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/poller"
+)
+
+// Mutant is a way in which a store could break a promise.
+type Mutant struct {
+	Promise Promise
+	Name    string // what is wrong with it
+	breaks  breakage
+	by      string // the test that must notice it; empty: any of the promise
+}
+
+// of gives places whose stores are broken.
+func (m Mutant) of(fresh Fresh) Fresh {
+	return func(t T) Backend { return brokenBackend{fresh(t), m.breaks} }
+}
+
+type brokenBackend struct {
+	Backend
+	breaks breakage
+}
+
+func (b brokenBackend) Open(t T) store.Store {
+	t.Helper()
+	return &brokenStore{Store: b.Backend.Open(t), breaks: b.breaks, gates: map[string]emitter.GateState{}}
+}
+
+// breakage replaces methods of a store and of its members; nil leaves one as it is.
+type breakage struct {
+	join      func(ctx context.Context, s *brokenStore, name string, ttl time.Duration) (store.Member, error)
+	housekeep func(ctx context.Context, s *brokenStore, events, removed time.Time) (bool, error)
+
+	acquire    func(ctx context.Context, m *brokenMember, shards []int) ([]store.Lease, error)
+	heartbeat  func(ctx context.Context, m *brokenMember) error
+	commit     func(ctx context.Context, m *brokenMember, c poller.Commit) (poller.Committed, error)
+	load       func(ctx context.Context, m *brokenMember, source string) (poller.State, error)
+	known      func(k *poller.Known)
+	body       func(body []byte) []byte
+	lanes      func(lanes []emitter.Lane) []emitter.Lane
+	pending    func(ctx context.Context, m *brokenMember, lane emitter.Lane, after int64, limit int) ([]emitter.Delivery, error)
+	ack        func(ctx context.Context, m *brokenMember, receipts []emitter.Receipt) error
+	retry      func(ctx context.Context, m *brokenMember, ref emitter.Ref, a emitter.Attempt, next time.Time) error
+	park       func(ctx context.Context, m *brokenMember, ref emitter.Ref, reason string, a *emitter.Attempt) error
+	saveGate   func(ctx context.Context, m *brokenMember, webhook string, state emitter.GateState) error
+	setSources func(ctx context.Context, m *brokenMember, names []string, at time.Time) error
+}
+
+type brokenStore struct {
+	store.Store
+	breaks breakage
+
+	mu      sync.Mutex
+	members []*brokenMember
+	gates   map[string]emitter.GateState // for one that forgets them
+}
+
+func (s *brokenStore) Join(ctx context.Context, name string, ttl time.Duration) (store.Member, error) {
+	join := s.Store.Join
+	if s.breaks.join != nil {
+		join = func(ctx context.Context, name string, ttl time.Duration) (store.Member, error) {
+			return s.breaks.join(ctx, s, name, ttl)
+		}
+	}
+	inner, err := join(ctx, name, ttl)
+	if err != nil {
+		return nil, err
+	}
+	m := &brokenMember{Member: inner, st: s, breaks: s.breaks}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.members = append(s.members, m)
+	return m, nil
+}
+
+func (s *brokenStore) Housekeep(ctx context.Context, events, removed time.Time) (bool, error) {
+	if s.breaks.housekeep != nil {
+		return s.breaks.housekeep(ctx, s, events, removed)
+	}
+	return s.Store.Housekeep(ctx, events, removed)
+}
+
+// others gives the members that joined, the latest first.
+func (s *brokenStore) others(than *brokenMember) []*brokenMember {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []*brokenMember
+	for i := len(s.members) - 1; i >= 0; i-- {
+		if s.members[i] != than {
+			list = append(list, s.members[i])
+		}
+	}
+	return list
+}
+
+type brokenMember struct {
+	store.Member
+	st     *brokenStore
+	breaks breakage
+}
+
+func (m *brokenMember) Acquire(ctx context.Context, shards []int) ([]store.Lease, error) {
+	if m.breaks.acquire != nil {
+		return m.breaks.acquire(ctx, m, shards)
+	}
+	return m.Member.Acquire(ctx, shards)
+}
+
+func (m *brokenMember) Heartbeat(ctx context.Context) error {
+	if m.breaks.heartbeat != nil {
+		return m.breaks.heartbeat(ctx, m)
+	}
+	return m.Member.Heartbeat(ctx)
+}
+
+func (m *brokenMember) Commit(ctx context.Context, c poller.Commit) (poller.Committed, error) {
+	if m.breaks.commit != nil {
+		return m.breaks.commit(ctx, m, c)
+	}
+	return m.Member.Commit(ctx, c)
+}
+
+func (m *brokenMember) Load(ctx context.Context, source string) (poller.State, error) {
+	if m.breaks.load != nil {
+		return m.breaks.load(ctx, m, source)
+	}
+	return m.Member.Load(ctx, source)
+}
+
+func (m *brokenMember) Prints(ctx context.Context, source string, yield func(poller.Known) bool) error {
+	return m.Member.Prints(ctx, source, func(k poller.Known) bool {
+		if m.breaks.known != nil {
+			m.breaks.known(&k)
+		}
+		return yield(k)
+	})
+}
+
+func (m *brokenMember) Bodies(ctx context.Context, source string, hashes []differ.Hash, yield func(differ.Hash, string, []byte) error) error {
+	return m.Member.Bodies(ctx, source, hashes, func(hash differ.Hash, key string, body []byte) error {
+		if m.breaks.body != nil {
+			body = m.breaks.body(body)
+		}
+		return yield(hash, key, body)
+	})
+}
+
+func (m *brokenMember) Lanes(ctx context.Context) ([]emitter.Lane, error) {
+	lanes, err := m.Member.Lanes(ctx)
+	if m.breaks.lanes != nil {
+		lanes = m.breaks.lanes(lanes)
+	}
+	return lanes, err
+}
+
+func (m *brokenMember) Pending(ctx context.Context, lane emitter.Lane, after int64, limit int) ([]emitter.Delivery, error) {
+	if m.breaks.pending != nil {
+		return m.breaks.pending(ctx, m, lane, after, limit)
+	}
+	return m.Member.Pending(ctx, lane, after, limit)
+}
+
+func (m *brokenMember) Ack(ctx context.Context, receipts []emitter.Receipt) error {
+	if m.breaks.ack != nil {
+		return m.breaks.ack(ctx, m, receipts)
+	}
+	return m.Member.Ack(ctx, receipts)
+}
+
+func (m *brokenMember) Retry(ctx context.Context, ref emitter.Ref, a emitter.Attempt, next time.Time) error {
+	if m.breaks.retry != nil {
+		return m.breaks.retry(ctx, m, ref, a, next)
+	}
+	return m.Member.Retry(ctx, ref, a, next)
+}
+
+func (m *brokenMember) Park(ctx context.Context, ref emitter.Ref, reason string, a *emitter.Attempt) error {
+	if m.breaks.park != nil {
+		return m.breaks.park(ctx, m, ref, reason, a)
+	}
+	return m.Member.Park(ctx, ref, reason, a)
+}
+
+func (m *brokenMember) SaveGate(ctx context.Context, webhook string, state emitter.GateState) error {
+	if m.breaks.saveGate != nil {
+		return m.breaks.saveGate(ctx, m, webhook, state)
+	}
+	return m.Member.SaveGate(ctx, webhook, state)
+}
+
+func (m *brokenMember) SetSources(ctx context.Context, names []string, at time.Time) error {
+	if m.breaks.setSources != nil {
+		return m.breaks.setSources(ctx, m, names, at)
+	}
+	return m.Member.SetSources(ctx, names, at)
+}

@@ -1,0 +1,39 @@
+package main
+
+import "errors"
+
+// Exit codes. 75 and 78 are EX_TEMPFAIL and EX_CONFIG of sysexits.h.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitDifferences = 3
+	exitTemporary   = 75
+	exitConfig      = 78
+)
+
+// exitError ends the process with a code. A nil err prints nothing: the command has said it all.
+type exitError struct {
+	code int
+	err  error
+	hint string // the next step
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func failure(err error) error { return &exitError{code: exitFailure, err: err} }
+
+func failureHint(err error, hint string) error {
+	return &exitError{code: exitFailure, err: err, hint: hint}
+}
+
+func usage(message, hint string) error {
+	return &exitError{code: exitUsage, err: errors.New(message), hint: hint}
+}

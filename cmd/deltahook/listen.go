@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/deltahook/deltahook/emitter"
+)
+
+func (a *app) listen() *cobra.Command {
+	var (
+		keys   keyFlags
+		status int
+		n      int
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "listen [ADDRESS]",
+		Short: "A local receiver that verifies webhooks and prints them",
+		Long: "Listens on ADDRESS (default: where the configured webhook points to), verifies each request and prints one line for\n" +
+			"it. Requests that do not verify are answered 401.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			secrets, err := a.keys(keys)
+			if err != nil {
+				return err
+			}
+			addr, err := a.listenAddress(args, keys.webhook)
+			if err != nil {
+				return err
+			}
+			l := &listener{app: a, secrets: secrets, status: status, asJSON: asJSON, left: n, seen: map[string]int{}}
+			return l.serve(cmd.Context(), addr)
+		},
+	}
+	keys.flags(cmd)
+	cmd.Flags().IntVar(&status, "status", http.StatusNoContent, "answer verified requests with this status")
+	cmd.Flags().IntVarP(&n, "count", "n", 0, "stop after so many verified events; 0: never")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the verified bodies, one a line")
+	return cmd
+}
+
+func (a *app) listenAddress(args []string, webhook string) (string, error) {
+	if len(args) == 1 {
+		return args[0], nil
+	}
+	w, err := a.oneWebhook(webhook)
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(w.URL)
+	if err != nil || u.Port() == "" || (u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback()) {
+		return "", usage("the webhook does not point to a port of this machine", "say where to listen: deltahook listen 127.0.0.1:8080")
+	}
+	return u.Host, nil
+}
+
+// listener is the receiver of `listen`.
+type listener struct {
+	*app
+	secrets []string
+	status  int
+	asJSON  bool
+
+	mu   sync.Mutex
+	left int            // events until it stops; 0: it does not
+	seen map[string]int // times by webhook-id
+	done context.CancelFunc
+}
+
+func (l *listener) serve(ctx context.Context, addr string) error {
+	ctx, l.done = context.WithCancel(ctx)
+	defer l.done()
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return failureHint(fmt.Errorf("listen: %w", err), "another program may use the port: deltahook listen 127.0.0.1:PORT")
+	}
+	fmt.Fprintf(l.stderr, "listening on http://%s, verifying with %d secret(s); Ctrl-C stops\n", ln.Addr(), len(l.secrets))
+	server := &http.Server{Handler: l, ReadHeaderTimeout: 10 * time.Second}
+	stopped := context.AfterFunc(ctx, func() {
+		shut, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		_ = server.Shutdown(shut)
+	})
+	defer stopped()
+	if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return failure(err)
+	}
+	return nil
+}
+
+// maxWebhook bounds the body of one request.
+const maxWebhook = 64 << 20
+
+func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxWebhook))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	err = emitter.Verify(r.Header, body, l.secrets, time.Now(), emitter.DefaultTolerance)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		fmt.Fprintf(l.stdout, "%s  %s  %s %s from %s: %v\n", time.Now().Format(time.TimeOnly), l.paint(red, "✗"), r.Method, r.URL.Path, r.RemoteAddr, err)
+		http.Error(w, err.Error(), http.StatusUnauthorized)
+		return
+	}
+	l.print(r.Header, body)
+	w.WriteHeader(l.status)
+	if l.left > 0 {
+		if l.left--; l.left == 0 {
+			l.done()
+		}
+	}
+}
+
+// envelope is what a line shows of a body in the format "standard".
+type envelope struct {
+	Type string `json:"type"`
+	Data struct {
+		Key      string   `json:"key"`
+		Sequence int64    `json:"sequence"`
+		Changed  []string `json:"changed"`
+	} `json:"data"`
+}
+
+func (l *listener) print(h http.Header, body []byte) {
+	if l.asJSON {
+		_, _ = l.stdout.Write(append(body, '\n'))
+		return
+	}
+	id := h.Get("webhook-id")
+	l.seen[id]++
+	var e envelope
+	_ = json.Unmarshal(body, &e) // other formats show their size and id alone
+	line := fmt.Sprintf("%s  %s  %-24s", time.Now().Format(time.TimeOnly), l.paint(green, "✓"), e.Type)
+	if e.Data.Sequence > 0 {
+		line += fmt.Sprintf("  key %s  sequence %d", clip(e.Data.Key, 40), e.Data.Sequence)
+	}
+	if len(e.Data.Changed) > 0 {
+		line += "  " + clip(fmt.Sprint(e.Data.Changed), 60)
+	}
+	line += fmt.Sprintf("  %s  %d bytes", id, len(body))
+	if l.seen[id] > 1 {
+		line += l.paint(yellow, "  again")
+	}
+	fmt.Fprintln(l.stdout, line)
+}

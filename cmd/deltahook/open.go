@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/deltahook/deltahook/internal/admin"
+	"github.com/deltahook/deltahook/internal/config"
+	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/internal/store/sqlite"
+)
+
+// purpose says whether a command looks or acts.
+type purpose bool
+
+const (
+	reading purpose = false
+	acting  purpose = true
+)
+
+func (a *app) newSecrets() *setting.Secrets {
+	dir, _ := a.lookupEnv("CREDENTIALS_DIRECTORY")
+	return &setting.Secrets{LookupEnv: a.lookupEnv, CredentialsDir: dir}
+}
+
+// configPaths gives what --config names, or the first of the default places that exists.
+func (a *app) configPaths() ([]string, error) {
+	if len(a.config) > 0 {
+		return a.config, nil
+	}
+	if path, ok := a.lookupEnv("DELTAHOOK_CONFIG"); ok && path != "" {
+		return []string{path}, nil
+	}
+	for _, path := range []string{"deltahook.toml", "/etc/deltahook/deltahook.toml"} {
+		if _, err := os.Stat(path); err == nil {
+			return []string{path}, nil
+		}
+	}
+	return nil, &exitError{
+		code: exitConfig, err: errors.New("there is no configuration: neither --config, $DELTAHOOK_CONFIG, ./deltahook.toml nor /etc/deltahook/deltahook.toml"),
+		hint: "see it work without one: deltahook demo",
+	}
+}
+
+// loadReport reads the configuration and tells all that is wrong with it.
+func (a *app) loadReport() (*config.Config, *setting.Secrets, *config.Report, error) {
+	paths, err := a.configPaths()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	secrets := a.newSecrets()
+	cfg, report, err := config.Load(config.Options{Paths: paths, Secrets: secrets})
+	if err != nil {
+		return nil, nil, nil, &exitError{code: exitConfig, err: err}
+	}
+	return cfg, secrets, report, nil
+}
+
+// load reads a configuration that can run; the error ends the process with the code for configurations.
+func (a *app) load() (*config.Config, *setting.Secrets, error) {
+	cfg, secrets, report, err := a.loadReport()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := report.Err(); err != nil {
+		return nil, nil, &exitError{code: exitConfig, err: err}
+	}
+	return cfg, secrets, nil
+}
+
+func (a *app) openStore(ctx context.Context, cfg *config.Config, secrets *setting.Secrets, p purpose) (store.Store, error) {
+	path, err := storePath(cfg, secrets)
+	if err != nil {
+		return nil, err
+	}
+	s, err := sqlite.Open(ctx, sqlite.Options{Path: path, ReadOnly: p == reading})
+	if err != nil {
+		return nil, failure(err)
+	}
+	return s, nil
+}
+
+// storePath gives the file of the embedded store; the configuration was validated.
+func storePath(cfg *config.Config, secrets *setting.Secrets) (string, error) {
+	url, err := cfg.Store.Location(secrets)
+	if err != nil {
+		return "", &exitError{code: exitConfig, err: err, hint: setting.Hint(err)}
+	}
+	return strings.TrimPrefix(url, "sqlite:"), nil
+}
+
+// view gives the running daemon, or what its store holds when it is down.
+func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
+	cfg, secrets, err := a.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	token, err := a.readToken(cfg, secrets)
+	if err != nil {
+		return nil, nil, err
+	}
+	client := admin.NewClient(cfg.Admin.Listen, token)
+	if err := client.Healthy(ctx); !errors.Is(err, admin.ErrNotRunning) {
+		return client, func() {}, nil
+	}
+	st, err := a.openStore(ctx, cfg, secrets, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	offline := admin.Offline{Lists: admin.Lists{Store: st}}
+	if p == acting {
+		offline.Requeue = func(ctx context.Context, q store.DeliveryQuery) (int, error) { return requeue(ctx, st, q) }
+	}
+	return offline, func() { closing(a.stderr, st) }, nil
+}
+
+// requeue queues deliveries again in a store whose daemon is down.
+func requeue(ctx context.Context, st store.Store, q store.DeliveryQuery) (int, error) {
+	m, err := st.Join(ctx, "command", time.Minute)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := m.Acquire(ctx, store.AllShards()); err != nil {
+		return 0, err
+	}
+	n, err := m.Replay(ctx, q)
+	return n, errors.Join(err, m.Leave(ctx))
+}
+
+// tokenPath is where the token for actions lies when the configuration has none: who may read the store may act.
+func tokenPath(cfg *config.Config, secrets *setting.Secrets) (string, error) {
+	path, err := storePath(cfg, secrets)
+	return path + ".token", err
+}
+
+// actionToken gives admin.token, or makes one for commands of the same user.
+func (a *app) actionToken(cfg *config.Config, secrets *setting.Secrets) (string, error) {
+	if !cfg.Admin.Token.IsZero() {
+		return secrets.Resolve(cfg.Admin.Token)
+	}
+	path, err := tokenPath(cfg, secrets)
+	if err != nil {
+		return "", err
+	}
+	token := rand.Text()
+	if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+		return "", failure(fmt.Errorf("write the token for commands: %w", err))
+	}
+	secrets.Remember(token)
+	return token, nil
+}
+
+func (a *app) readToken(cfg *config.Config, secrets *setting.Secrets) (string, error) {
+	if !cfg.Admin.Token.IsZero() {
+		return secrets.Resolve(cfg.Admin.Token)
+	}
+	path, err := tokenPath(cfg, secrets)
+	if err != nil {
+		return "", err
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+		return "", failure(err)
+	}
+	return strings.TrimSpace(string(raw)), nil
+}
+
+func closing(stderr io.Writer, c io.Closer) {
+	if err := c.Close(); err != nil {
+		fmt.Fprintln(stderr, err)
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets scripts run the commands of this test binary as if they were installed.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"deltahook": main})
+}
+
+// TestEveryCommandSaysWhatItsScriptSays runs the golden scripts. In them $API is a polled API whose answer is the file
+// api.json of the script, read again for each request, and $PORT a free port of this machine.
+func TestEveryCommandSaysWhatItsScriptSays(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				raw, err := os.ReadFile(env.WorkDir + "/api.json")
+				if err != nil {
+					http.Error(w, "no api.json", http.StatusNotFound)
+					return
+				}
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = w.Write(raw)
+			}))
+			env.Defer(api.Close)
+			env.Setenv("API", api.URL)
+			env.Setenv("PORT", freePort(t))
+			env.Setenv("ADMIN", freePort(t))
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"chomp":   chomp,
+			"expand":  expand,
+			"waitfor": waitFor,
+		},
+	})
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	return port
+}
+
+// expand puts the values of environment variables into a file: expand FILE.
+func expand(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	raw := ts.ReadFile(path)
+	ts.Check(os.WriteFile(path, []byte(os.Expand(raw, ts.Getenv)), 0o600))
+}
+
+// chomp removes the line feed with which a script ends a file: chomp FILE.
+func chomp(ts *testscript.TestScript, _ bool, args []string) {
+	raw := strings.TrimSuffix(ts.ReadFile(args[0]), "\n")
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(raw), 0o600))
+}
+
+// waitFor waits until a file has a text: waitfor FILE TEXT.
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		raw, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && strings.Contains(string(raw), args[1]) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("%s never had %q; it has:\n%s", args[0], args[1], raw)
+		case <-tick.C:
+		}
+	}
+}

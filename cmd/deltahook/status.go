@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/deltahook/deltahook/internal/admin"
+)
+
+func (a *app) status() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show sources, webhooks and what needs a person",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			view, done, err := a.view(cmd.Context(), reading)
+			if err != nil {
+				return err
+			}
+			defer done()
+			s, err := view.Status(cmd.Context())
+			if err != nil {
+				return failure(err)
+			}
+			if asJSON {
+				return jsonLines(a.stdout, statusLines(s))
+			}
+			return a.printStatus(s, time.Now())
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// statusLines makes one object a line: sources first, then webhooks.
+func statusLines(s admin.Status) []any {
+	lines := make([]any, 0, len(s.Sources)+len(s.Webhooks))
+	for _, source := range s.Sources {
+		lines = append(lines, source)
+	}
+	for _, webhook := range s.Webhooks {
+		lines = append(lines, webhook)
+	}
+	return lines
+}
+
+func (a *app) printStatus(s admin.Status, now time.Time) error {
+	if !s.Running {
+		fmt.Fprintln(a.stdout, "deltahook is not running; this is what its store holds.")
+		fmt.Fprintln(a.stdout)
+	}
+	rows := make([][]string, len(s.Sources))
+	for i, source := range s.Sources {
+		rows[i] = []string{
+			source.Name, sinceState(source.State, source.Since, now), ago(now, source.LastOK), untilNext(source.NextPoll, now),
+			count(source.Records), count(source.Sequence), clip(source.Note, max(20, a.width-64)),
+		}
+	}
+	if err := table(a.stdout, []string{"SOURCE", "STATE", "LAST OK", "NEXT", "RECORDS", "EVENTS", "NOTE"}, rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.stdout)
+	rows = make([][]string, len(s.Webhooks))
+	for i, w := range s.Webhooks {
+		rows[i] = []string{
+			w.Name, w.State, count(w.Queued), ago(now, w.Oldest), count(w.Parked),
+			count(w.Delivered) + " / " + count(w.Failed), clip(w.Note, max(20, a.width-64)),
+		}
+	}
+	if err := table(a.stdout, []string{"WEBHOOK", "STATE", "QUEUED", "OLDEST", "PARKED", "OK/FAILED", "NOTE"}, rows); err != nil {
+		return err
+	}
+	a.printNeeds(s)
+	return nil
+}
+
+// printNeeds says what waits for a person and which command decides it.
+func (a *app) printNeeds(s admin.Status) {
+	for _, w := range s.Webhooks {
+		if w.Parked > 0 {
+			fmt.Fprintf(a.stdout, "\n%s parked events of %s wait for you: deltahook deliveries --parked --webhook %s\n", count(w.Parked), w.Name, w.Name)
+		}
+	}
+	for _, source := range s.Sources {
+		if source.State == "held" {
+			fmt.Fprintf(a.stdout, "\n%s is held: look with deltahook try %s\n", source.Name, source.Name)
+		}
+	}
+}
+
+func sinceState(state string, since, now time.Time) string {
+	if since.IsZero() || state == "ok" {
+		return state
+	}
+	return state + " " + ago(now, since)
+}
+
+func untilNext(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	if t.Before(now) {
+		return "now"
+	}
+	return rough(t.Sub(now))
+}

@@ -156,6 +156,6 @@ func inOrder(tree map[string]any, n *node) []string {
 	return keys
 }
 
-func at(path []string, k string) []string { return append(path[:len(path):len(path)], k) }
+func at(path []string, k string) []string { return append(slices.Clip(path), k) }
 
 func joined(path []string) string { return strings.Join(path, "\x00") }

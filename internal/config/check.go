@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/deltahook/deltahook/internal/setting"
 )
@@ -16,6 +18,9 @@ func (f *findings) warn(doc *document, at span, message, hint string) {
 // header when the key is missing.
 func (l *loader) check(own, defaults *binding, problems setting.Problems) {
 	for _, p := range problems {
+		if own.follows(p) || defaults != nil && defaults.follows(p) {
+			continue
+		}
 		doc, at, ok := own.locate(p.Key, defaults)
 		if !ok {
 			continue
@@ -25,11 +30,8 @@ func (l *loader) check(own, defaults *binding, problems setting.Problems) {
 	l.warnOfLiterals(own, problems)
 }
 
-// locate gives the place of a key. It is not ok when the problem only follows from another one that is reported.
+// locate gives the place of a key. It is not ok when the key is missing and may stand in a part that could not be read.
 func (b *binding) locate(path []string, defaults *binding) (doc *document, at span, ok bool) {
-	if b.hasSpoken(path) || defaults != nil && defaults.hasSpoken(path) {
-		return nil, span{}, false
-	}
 	n, depth := b.find(path)
 	if depth == len(path) && depth > 0 {
 		return b.doc, n.place(), true
@@ -66,9 +68,16 @@ func (b *binding) find(path []string) (n *node, depth int) {
 	return n, len(path)
 }
 
-// hasSpoken says whether a problem with this key, or a part of it, was reported already.
-func (b *binding) hasSpoken(path []string) bool {
-	return slices.ContainsFunc(b.spoken, func(s []string) bool { return overlap(s, path) })
+// follows says whether a problem only follows from one that was reported already: for the same key or a part of it, or,
+// when the whole section is meant, for a key that the message names.
+func (b *binding) follows(p setting.Problem) bool {
+	words := strings.FieldsFunc(p.Message, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) })
+	return slices.ContainsFunc(b.spoken, func(s []string) bool {
+		if len(p.Key) == 0 {
+			return slices.Contains(words, s[0])
+		}
+		return overlap(s, p.Key)
+	})
 }
 
 // overlap says whether one of the paths begins with the other.

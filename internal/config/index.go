@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -163,9 +164,9 @@ func (x *index) repeatAt(pos int) (repeat, bool) {
 
 // at gives the expression that stands at pos or is the last to begin before it.
 func (x *index) at(pos int) (expr, bool) {
-	for i := len(x.exprs) - 1; i >= 0; i-- {
-		if x.exprs[i].span.start <= pos {
-			return x.exprs[i], true
+	for _, e := range slices.Backward(x.exprs) {
+		if e.span.start <= pos {
+			return e, true
 		}
 	}
 	return expr{}, false
@@ -230,7 +231,7 @@ func (x *index) assignment() {
 	x.assign(x.table, keys)
 	x.pos = max(x.pos, start+1)
 	x.exprs = append(x.exprs, expr{
-		span: span{start, x.pos}, name: name, path: append(x.path[:len(x.path):len(x.path)], names(keys)...),
+		span: span{start, x.pos}, name: name, path: append(slices.Clip(x.path), names(keys)...),
 	})
 }
 

@@ -60,8 +60,8 @@ type unknownKey struct {
 	elsewhere [][]string
 }
 
-// explainKey finds out what was meant by a key that table t of the section does not take. path leads from the section, of
-// type section and written as label, to the table.
+// explainKey finds out what was meant by a key that table t of the section does not take. The section has the type section
+// and is written as label; path leads from it to the table.
 func explainKey(word string, t, section reflect.Type, label string, path []string) unknownKey {
 	known := keysOf(t)
 	for _, k := range known {

@@ -43,7 +43,7 @@ func (b *binding) noText(v any, n *node, target reflect.Value, path []string) {
 		what, unit = "rate", "/s"
 	}
 	if number == "" || what == "" {
-		_, secret := target.Interface().(setting.Secret)
+		_, secret := reflect.TypeAssert[setting.Secret](target)
 		b.mismatch(v, n, path, "a text", textHint(v, path, secret))
 		return
 	}
@@ -75,7 +75,7 @@ func (b *binding) listed(v any, n *node, target reflect.Value, into setting.List
 			b.mismatch(item, place, sub, "a text", textHint(item, sub, secret))
 			continue
 		}
-		alone, _ := reflect.New(target.Type()).Interface().(setting.Listed)
+		alone, _ := reflect.TypeAssert[setting.Listed](reflect.New(target.Type()))
 		if err := alone.SetStrings([]string{s}); err != nil {
 			b.bad(place, sub, err)
 			continue
@@ -183,9 +183,9 @@ func (b *binding) subject(v any, n *node, path []string) string {
 
 // lastName is the key that a path ends with; the number of an element of a list is no key.
 func lastName(path []string) string {
-	for i := len(path) - 1; i >= 0; i-- {
-		if _, err := strconv.Atoi(path[i]); err != nil {
-			return path[i]
+	for _, name := range slices.Backward(path) {
+		if _, err := strconv.Atoi(name); err != nil {
+			return name
 		}
 	}
 	return strings.Join(path, ".")

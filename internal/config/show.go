@@ -81,7 +81,7 @@ func (s *shower) key(name string, value any) {
 
 // shown gives a value as it may be shown.
 func shown(name string, v reflect.Value) any {
-	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
+	if m, ok := reflect.TypeAssert[encoding.TextMarshaler](v); ok {
 		text, err := m.MarshalText()
 		if err != nil {
 			return err.Error()

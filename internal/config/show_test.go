@@ -5,6 +5,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/poller"
 )
 
 func TestWhatIsShownReadsBackAsTheSame(t *testing.T) {
@@ -14,7 +18,7 @@ cron      = "*/5 * * * *"
 timezone  = "Europe/Berlin"
 records   = "data.items"
 key       = ["client", "id"]
-headers   = { Accept = "application/json", "X \"quoted\" \\ \u0007" = "ü" }
+headers   = { Accept = "application/json", X-Text = "\"ü\" \\ \t" }
 ignore    = ["last_seen", "meta.etag"]
 spread    = false
 guard     = { max_deletes = "12.5%", empty = "allow" }
@@ -46,28 +50,27 @@ level = "debug"
 }
 
 func TestSecretsAreNotShown(t *testing.T) {
-	c := mustParse(t, `[source.contacts]
-url     = "http://ann:hunter2@127.0.0.1:8080/api/contacts?access_token=hunter2"
-every   = "5m"
-key     = "id"
-body    = "{\"password\": \"hunter2\"}"
-headers = { X-Api-Key = "hunter2", Cookie = "{secret:env:CRM_TOKEN}" }
-query   = { token = "hunter2" }
-
-[webhook.app]
-url    = "http://127.0.0.1:8081/hooks"
-secret = "whsec_hunter2hunter2hunter2hunter2hunter2hunt"
-headers = { Authorization = "Bearer hunter2" }
-
-[admin]
-token = "hunter2"
-`)
+	c := Default()
+	c.Admin.Token = setting.NewSecret("hunter2")
+	c.Store.URL = "postgres://ann:hunter2@db.example.com/deltahook"
+	s := poller.DefaultSource()
+	s.Name = "contacts"
+	s.URL = "http://ann:hunter2@127.0.0.1:8080/api/contacts?access_token=hunter2"
+	s.Body = `{"password": "hunter2", "session": "{secret:env:CRM_TOKEN}"}`
+	s.Headers = map[string]string{"X-Api-Key": "hunter2", "Cookie": "{secret:env:CRM_TOKEN}", "X-Auth": "Bearer hunter2"}
+	s.Query = map[string]string{"token": "hunter2"}
+	s.Auth.Password = setting.NewSecret("hunter2")
+	w := emitter.DefaultWebhook()
+	w.Name, w.Secret = "app", setting.SecretList{setting.NewSecret("hunter2"), setting.NewSecret("env:APP_SECRET")}
+	c.Sources, c.Webhooks = []*poller.Source{&s}, []*emitter.Webhook{&w}
 	shown := Show(c)
 	if strings.Contains(shown, "hunter2") {
 		t.Errorf("a secret is shown:\n%s", shown)
 	}
-	if !strings.Contains(shown, `Cookie = "{secret:env:CRM_TOKEN}"`) {
-		t.Errorf("a reference is hidden:\n%s", shown)
+	for _, line := range []string{`Cookie = "{secret:env:CRM_TOKEN}"`, `secret = ["(secret)", "env:APP_SECRET"]`} {
+		if !strings.Contains(shown, line+"\n") {
+			t.Errorf("%s is missing:\n%s", line, shown)
+		}
 	}
 }
 

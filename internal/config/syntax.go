@@ -175,14 +175,14 @@ func explanations() []explanation {
 	}
 }
 
-// explain gives a message of the library in the words of this project. value is what stands after "=", rest what stands
-// from the error on.
+// explain gives a message of the library in the words of this project. What stands after "=" is value, and rest is what
+// stands from the error on.
 func explain(message, value, rest string) (what, hint string) {
 	if word := bareWord(message, value); word != "" {
 		if b := strings.ToLower(word); b == "true" || b == "false" {
-			return fmt.Sprintf("%s is not a value", word), "write " + b
+			return word + " is not a value", "write " + b
 		}
-		return fmt.Sprintf("%s is not a value: a text stands in quotes", word), fmt.Sprintf("write %q", word)
+		return word + " is not a value: a text stands in quotes", fmt.Sprintf("write %q", word)
 	}
 	if strings.HasPrefix(value, "[") && strings.Contains(value, "\n") {
 		return "the list is not closed, or a comma is missing", `write ["a", "b"]`

@@ -420,3 +420,5 @@ func leftovers(t *testing.T, dir string) {
 		t.Errorf("%v is left in the temporary directory (%v)", entries, err)
 	}
 }
+
+func secretRef(ref string) setting.Secret { return setting.NewSecret(ref) }

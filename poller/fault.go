@@ -27,13 +27,7 @@ func newFault(hint, format string, args ...any) *fault {
 	return &fault{message: fmt.Sprintf(format, args...), hint: hint}
 }
 
-var (
-	errDeadline               = errors.New("the poll took longer than its deadline")
-	errNotFoundBehindFullPage = &fault{
-		message: "the answer is 404 behind a full page: this may be the end of the list or an outage",
-		hint:    "set pages.total or pages.has_more, so that the end is certain",
-	}
-)
+var errDeadline = errors.New("the poll took longer than its deadline")
 
 const nothingChanged = "nothing was changed; this poll does not count as an empty list"
 

@@ -167,7 +167,7 @@ func (w *walk) read(resp *outbound.Response, body *countedBody, number int) (*an
 
 // refused reads the beginning of an answer that is no page.
 func (w *walk) refused(resp *outbound.Response, body *countedBody, what seen) error {
-	if end, err := w.walker.past(resp.Status); err != nil || end {
+	if end, err := w.walker.past(what.page, resp.Status); err != nil || end {
 		return err
 	}
 	const enough = 2 << 10

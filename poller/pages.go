@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 
 	"github.com/deltahook/deltahook/differ"
 )
@@ -14,8 +16,8 @@ type walker interface {
 	// next says what to ask after an answer was read; end is true when the answer was the last one. Before the first
 	// request it is given nil.
 	next(a *answer) (step step, end bool, err error)
-	// past says whether an answer with this status, instead of a page, means that the page before was the last one.
-	past(status int) (bool, error)
+	// past says whether an answer with this status, instead of page number, means that the page before was the last one.
+	past(number, status int) (bool, error)
 }
 
 // step is one page to ask for.
@@ -52,7 +54,7 @@ type oneAnswer struct{}
 
 func (oneAnswer) next(a *answer) (step, bool, error) { return step{}, a != nil, nil }
 
-func (oneAnswer) past(int) (bool, error) { return false, nil }
+func (oneAnswer) past(int, int) (bool, error) { return false, nil }
 
 // linkWalker follows the Link header (RFC 8288) until an answer has no link with rel="next".
 type linkWalker struct{}
@@ -68,7 +70,7 @@ func (*linkWalker) next(a *answer) (step, bool, error) {
 	return step{url: next}, !found, nil
 }
 
-func (*linkWalker) past(int) (bool, error) { return false, nil }
+func (*linkWalker) past(int, int) (bool, error) { return false, nil }
 
 // pageWalker counts pages up.
 type pageWalker struct {
@@ -99,11 +101,12 @@ func (w *pageWalker) ends(a *answer) (bool, error) {
 		return false, err
 	}
 	if !w.conf.More.IsZero() {
-		more := w.conf.More.Get(a.envelope)
-		if more.Kind() != differ.Bool {
-			return false, fmt.Errorf("pages.has_more %q is %s in the answer of page %d, not true or false", w.conf.More, more.Kind(), a.number)
+		more, ok := truth(w.conf.More.Get(a.envelope))
+		if !ok {
+			kind := w.conf.More.Get(a.envelope).Kind()
+			return false, fmt.Errorf("pages.has_more %q is %s in the answer of page %d, not true or false", w.conf.More, kind, a.number)
 		}
-		if more.Bool() {
+		if more {
 			return false, nil
 		}
 		if !w.conf.Total.IsZero() && !total {
@@ -125,21 +128,33 @@ func (w *pageWalker) reachedTotal(a *answer) (bool, error) {
 		return false, nil
 	}
 	v := w.conf.Total.Get(a.envelope)
-	total, ok := v.Int()
-	if !ok || total < 0 {
+	total, err := strconv.ParseInt(strings.TrimSpace(v.Text()), 10, 64)
+	if err != nil || total < 0 {
 		return false, fmt.Errorf("pages.total %q is %s in the answer of page %d, not a number of records", w.conf.Total, v.Kind(), a.number)
 	}
 	return int64(a.total) >= total, nil
 }
 
+// truth reads true and false, also as the numbers and texts that older APIs write.
+func truth(v differ.Value) (value, ok bool) {
+	switch v.Kind() {
+	case differ.Bool, differ.Number, differ.String:
+		value, err := strconv.ParseBool(strings.ToLower(v.Text()))
+		return value, err == nil
+	case differ.Missing, differ.Null, differ.Object, differ.Array:
+	}
+	return false, false
+}
+
 // past takes a 404 for the end only behind a page that was shorter than the others: behind a full one it may as well be an
 // outage.
-func (w *pageWalker) past(status int) (bool, error) {
+func (w *pageWalker) past(number, status int) (bool, error) {
 	if status != http.StatusNotFound || w.largest == 0 || !w.conf.More.IsZero() || !w.conf.Total.IsZero() {
 		return false, nil
 	}
 	if w.last < w.largest {
 		return true, nil
 	}
-	return false, errNotFoundBehindFullPage
+	return false, newFault("set pages.total or pages.has_more, so that the end is certain; nothing was changed",
+		"page %d: the answer is 404 behind a full page: this may be the end of the list or an outage", number)
 }

@@ -1,0 +1,150 @@
+package poller
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/deltahook/deltahook/differ"
+)
+
+func paths(texts ...string) []differ.Path {
+	var out []differ.Path
+	for _, text := range texts {
+		out = append(out, differ.MustPath(text))
+	}
+	return out
+}
+
+func TestT22AnEditOfWhatIsComparedIsNoChangeOfAnyRecord(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		before, after func(*Source)
+		stale         bool // "seen" changes unnoticed before the edit
+	}{
+		{"a path is ignored", nil, func(s *Source) { s.Ignore = paths("seen") }, false},
+		{"a path counts again", func(s *Source) { s.Ignore = paths("seen") }, func(s *Source) { s.Ignore = nil }, true},
+		{"only some fields are kept", nil, func(s *Source) { s.Fields = paths("id", "name") }, false},
+		{"another field is kept", func(s *Source) { s.Fields = paths("id", "name") }, func(s *Source) { s.Fields = paths("id", "name", "seen") }, true},
+		{"an array has no order", nil, func(s *Source) { s.Unordered = paths("tags") }, false},
+		{"an array has an order", func(s *Source) { s.Unordered = paths("tags") }, func(s *Source) { s.Unordered = nil }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			seen, name := 1, "Ann"
+			r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprintf(w, `[{"id":1,"name":%q,"seen":%d,"tags":["a","b"]},{"id":2,"name":"Bo","seen":%d,"tags":[]}]`, name, seen, seen)
+			}, c.before)
+			r.want(Complete)
+			if c.stale {
+				seen = 2
+				r.untouched(func() { r.want(Unchanged) })
+				seen = 3
+			}
+			r.edit(c.after)
+			if got := r.want(Complete); got.Events != 0 {
+				t.Errorf("the edit made %d events", got.Events)
+			}
+			r.tells()
+			r.untouched(func() { r.want(Unchanged) })
+			r.restart()
+			name = "Anna"
+			r.want(Complete)
+			r.tells("updated 1 name")
+		})
+	}
+}
+
+func TestARealChangeDuringAnEditIsTold(t *testing.T) {
+	name, seen := "Ann", 1
+	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `[{"id":1,"name":%q,"seen":%d},{"id":2,"name":"Bo","seen":%d}]`, name, seen, seen)
+	}, func(s *Source) { s.Ignore = paths("seen") })
+	r.want(Complete)
+	name, seen = "Anna", 2
+	r.edit(func(s *Source) { s.Ignore = nil })
+	r.want(Complete)
+	r.tells("updated 1 name,seen")
+	r.untouched(func() { r.want(Unchanged) })
+	seen = 3
+	r.want(Complete)
+	r.tells("updated 1 seen", "updated 2 seen")
+}
+
+func TestAnEditSurvivesAFailedPollAndARestart(t *testing.T) {
+	broken, seen := false, 1
+	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+		if broken {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		fmt.Fprintf(w, `[{"id":1,"seen":%d}]`, seen)
+	}, func(s *Source) { s.Ignore = paths("seen") })
+	r.want(Complete)
+	seen, broken = 2, true
+	r.edit(func(s *Source) { s.Ignore = nil })
+	r.untouched(func() { r.want(Failed) })
+	r.restart()
+	broken = false
+	r.want(Complete)
+	r.tells()
+}
+
+func TestT22AChangedIdentityIsHeldUntilAPersonDecides(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		edit    func(*Source)
+		message string
+	}{
+		{"key", func(s *Source) { s.Key = differ.Paths(paths("number")) }, `key was changed from ["id"] to ["number"]`},
+		{"records", func(s *Source) { s.Records = differ.MustPath("others") }, `records was changed from "items" to "others"`},
+		{"origin", func(s *Source) { s.URL = strings.Replace(s.URL, "127.0.0.1", "localhost", 1) }, "the origin of url was changed from http://127.0.0.1:"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			asked := 0
+			r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+				asked++
+				fmt.Fprint(w, `{"items":[{"id":1,"number":"a"},{"id":2,"number":"b"}],"others":[{"id":7,"number":"z"}]}`)
+			}, func(s *Source) { s.Records = differ.MustPath("items") })
+			r.want(Complete)
+			rows := fmt.Sprint(r.ledger.sources["contacts"].Rows)
+			was := r.source
+			r.edit(c.edit)
+			for range 3 {
+				if got := r.want(Held); !strings.Contains(got.Message, c.message) || !strings.Contains(got.Message, "the 2 known records") {
+					t.Errorf("message %q", got.Message)
+				}
+			}
+			r.restart()
+			r.want(Held)
+			r.tells()
+			if asked != 1 || fmt.Sprint(r.ledger.sources["contacts"].Rows) != rows {
+				t.Error("the source was asked, or its records were touched")
+			}
+			r.edit(func(s *Source) { *s = was })
+			if got := r.want(Unchanged); !got.released {
+				t.Error("the hold stays although the configuration is as it was")
+			}
+			r.edit(c.edit)
+			r.want(Held)
+			if err := r.poller.Release(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.want(Complete)
+			if r.ledger.sources["contacts"].State.Held != nil {
+				t.Error("still held")
+			}
+			r.poll()
+			if got := r.want(Unchanged); got.State.Identity == "" {
+				t.Error("no identity")
+			}
+		})
+	}
+}
+
+func TestTheIdentityOfASourceWithoutABaselineIsFree(t *testing.T) {
+	r := newRig(t, newShelf("1").ServeHTTP, func(s *Source) { s.Key = differ.Paths(paths("nope")) })
+	r.want(Failed)
+	r.edit(func(s *Source) { s.Key = differ.Paths(paths("id")) })
+	r.want(Complete)
+}

@@ -1,0 +1,147 @@
+package emitter
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/setting"
+)
+
+func validWebhook() Webhook {
+	w := DefaultWebhook()
+	w.Name, w.URL = "app", "https://app.example.com/hooks"
+	w.Secret = setting.SecretList{setting.NewSecret("env:GOOD")}
+	return w
+}
+
+func testSecrets() *setting.Secrets {
+	env := map[string]string{"GOOD": vectorSecret, "WEAK": "whsec_c2hvcnQ=", "PLAIN": "my plain passphrase"}
+	return &setting.Secrets{LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}
+}
+
+func TestTheDefaultsAreThoseOfTheContract(t *testing.T) {
+	w := DefaultWebhook()
+	var schedule []string
+	for _, d := range w.Retry.Schedule {
+		schedule = append(schedule, d.String())
+	}
+	if got := strings.Join(schedule, " "); got != "0s 5s 30s 5m 30m 2h 5h 10h" {
+		t.Errorf("schedule %s", got)
+	}
+	if w.Method != "POST" || w.Sign != "standard" || w.Format != "standard" || w.Order != "key" || w.MaxInFlight != 8 ||
+		w.Timeout.Std() != 15*time.Second || w.Retry.GiveUpAfter.Std() != 72*time.Hour || w.MaxQueue != 1_000_000 || w.OnFull != "pause" {
+		t.Errorf("defaults %+v", w)
+	}
+}
+
+func TestValidateFindsEachProblem(t *testing.T) {
+	tests := []struct {
+		name    string
+		edit    func(*Webhook)
+		key     string
+		says    string
+		hint    string
+		warning bool
+	}{
+		{name: "no url", edit: func(w *Webhook) { w.URL = "" }, key: "url", says: "missing", hint: "https://"},
+		{name: "bad scheme", edit: func(w *Webhook) { w.URL = "htps://x.example" }, key: "url", says: `"htps"`},
+		{name: "no host", edit: func(w *Webhook) { w.URL = "https:///hooks" }, key: "url", says: "no host"},
+		{name: "not a url", edit: func(w *Webhook) { w.URL = "https://a b/" }, key: "url", says: "cannot be parsed"},
+		{name: "credentials in url", edit: func(w *Webhook) { w.URL = "https://u:p@x.example/" }, key: "url", says: "password"},
+		{name: "fragment", edit: func(w *Webhook) { w.URL = "https://x.example/#a" }, key: "url", says: "fragment"},
+		{name: "plain http", edit: func(w *Webhook) { w.URL = "http://10.1.2.3/hooks" }, key: "url", says: "plain http", warning: true},
+		{name: "method", edit: func(w *Webhook) { w.Method = "post" }, key: "method", says: `"post"`, hint: `"POST"`},
+		{name: "sign", edit: func(w *Webhook) { w.Sign = "standart" }, key: "sign", says: `unknown sign "standart"`, hint: `"standard"`},
+		{name: "format", edit: func(w *Webhook) { w.Format = "json" }, key: "format", says: `unknown format "json"`, hint: `"standard"`},
+		{name: "order", edit: func(w *Webhook) { w.Order = "keys" }, key: "order", says: `unknown order "keys"`, hint: `"key"`},
+		{name: "on_full", edit: func(w *Webhook) { w.OnFull = "drop" }, key: "on_full", says: "drop", hint: `"pause"`},
+		{name: "no secret", edit: func(w *Webhook) { w.Secret = nil }, key: "secret", says: "missing", hint: "deltahook secret"},
+		{name: "unset secret", edit: secret("env:NOWHERE"), key: "secret", says: "env:NOWHERE is not set", hint: "export NOWHERE"},
+		{name: "weak secret", edit: secret("env:WEAK"), key: "secret", says: "env:WEAK: the secret is too weak: 5 bytes", hint: "deltahook secret"},
+		{name: "not base64", edit: secret("env:PLAIN"), key: "secret", says: "not base64", hint: "deltahook secret"},
+		{name: "literal secret", edit: secret(vectorSecret), key: "secret", says: "itself stands", warning: true},
+		{name: "secret without use", edit: func(w *Webhook) { w.Sign = "none" }, key: "secret", says: "not used", warning: true},
+		{name: "glob", edit: func(w *Webhook) { w.Events = []string{"a.[", "b.*"} }, key: "events", says: `"a.["`},
+		{name: "header name", edit: header("X Y", "1"), key: "headers.X Y", says: "not a header name"},
+		{name: "own header", edit: header("Webhook-ID", "1"), key: "headers.Webhook-ID", says: "set by deltahook"},
+		{name: "header value", edit: header("X-A", "1\r\nX-B: 2"), key: "headers.X-A", says: "cannot be sent"},
+		{name: "header twice", edit: func(w *Webhook) { w.Headers = map[string]string{"X-A": "1", "x-a": "2"} }, key: "headers.x-a", says: "twice"},
+		{name: "max_in_flight", edit: func(w *Webhook) { w.MaxInFlight = 0 }, key: "max_in_flight", says: "nothing"},
+		{name: "timeout", edit: func(w *Webhook) { w.Timeout = 0 }, key: "timeout", says: "zero"},
+		{name: "max_queue", edit: func(w *Webhook) { w.MaxQueue = 0 }, key: "max_queue", says: "nothing"},
+		{name: "schedule empty", edit: func(w *Webhook) { w.Retry.Schedule = nil }, key: "retry.schedule", says: "empty"},
+		{name: "schedule spins", edit: func(w *Webhook) { w.Retry.Schedule = []setting.Duration{0} }, key: "retry.schedule", says: "repeats"},
+		{name: "jitter", edit: func(w *Webhook) { w.Retry.Jitter = 1.5 }, key: "retry.jitter", says: "1.5"},
+		{name: "give_up_after", edit: func(w *Webhook) { w.Retry.GiveUpAfter = 0 }, key: "retry.give_up_after", says: "zero"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := validWebhook()
+			tt.edit(&w)
+			problems := w.Validate(testSecrets())
+			if len(problems) != 1 {
+				t.Fatalf("problems %+v", problems)
+			}
+			p := problems[0]
+			if strings.Join(p.Key, ".") != tt.key || !strings.Contains(p.Message, tt.says) || !strings.Contains(p.Hint, tt.hint) || p.Warning != tt.warning {
+				t.Errorf("got %+v", p)
+			}
+			if strings.Contains(p.Message+p.Hint, vectorSecret) {
+				t.Errorf("the problem shows the secret: %+v", p)
+			}
+		})
+	}
+}
+
+func secret(ref string) func(*Webhook) {
+	return func(w *Webhook) { w.Secret = setting.SecretList{setting.NewSecret(ref)} }
+}
+
+func header(name, value string) func(*Webhook) {
+	return func(w *Webhook) { w.Headers = map[string]string{name: value} }
+}
+
+func TestValidateReportsAllProblemsAtOnceAndNoneOfAValidWebhook(t *testing.T) {
+	w := validWebhook()
+	if p := w.Validate(testSecrets()); len(p) != 0 {
+		t.Fatalf("a valid webhook has problems: %+v", p)
+	}
+	for _, url := range []string{"http://127.0.0.1:8080/", "http://localhost/", "http://[::1]:1/"} {
+		if w.URL = url; len(w.Validate(nil)) != 0 {
+			t.Errorf("%s: %+v", url, w.Validate(nil))
+		}
+	}
+	w = Webhook{}
+	var keys []string
+	for _, p := range w.Validate(testSecrets()) {
+		keys = append(keys, strings.Join(p.Key, "."))
+	}
+	for _, key := range []string{"url", "method", "sign", "format", "order", "on_full", "max_in_flight", "timeout", "max_queue", "retry.schedule", "retry.give_up_after"} {
+		if !slices.Contains(keys, key) {
+			t.Errorf("nothing about %s in %v", key, keys)
+		}
+	}
+}
+
+func TestAWebhookWantsTheEventsThatItsGlobsMatch(t *testing.T) {
+	tests := []struct {
+		globs []string
+		typ   string
+		want  bool
+	}{
+		{nil, "contacts.created", true},
+		{[]string{"contacts.*"}, "contacts.created", true},
+		{[]string{"contacts.*"}, "orders.created", false},
+		{[]string{"*.deleted", "orders.created"}, "contacts.deleted", true},
+		{[]string{"*"}, "crm.contact.updated", true},
+		{[]string{"contacts"}, "contacts.created", false},
+	}
+	for _, tt := range tests {
+		w := Webhook{Events: tt.globs}
+		if got := w.Wants(tt.typ); got != tt.want {
+			t.Errorf("%v wants %s: %v", tt.globs, tt.typ, got)
+		}
+	}
+}

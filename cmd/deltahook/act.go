@@ -99,7 +99,7 @@ func (a *app) replayAsked(cmd *cobra.Command, q store.DeliveryQuery, yes, asJSON
 	if asJSON {
 		return jsonLines(a.stdout, []admin.Replayed{result})
 	}
-	fmt.Fprintf(a.stdout, "%s queued; see: deltahook deliveries --pending\n", deliveriesText(result.Deliveries))
+	fmt.Fprintf(a.stdout, "%s queued; see: deltahook deliveries --pending\n", plural(result.Deliveries, "delivery"))
 	return nil
 }
 
@@ -108,7 +108,7 @@ func (a *app) printPlan(plan admin.Replayed) {
 	for _, t := range slices.Sorted(maps.Keys(plan.ByType)) {
 		kinds = append(kinds, fmt.Sprintf("%s %s", count(plan.ByType[t]), t))
 	}
-	fmt.Fprintf(a.stdout, "plan: %s", deliveriesText(plan.Deliveries))
+	fmt.Fprintf(a.stdout, "plan: %s", plural(plan.Deliveries, "delivery"))
 	if len(kinds) > 0 {
 		fmt.Fprintf(a.stdout, " (%s)", strings.Join(kinds, ", "))
 	}
@@ -116,13 +116,6 @@ func (a *app) printPlan(plan admin.Replayed) {
 	if plan.Deliveries > 0 {
 		fmt.Fprintln(a.stdout, "      each keeps its webhook-id, so a receiver that removes duplicates ignores those it already has")
 	}
-}
-
-func deliveriesText(n int) string {
-	if n == 1 {
-		return "1 delivery"
-	}
-	return count(n) + " deliveries"
 }
 
 // ask wants a yes from a person; without one it refuses and names the flag for scripts.

@@ -59,11 +59,11 @@ func (a *app) checkLive(ctx context.Context, cfg *config.Config, secrets *settin
 			}
 			continue
 		}
-		fmt.Fprintf(a.stdout, "%s %s: %s, %s records in %s pages, %s\n", a.paint(green, "✓"), s.Name, trial.Verdict,
-			count(trial.Records), count(trial.Pages), trial.Took.Round(time.Millisecond))
+		fmt.Fprintf(a.stdout, "%s %s: %s, %s in %s, %s\n", a.paint(green, "✓"), s.Name, trial.Verdict,
+			plural(trial.Records, "record"), plural(trial.Pages, "page"), trial.Took.Round(time.Millisecond))
 	}
 	if failed > 0 {
-		return failure(fmt.Errorf("%d of %d sources failed", failed, len(cfg.Sources)))
+		return failure(fmt.Errorf("%d of %s failed", failed, plural(len(cfg.Sources), "source")))
 	}
 	return nil
 }

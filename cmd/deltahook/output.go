@@ -102,3 +102,14 @@ func clip(s string, n int) string {
 	}
 	return string(r[:max(n-1, 0)]) + "…"
 }
+
+// plural counts things: "1 page", "25 pages".
+func plural[T ~int | ~int64](n T, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	if stem, ok := strings.CutSuffix(thing, "y"); ok {
+		thing = stem + "ie"
+	}
+	return count(n) + " " + thing + "s"
+}

@@ -68,7 +68,7 @@ func (r *runner) run(ctx context.Context, cfg *config.Config, secrets *setting.S
 	for {
 		select {
 		case <-ctx.Done():
-			log.Info("stopping; deliveries in flight may end", "wait", drain)
+			log.Info("stopping; deliveries in flight may end", "wait", drain.String())
 			return r.stop(ctx, d)
 		case <-hup:
 			next, nextSecrets, err := r.load()

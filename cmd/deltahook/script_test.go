@@ -2,16 +2,20 @@ package main
 
 import (
 	"context"
+	"flag"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
+
+var update = flag.Bool("update", false, "write what the commands say into the scripts")
 
 // TestMain lets scripts run the commands of this test binary as if they were installed.
 func TestMain(m *testing.M) {
@@ -23,7 +27,8 @@ func TestMain(m *testing.M) {
 func TestEveryCommandSaysWhatItsScriptSays(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir:           "testdata",
+		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				raw, err := os.ReadFile(env.WorkDir + "/api.json")
@@ -41,9 +46,9 @@ func TestEveryCommandSaysWhatItsScriptSays(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"chomp":   chomp,
-			"expand":  expand,
-			"waitfor": waitFor,
+			"chomp":      chomp,
+			"expand":     expand,
+			"eventually": eventually,
 		},
 	})
 }
@@ -72,20 +77,21 @@ func chomp(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(raw), 0o600))
 }
 
-// waitFor waits until a file has a text: waitfor FILE TEXT.
-func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+// eventually runs deltahook again and again until it succeeds and its output matches: eventually REGEXP ARGS...
+func eventually(ts *testscript.TestScript, _ bool, args []string) {
+	want := regexp.MustCompile("(?m)" + args[0])
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		raw, err := os.ReadFile(ts.MkAbs(args[0]))
-		if err == nil && strings.Contains(string(raw), args[1]) {
+		err := ts.Exec("deltahook", args[1:]...)
+		if err == nil && want.MatchString(ts.ReadFile("stdout")) {
 			return
 		}
 		select {
 		case <-ctx.Done():
-			ts.Fatalf("%s never had %q; it has:\n%s", args[0], args[1], raw)
+			ts.Fatalf("it never said %q; the last time: %v\n%s%s", args[0], err, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
 		case <-tick.C:
 		}
 	}

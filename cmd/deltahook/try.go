@@ -165,12 +165,12 @@ func (t *trier) report(name string, trial *poller.Trial) error {
 }
 
 func (t *trier) summary(name string, trial *poller.Trial) {
-	against := fmt.Sprintf("saved state (%s records)", count(trial.Before))
+	against := fmt.Sprintf("the saved state (%s)", plural(trial.Before, "record"))
 	if trial.Baseline {
 		against = "nothing: a first poll saves a baseline and sends no events"
 	}
-	fmt.Fprintf(t.stdout, "%s   %s   %s pages   %s records   %s   compared with %s\n\n", t.paint(bold, name),
-		t.verdict(trial.Verdict), count(trial.Pages), count(trial.Records), trial.Took.Round(time.Millisecond), against)
+	fmt.Fprintf(t.stdout, "%s   %s   %s   %s   %s   compared with %s\n\n", t.paint(bold, name),
+		t.verdict(trial.Verdict), plural(trial.Pages, "page"), plural(trial.Records, "record"), trial.Took.Round(time.Millisecond), against)
 	fmt.Fprint(t.stdout, strings.Join(t.lines, ""))
 	if t.limit > 0 && t.shown > t.limit {
 		fmt.Fprintf(t.stdout, "  … and %s more (--limit 0 shows all)\n", count(t.shown-t.limit))
@@ -192,15 +192,8 @@ func (t *trier) counts(trial *poller.Trial) {
 		fmt.Fprintf(t.stdout, "\n%s\n", trial.Message)
 	}
 	if trial.Err == nil {
-		fmt.Fprintf(t.stdout, "\n%s would go out. Nothing was sent, nothing was saved.\n", eventsText(trial.Events))
+		fmt.Fprintf(t.stdout, "\n%s would go out. Nothing was sent, nothing was saved.\n", plural(trial.Events, "event"))
 	}
-}
-
-func eventsText(n int) string {
-	if n == 1 {
-		return "1 event"
-	}
-	return count(n) + " events"
 }
 
 func (t *trier) verdict(v poller.Verdict) string {

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"time"
 
 	"github.com/deltahook/deltahook/internal/store"
@@ -80,7 +82,7 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		if errors.Is(err, context.Canceled) {
 			return err
 		}
-		return fmt.Errorf("%w at %s: %w", ErrNotRunning, c.URL, err)
+		return fmt.Errorf("%w at %s: %w", ErrNotRunning, c.URL, cause(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -93,6 +95,17 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		return fmt.Errorf("read the daemon's answer to %s: %w", path, err)
 	}
 	return nil
+}
+
+// cause strips what the client of net/http puts around the reason: the caller knows the address.
+func cause(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	}
+	if sys, ok := errors.AsType[*os.SyscallError](err); ok {
+		return sys.Err
+	}
+	return err
 }
 
 // refusal turns a problem answer into the error it was made of.

@@ -20,7 +20,7 @@ func (w receiverWatcher) observer() emitter.Observer {
 			w.log.Warn("webhook is failing; its events wait", "webhook", webhook, "status", o.Status, "reason", o.Reason, "err", o.Error, "next_try", state.Until)
 		},
 		Recovered: func(webhook string, was emitter.GateState) {
-			w.log.Info("webhook has recovered", "webhook", webhook, "failures", was.Failures, "lasted", time.Since(was.Since).Round(time.Second))
+			w.log.Info("webhook has recovered", "webhook", webhook, "failures", was.Failures, "lasted", time.Since(was.Since).Round(time.Second).String())
 		},
 		Paused: func(webhook string, state emitter.GateState) {
 			w.log.Warn("webhook is paused; its events wait", "webhook", webhook, "reason", state.Reason)

@@ -21,7 +21,7 @@ func (w watcher) Polled(r poller.Result) {
 		w.polled(r)
 	}
 	w.log.Debug("polled",
-		"source", r.Source, "verdict", r.Verdict, "took", r.Took, "pages", r.Pages, "records", r.Records,
+		"source", r.Source, "verdict", r.Verdict, "took", r.Took.String(), "pages", r.Pages, "records", r.Records,
 		"created", r.Created, "updated", r.Updated, "deleted", r.Deleted, "events", r.Events)
 }
 
@@ -38,7 +38,7 @@ func (w watcher) Transition(t poller.Transition) {
 		attrs = append(attrs, "failures", t.Failures, "since", t.Since, "err", t.Message)
 	case poller.Recovered:
 		text = "source has recovered"
-		attrs = append(attrs, "failures", t.Failures, "lasted", t.At.Sub(t.Since).Round(time.Second))
+		attrs = append(attrs, "failures", t.Failures, "lasted", t.At.Sub(t.Since).Round(time.Second).String())
 	case poller.Halted:
 		level, text = slog.LevelWarn, "source is held until a person decides"
 		attrs = append(attrs, "reason", t.Message)

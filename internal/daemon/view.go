@@ -80,7 +80,7 @@ func webhookStatus(w emitter.Stats, q store.Queue) admin.Webhook {
 		out.State, out.Note = "paused", w.Gate.Reason
 	case w.Gate.State == "shut":
 		out.State, out.Note, out.NextTry = "failing", w.LastError, w.Gate.Until
-	case w.Ramping:
+	case w.Ramping && !w.LastAt.IsZero():
 		out.State = "recovering"
 	}
 	return out

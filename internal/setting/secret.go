@@ -1,11 +1,15 @@
 package setting
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -38,8 +42,14 @@ func (s Secret) String() string {
 	return "(secret)"
 }
 
-// GoString keeps %#v from printing the value.
-func (s Secret) GoString() string { return s.String() }
+// Format keeps every verb from printing the value.
+func (s Secret) Format(f fmt.State, verb rune) {
+	text := s.String()
+	if verb == 'q' {
+		text = strconv.Quote(text)
+	}
+	_, _ = io.WriteString(f, text)
+}
 
 // IsZero says whether no secret was given.
 func (s Secret) IsZero() bool { return s.ref == "" }
@@ -113,7 +123,7 @@ func (s *Secrets) file(ref Secret, path string) (string, error) {
 	if ok && old.mtime.Equal(info.ModTime()) && old.size == info.Size() {
 		return old.value, nil
 	}
-	raw, err := os.ReadFile(path)
+	raw, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return "", unset(ref, "the file cannot be read: "+cause(err))
 	}
@@ -155,9 +165,22 @@ func (s *Secrets) remember(value string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !slices.Contains(s.known, value) {
-		s.known = append(s.known, value)
+	for _, form := range formsOf(value) {
+		if !slices.Contains(s.known, form) {
+			s.known = append(s.known, form)
+		}
 	}
+	// A value may begin with another one, so the longest go first.
+	slices.SortStableFunc(s.known, func(a, b string) int { return len(b) - len(a) })
+}
+
+// formsOf gives the ways in which a value may stand in a text: as it is, in a URL and in a JSON string.
+func formsOf(value string) []string {
+	forms := []string{value, url.QueryEscape(value), url.PathEscape(value)}
+	if quoted, err := json.Marshal(value); err == nil {
+		forms = append(forms, string(quoted[1:len(quoted)-1]))
+	}
+	return forms
 }
 
 // Remember makes Redact take out a value that did not come from a reference, for example a token that was fetched.

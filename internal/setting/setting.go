@@ -13,7 +13,7 @@ import (
 
 // Problem is one thing that is wrong with a configuration. Key addresses the value inside the section that reports it;
 // whoever holds the file turns it into file, line and column.
-type Problem struct {
+type Problem struct { //nolint:errname // it is reported in lists, not returned as an error
 	Key     []string // key path below the section, for example {"pages", "kind"}; empty means the section itself
 	Message string   // what is wrong, with the value; lower case, one sentence, no full stop
 	Hint    string   // the literal next step; may be empty
@@ -104,11 +104,9 @@ func ParseDuration(s string) (time.Duration, error) {
 		Message: fmt.Sprintf("%q is not a duration", s),
 		Hint:    "write a number with its unit, like \"5m\"; units are s, m, h, d (and ms)",
 	}
-	if words := strings.Fields(s); len(words) == 2 && words[1] != "" {
-		if _, err := strconv.Atoi(words[0]); err == nil {
-			if unit := words[1][:1]; strings.Contains("smhd", unit) {
-				bad.Hint = fmt.Sprintf("write %q; units are s, m, h, d", words[0]+unit)
-			}
+	if words := strings.Fields(s); len(words) == 2 {
+		if _, err := strconv.Atoi(words[0]); err == nil && unitOf(words[1]) != "" {
+			bad.Hint = fmt.Sprintf("write %q; units are s, m, h, d", words[0]+unitOf(words[1]))
 		}
 	}
 	var days time.Duration
@@ -124,10 +122,31 @@ func ParseDuration(s string) (time.Duration, error) {
 		}
 	}
 	d, err := time.ParseDuration(rest)
-	if err != nil || d < 0 || strings.ContainsAny(rest, "+-") {
+	if err != nil || d < 0 || days+d < 0 || strings.ContainsAny(rest, "+-") {
 		return 0, bad
 	}
 	return days + d, nil
+}
+
+// unitOf gives the unit that a word like "minutes" stands for, or nothing.
+func unitOf(word string) string {
+	word = strings.ToLower(word)
+	if word == "ms" {
+		return word
+	}
+	switch strings.TrimSuffix(word, "s") {
+	case "m", "min", "minute":
+		return "m"
+	case "", "sec", "second":
+		return "s"
+	case "h", "hr", "hour":
+		return "h"
+	case "d", "day":
+		return "d"
+	case "milli", "millisecond":
+		return "ms"
+	}
+	return ""
 }
 
 // Size is a number of bytes written as "64KiB", "32MiB", "1GiB", "10kB" or "500B".
@@ -174,8 +193,13 @@ type sizeUnit struct {
 
 func sizeUnits() []sizeUnit {
 	return []sizeUnit{
-		{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
-		{"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1},
+		{"GiB", 1 << 30},
+		{"MiB", 1 << 20},
+		{"KiB", 1 << 10},
+		{"GB", 1e9},
+		{"MB", 1e6},
+		{"kB", 1e3},
+		{"B", 1},
 	}
 }
 

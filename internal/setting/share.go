@@ -2,6 +2,7 @@ package setting
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +15,7 @@ type Share float64
 func (s *Share) UnmarshalText(text []byte) error {
 	num, ok := strings.CutSuffix(string(text), "%")
 	v, err := strconv.ParseFloat(num, 64)
-	if !ok || err != nil || v < 0 || v > 100 {
+	if !ok || err != nil || !(v >= 0 && v <= 100) { // not a number is neither
 		return &HintedError{Message: fmt.Sprintf("%q is not a share", text), Hint: "write a percentage between 0% and 100%, like \"20%\""}
 	}
 	*s = Share(v / 100)
@@ -25,7 +26,10 @@ func (s *Share) UnmarshalText(text []byte) error {
 func (s Share) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // String gives the percentage: "20%".
-func (s Share) String() string { return strconv.FormatFloat(float64(s)*100, 'f', -1, 64) + "%" }
+func (s Share) String() string {
+	const precision = 1e9 // 0.07 * 100 is a little more than 7
+	return strconv.FormatFloat(math.Round(float64(s)*100*precision)/precision, 'f', -1, 64) + "%"
+}
 
 // Rate is a number of requests per time, written as "50/s", "600/m" or "1000/h". The zero value is no limit.
 type Rate struct {

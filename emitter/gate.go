@@ -31,11 +31,12 @@ type Gate struct {
 	window int
 	pause  time.Duration // the present one, without jitter
 	asked  bool          // the receiver itself asked for it
-	// blamed is the one delivery that failed, over and over, since the gate shut; zero when there are several, or when the
-	// failure cannot be a delivery's own. freely is when another one may probe.
-	blamed   Ref
+	// firsts counts the deliveries that failed for the first time since the gate shut. With one at most, the fault may lie
+	// with deliveries that fail again and again, unless certain says otherwise. freely is when a fresh one may probe then.
+	firsts   int
+	certain  bool
 	freely   time.Time
-	suspects int // failures of suspects in a row
+	suspects int // failures of repeated deliveries in a row
 }
 
 // NewGate makes a gate of a durable state (the zero value is open) that lets limit deliveries through at the same time. An
@@ -44,7 +45,7 @@ func NewGate(state GateState, limit int) *Gate {
 	if state.State == "" {
 		state.State = GateOpen
 	}
-	return &Gate{state: state, limit: limit, window: 1, pause: pauseOf(state)}
+	return &Gate{state: state, limit: limit, window: 1, pause: pauseOf(state), certain: state.State == GateShut}
 }
 
 // pauseOf guesses how long the last pause was, so that a restart does not start over.
@@ -73,10 +74,10 @@ func (g *Gate) Window() int {
 // Ramping says whether an open gate has not yet reached its limit.
 func (g *Gate) Ramping() bool { return g.state.State == GateOpen && g.window < g.limit }
 
-// ProbeAt gives when a shut gate admits this delivery as a probe. As long as a single delivery is to blame, others need not
-// wait for its growing pauses: the fault may be its own.
-func (g *Gate) ProbeAt(ref Ref) time.Time {
-	if g.blamed != (Ref{}) && ref != g.blamed && g.freely.Before(g.state.Until) {
+// ProbeAt gives when a shut gate admits a delivery as a probe. Fresh is one that never failed: it need not wait for the growing
+// pauses of others, as long as the fault may be their own.
+func (g *Gate) ProbeAt(fresh bool) time.Time {
+	if fresh && g.firsts <= 1 && !g.certain && g.freely.Before(g.state.Until) {
 		return g.freely
 	}
 	return g.state.Until
@@ -84,7 +85,6 @@ func (g *Gate) ProbeAt(ref Ref) time.Time {
 
 // Failure is what the gate has to know of a failed attempt.
 type Failure struct {
-	Ref        Ref
 	Reason     string
 	RetryAfter time.Duration
 	Endpoint   bool    // cannot be the event's fault: nobody listens there, or it is overloaded
@@ -134,7 +134,7 @@ func (g *Gate) Failed(now time.Time, f Failure) (shut, changed bool) {
 
 func (g *Gate) shut(now time.Time, f Failure) {
 	g.state = GateState{State: GateShut, Since: now, Failures: 1, Reason: f.Reason}
-	g.pause, g.asked, g.blamed = probeMin, f.RetryAfter > 0, f.Ref
+	g.pause, g.asked, g.firsts, g.certain = probeMin, f.RetryAfter > 0, 0, false
 	g.wait(now, f)
 }
 
@@ -152,9 +152,10 @@ func (g *Gate) stayShut(now time.Time, f Failure) (changed bool) {
 
 // wait sets until when, and says whether that became later.
 func (g *Gate) wait(now time.Time, f Failure) bool {
-	if f.Ref != g.blamed || f.Endpoint || f.RetryAfter > 0 {
-		g.blamed = Ref{}
+	if !f.Repeated {
+		g.firsts++
 	}
+	g.certain = g.certain || f.Endpoint || f.RetryAfter > 0
 	longer := 1 + f.Jitter
 	g.freely = now.Add(time.Duration(longer * float64(probeMin)))
 	until := now.Add(max(time.Duration(longer*float64(g.pause)), f.RetryAfter))
@@ -177,11 +178,11 @@ func (g *Gate) Resume(now time.Time) (changed bool) {
 		g.open()
 		return true
 	case GateShut:
-		g.state.Until, g.freely, g.asked = now, now, false
+		g.state.Until, g.asked = now, false
 		return true
 	}
 	return false
 }
 
 // earliest gives when a shut gate may admit any probe at all.
-func (g *Gate) earliest() time.Time { return g.ProbeAt(Ref{}) }
+func (g *Gate) earliest() time.Time { return g.ProbeAt(true) }

@@ -21,6 +21,9 @@ type item struct {
 	bare  bool      // without Body
 }
 
+// fresh says that no attempt has failed, as far as is known.
+func (it *item) fresh() bool { return it.fails == 0 && (it.Attempts == 0 || it.Replay) }
+
 // trigger says why an attempt is made.
 func (it *item) trigger() string {
 	switch {

@@ -231,7 +231,7 @@ func (q *queue) nextProbe(now time.Time) *item {
 	if l == nil {
 		return nil
 	}
-	if at := q.gate.ProbeAt(l.head().Ref); at.After(now) {
+	if at := q.gate.ProbeAt(l.head().fresh()); at.After(now) {
 		q.wakeAt(at, now)
 		return nil
 	}

@@ -113,8 +113,8 @@ func (q *queue) delivered(it *item, o Outcome, now time.Time) {
 func (q *queue) failed(it *item, o Outcome, now time.Time) {
 	attempt := attemptOf(it, o)
 	f := Failure{
-		Ref: it.Ref, Reason: o.Error, RetryAfter: o.RetryAfter, Endpoint: o.endpointFault(),
-		Repeated: it.tries > 0, Probe: it.probe, Jitter: q.webhook.Retry.spread(),
+		Reason: o.Error, RetryAfter: o.RetryAfter, Endpoint: o.endpointFault(),
+		Repeated: !it.fresh(), Probe: it.probe, Jitter: q.webhook.Retry.spread(),
 	}
 	shut, changed := q.gate.Failed(now, f)
 	if changed {
@@ -161,7 +161,7 @@ func (q *queue) retry(it *item, attempt Attempt, now time.Time) {
 	it.Attempts++
 	next := it.due
 	if q.gate.State().State == GateShut {
-		next = later(next, q.gate.ProbeAt(it.Ref))
+		next = later(next, q.gate.ProbeAt(it.fresh()))
 	}
 	q.record.retry(q, it, attempt, next)
 	if !it.bare {

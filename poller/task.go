@@ -99,8 +99,8 @@ func (t *task) follow(now time.Time, r *Result) {
 func (t *task) next(now time.Time) time.Time {
 	if t.source.Every > 0 {
 		from := now
-		if first := t.scheduled.Add(t.source.Every.Std() / 2); first.After(now) {
-			from = first // the poll at start was out of phase: do not poll again right after it
+		if first := t.scheduled.Add(t.source.Every.Std()/2 - 1); first.After(now) {
+			from = first // this poll was out of phase: the next one is not right behind it
 		}
 		return t.schedule.Next(from)
 	}

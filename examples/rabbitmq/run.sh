@@ -128,7 +128,7 @@ listener=$!
 started+=("$listener")
 "$DELTAHOOK" run 2>"$work/deltahook.log" &
 started+=($!)
-baselined() { [[ $("$DELTAHOOK" status --json | grep -c '"state":"ok"') -ge 2 ]]; }
+baselined() { [[ $("$DELTAHOOK" status --json | grep '^{"source"' | grep -c '"state":"ok"') == 2 ]]; }
 until_true 30 'both sources have their baseline' baselined
 "$DELTAHOOK" status
 

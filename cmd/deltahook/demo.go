@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,8 +60,7 @@ type demonstration struct {
 
 const (
 	demoOrders = 25
-	// demoRest is how long before the end the API stops changing, so that everything arrives: two scans confirm a deletion.
-	demoRest = 4 * time.Second
+	demoRest   = 4 * time.Second // before the end the API rests, so that everything arrives: two scans confirm a deletion
 )
 
 func (d *demonstration) run(ctx context.Context) error {
@@ -71,24 +70,41 @@ func (d *demonstration) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 
 	secret := emitter.GenerateSecret()
 	d.api = demo.NewAPI(demoOrders, d.seed)
 	d.api.Changed = d.showChange
-	upstream := httptest.NewServer(d.api)
-	defer upstream.Close()
+	upstream, stopUpstream, err := serveLocally(ctx, d.api)
+	if err != nil {
+		return err
+	}
+	defer stopUpstream()
 	d.receiver = &hooktest.Receiver{Secrets: []string{secret}, Keep: -1, Applied: d.showEvent}
-	downstream := httptest.NewServer(d.receiver)
-	defer downstream.Close()
+	downstream, stopDownstream, err := serveLocally(ctx, d.receiver)
+	if err != nil {
+		return err
+	}
+	defer stopDownstream()
 
-	stop, err := d.daemon(ctx, dir, demoConfig(dir, upstream.URL, downstream.URL, secret))
+	stop, err := d.daemon(ctx, dir, demoConfig(dir, upstream, downstream, secret))
 	if err != nil {
 		return err
 	}
 	d.play(ctx)
 	err = d.settle(ctx)
 	return errors.Join(err, stop(), d.verdict())
+}
+
+// serveLocally serves h on a free port of this machine.
+func serveLocally(ctx context.Context, h http.Handler) (url string, stop func(), err error) {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("demo: %w", err)
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(ln) }()
+	return "http://" + ln.Addr().String(), func() { _ = server.Close() }, nil
 }
 
 func demoConfig(dir, api, receiver, secret string) string {
@@ -185,7 +201,7 @@ type act struct {
 // script is spread over the time in which the API changes.
 func (d *demonstration) script() []act {
 	span := d.length - demoRest
-	at := func(percent time.Duration) time.Duration { return span * percent / 100 }
+	at := func(percent int) time.Duration { return span / 100 * time.Duration(percent) }
 	return []act{
 		{at(30), func() {
 			d.say(yellow, "upstream", "! answers a login page with status 200 now: no record is missing, the answer is no listing")

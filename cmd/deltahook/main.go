@@ -17,7 +17,7 @@ import (
 )
 
 // version is set by the release build.
-var version = "dev" //nolint:gochecknoglobals // the linker writes it
+var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -80,7 +80,6 @@ type app struct {
 	*process
 	config []string
 	color  string
-	json   bool
 }
 
 func newRoot(p *process) *cobra.Command {

@@ -68,16 +68,16 @@ func (r *runner) run(ctx context.Context, cfg *config.Config, secrets *setting.S
 	for {
 		select {
 		case <-ctx.Done():
-			log.Info("stopping; deliveries in flight may end", "wait", drain.String())
+			log.InfoContext(ctx, "stopping; deliveries in flight may end", "wait", drain.String())
 			return r.stop(ctx, d)
 		case <-hup:
 			next, nextSecrets, err := r.load()
 			if err != nil {
-				log.Error("the configuration was not reloaded; the old one goes on", "err", err)
+				log.ErrorContext(ctx, "the configuration was not reloaded; the old one goes on", "err", err)
 				continue
 			}
 			if err := r.stop(ctx, d); err != nil {
-				log.Warn("while stopping for the reload", "err", err)
+				log.WarnContext(ctx, "while stopping for the reload", "err", err)
 			}
 			if d, err = r.swap(ctx, cfg, next, secrets, nextSecrets, log); err != nil {
 				return failure(err)
@@ -91,10 +91,10 @@ func (r *runner) run(ctx context.Context, cfg *config.Config, secrets *setting.S
 func (r *runner) swap(ctx context.Context, old, next *config.Config, oldSecrets, nextSecrets *setting.Secrets, log *slog.Logger) (*daemon.Daemon, error) {
 	d, err := r.start(ctx, next, nextSecrets, r.logger(next, nextSecrets))
 	if err == nil {
-		log.Info("configuration reloaded")
+		log.InfoContext(ctx, "configuration reloaded")
 		return d, nil
 	}
-	log.Error("the new configuration cannot run; the old one goes on", "err", err)
+	log.ErrorContext(ctx, "the new configuration cannot run; the old one goes on", "err", err)
 	return r.start(ctx, old, oldSecrets, log)
 }
 
@@ -108,7 +108,7 @@ func (r *runner) start(ctx context.Context, cfg *config.Config, secrets *setting
 	if err := d.Start(ctx); err != nil {
 		return nil, errors.Join(err, r.stop(ctx, d))
 	}
-	log.Info("deltahook is running", "version", version, "sources", len(cfg.Sources), "webhooks", len(cfg.Webhooks), "admin", d.Addr())
+	log.InfoContext(ctx, "deltahook is running", "version", version, "sources", len(cfg.Sources), "webhooks", len(cfg.Webhooks), "admin", d.Addr())
 	return d, nil
 }
 

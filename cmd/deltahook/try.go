@@ -103,10 +103,10 @@ func sourceNamed(cfg *config.Config, name string) (*poller.Source, error) {
 
 func (t *trier) callbacks(p *progress) poller.TryOptions {
 	o := poller.TryOptions{Progress: p.show}
-	switch {
-	case t.show == "records":
+	switch t.show {
+	case "records":
 		o.Record = t.record
-	case t.show == "payload":
+	case "payload":
 		o.Event = func(e *poller.Event) { t.more(func() { t.say("%s\n", e.Body) }) }
 	}
 	o.Change = t.change

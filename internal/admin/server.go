@@ -110,11 +110,11 @@ func (h *handler) write(w http.ResponseWriter, r *http.Request, do answer) {
 	}
 }
 
-// badRequest is an error of the caller's making.
-type badRequest struct{ error }
+// requestError is an error of the caller's making.
+type requestError struct{ error }
 
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if _, ok := errors.AsType[badRequest](err); ok {
+	if _, ok := errors.AsType[requestError](err); ok {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
@@ -157,7 +157,7 @@ func (h *handler) status(r *http.Request) (any, error) { return h.View.Status(r.
 func (h *handler) events(r *http.Request) (any, error) {
 	q, err := eventQuery(r.URL.Query())
 	if err != nil {
-		return nil, badRequest{err}
+		return nil, requestError{err}
 	}
 	return h.View.Events(r.Context(), q)
 }
@@ -169,7 +169,7 @@ func (h *handler) event(r *http.Request) (any, error) {
 func (h *handler) deliveries(r *http.Request) (any, error) {
 	q, err := deliveryQuery(r.URL.Query())
 	if err != nil {
-		return nil, badRequest{err}
+		return nil, requestError{err}
 	}
 	return h.View.Deliveries(r.Context(), q)
 }
@@ -185,7 +185,7 @@ func (h *handler) replay(r *http.Request) (any, error) { return h.replayOf(r, fa
 func (h *handler) replayOf(r *http.Request, plan bool) (any, error) {
 	q, err := deliveryQuery(r.URL.Query())
 	if err != nil {
-		return nil, badRequest{err}
+		return nil, requestError{err}
 	}
 	return h.View.Replay(r.Context(), q, plan)
 }

@@ -163,7 +163,7 @@ func (d *Daemon) Addr() string {
 	return d.listener.Addr().String()
 }
 
-// Start begins to deliver, poll and serve. ctx bounds the start only.
+// Start begins to deliver, to poll and to serve. The context bounds the start only.
 func (d *Daemon) Start(ctx context.Context) error {
 	if err := d.dispatcher.Start(ctx); err != nil {
 		return fmt.Errorf("start delivery: %w", err)

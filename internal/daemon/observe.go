@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"context"
 	"log/slog"
 	"time"
 
@@ -27,29 +26,23 @@ func (w watcher) Polled(r poller.Result) {
 
 // Transition logs that a source changed its state.
 func (w watcher) Transition(t poller.Transition) {
-	attrs := []any{"source", t.Source}
-	level, text := slog.LevelInfo, ""
-	switch t.Turn {
-	case poller.Baselined:
-		text = "baseline saved: these records are known from now on and are not events"
-		attrs = append(attrs, "records", t.Records)
-	case poller.Failing:
-		level, text = slog.LevelWarn, "source is failing"
-		attrs = append(attrs, "failures", t.Failures, "since", t.Since, "err", t.Message)
-	case poller.Recovered:
-		text = "source has recovered"
-		attrs = append(attrs, "failures", t.Failures, "lasted", t.At.Sub(t.Since).Round(time.Second).String())
-	case poller.Halted:
-		level, text = slog.LevelWarn, "source is held until a person decides"
-		attrs = append(attrs, "reason", t.Message)
-	case poller.Released:
-		text = "source is released"
-	}
+	log := w.log.With("source", t.Source)
 	if t.Hint != "" {
-		attrs = append(attrs, "hint", t.Hint)
+		log = log.With("hint", t.Hint)
 	}
 	if !t.NextPoll.IsZero() {
-		attrs = append(attrs, "next_poll", t.NextPoll)
+		log = log.With("next_poll", t.NextPoll)
 	}
-	w.log.Log(context.Background(), level, text, attrs...)
+	switch t.Turn {
+	case poller.Baselined:
+		log.Info("baseline saved: these records are known from now on and are not events", "records", t.Records)
+	case poller.Failing:
+		log.Warn("source is failing", "failures", t.Failures, "since", t.Since, "err", t.Message)
+	case poller.Recovered:
+		log.Info("source has recovered", "failures", t.Failures, "lasted", t.At.Sub(t.Since).Round(time.Second).String())
+	case poller.Halted:
+		log.Warn("source is held until a person decides", "reason", t.Message)
+	case poller.Released:
+		log.Info("source is released")
+	}
 }

@@ -123,7 +123,7 @@ func (s *Secrets) file(ref Secret, path string) (string, error) {
 	if ok && old.mtime.Equal(info.ModTime()) && old.size == info.Size() {
 		return old.value, nil
 	}
-	raw, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return "", unset(ref, "the file cannot be read: "+cause(err))
 	}

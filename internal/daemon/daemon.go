@@ -206,12 +206,24 @@ func (d *Daemon) Stop(ctx context.Context) error { return d.unwind(ctx) }
 func (d *Daemon) unwind(ctx context.Context) error {
 	var err error
 	for _, c := range slices.Backward(d.cleanups) {
-		if e := c.do(ctx); e != nil {
+		if e := d.clean(ctx, c); e != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", c.name, e))
 		}
 	}
 	d.cleanups = nil
 	return err
+}
+
+// clean runs one step. A receiver that hangs may use up the time of all: what follows still gets a little, because it does
+// not wait for anybody outside.
+func (d *Daemon) clean(ctx context.Context, c cleanup) error {
+	const little = 5 * time.Second
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), little)
+		defer cancel()
+	}
+	return c.do(ctx)
 }
 
 // readiness depends on the daemon alone: neither polled APIs nor receivers may make it unready.

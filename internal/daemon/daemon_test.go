@@ -1,0 +1,281 @@
+package daemon_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/admin"
+	"github.com/deltahook/deltahook/internal/config"
+	"github.com/deltahook/deltahook/internal/daemon"
+	"github.com/deltahook/deltahook/internal/hooktest"
+	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/internal/store/sqlite"
+)
+
+const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+// upstream serves whatever body it was last given.
+type upstream struct {
+	mu   sync.Mutex
+	body string
+}
+
+func (u *upstream) set(body string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.body = body
+}
+
+func (u *upstream) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(u.body))
+}
+
+// safeBuffer is a log that many goroutines write.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// bundle is a daemon with what is around it.
+type bundle struct {
+	api      *upstream
+	receiver *hooktest.Receiver
+	hooks    *httptest.Server
+	log      *safeBuffer
+	daemon   *daemon.Daemon
+	client   *admin.Client
+}
+
+// setup starts a daemon whose one source is api and whose one webhook is receiver; more is added to the configuration.
+func setup(t *testing.T, body, more string) *bundle {
+	t.Helper()
+	b := &bundle{api: &upstream{body: body}, receiver: &hooktest.Receiver{Secrets: []string{secret}}, log: &safeBuffer{}}
+	api := httptest.NewServer(b.api)
+	t.Cleanup(api.Close)
+	b.hooks = httptest.NewServer(b.receiver)
+	t.Cleanup(b.hooks.Close)
+	text := fmt.Sprintf(`
+[source.things]
+url = "%s/list?token=planted-in-query"
+headers = { X-Api-Key = "{secret:env:PLANTED_KEY}" }
+every = "1s"
+records = "items"
+key = "id"
+deletes = { detect = "scan" }
+%s
+[webhook.app]
+url = %q
+secret = %q
+[store]
+url = "sqlite:%s"
+[admin]
+listen = "127.0.0.1:0"
+`, api.URL, more, b.hooks.URL, secret, filepath.ToSlash(filepath.Join(t.TempDir(), "deltahook.db")))
+	b.start(t, text)
+	return b
+}
+
+func (b *bundle) start(t *testing.T, text string) {
+	t.Helper()
+	secrets := &setting.Secrets{LookupEnv: func(name string) (string, bool) { return "planted-in-environment", name == "PLANTED_KEY" }}
+	cfg, report := config.Parse([]config.File{{Path: "test.toml", Text: []byte(text)}}, secrets)
+	if err := report.Err(); err != nil {
+		t.Fatal(err)
+	}
+	path, _ := strings.CutPrefix(cfg.Store.URL, "sqlite:")
+	st, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.daemon, err = daemon.New(t.Context(), daemon.Options{
+		Config: cfg, Secrets: secrets, Store: st, Version: "test", Token: "act",
+		Log: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.daemon.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.client = admin.NewClient(b.daemon.Addr(), "act")
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := b.daemon.Stop(ctx); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		if err := st.Close(); err != nil {
+			t.Errorf("close the store: %v", err)
+		}
+	})
+}
+
+// until waits for a condition.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("never: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func (b *bundle) baselined(t *testing.T) {
+	t.Helper()
+	until(t, "a baseline", func() bool {
+		s, err := b.client.Status(t.Context())
+		return err == nil && len(s.Sources) == 1 && s.Sources[0].State == "ok"
+	})
+}
+
+func TestARecordArrivesByteForByte(t *testing.T) {
+	t.Parallel()
+	const old = `{"id":7}`
+	// Large integer, trailing zero, both forms of U+2028, a member twice, what HTML escaping would touch, odd white space.
+	odd := "{ \"id\":7,\t\"n\":9007199254740993, \"price\":1.10,\"sep\":\"\u2028 \\u2028\",\"twice\":1,\"twice\":2,\"html\":\"<>&\" ,\"e\":1E+2}"
+	b := setup(t, `{"items":[`+old+`]}`, "")
+	b.baselined(t)
+	b.api.set(`{"items":[` + odd + `]}`)
+	until(t, "the update", func() bool { return b.receiver.Replica.Report().Events == 1 })
+	if got := string(b.receiver.Replica.Records("things")["7"]); got != odd {
+		t.Errorf("the record arrived as\n%s\nand was\n%s", got, odd)
+	}
+	for _, problem := range b.receiver.Problems() {
+		t.Error(problem)
+	}
+}
+
+func TestReorderedMembersAndWhiteSpaceAreNoEvent(t *testing.T) {
+	t.Parallel()
+	b := setup(t, `{"items":[{"id":7,"a":{"x":1,"y":2},"b":[1,2]}]}`, "")
+	b.baselined(t)
+	b.api.set(`{"items":[ {"b" : [1, 2],"a":{"y":2,"x":1},"id":7} ] }`)
+	until(t, "two more polls", func() bool { return strings.Count(b.log.String(), "msg=polled") >= 3 })
+	b.api.set(`{"items":[{"id":7,"a":{"x":1,"y":3},"b":[1,2]}]}`)
+	until(t, "the change that is one", func() bool { return b.receiver.Replica.Report().Events == 1 })
+	e := b.receiver.Requests()[0]
+	if !bytes.Contains(e.Body, []byte(`"sequence":1,`)) || !bytes.Contains(e.Body, []byte(`"changed":["a.y"]`)) {
+		t.Errorf("the first event is %s", e.Body)
+	}
+}
+
+func TestADeadWebhookDelaysNoOther(t *testing.T) {
+	t.Parallel()
+	hung := make(chan struct{})
+	dead := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hung }))
+	t.Cleanup(dead.Close)
+	t.Cleanup(func() { close(hung) })
+	b := setup(t, `{"items":[{"id":1}]}`, fmt.Sprintf("[webhook.dead]\nurl = %q\nsecret = %q\nmax_in_flight = 2\n", dead.URL, secret))
+	b.baselined(t)
+	for n := range 5 {
+		b.api.set(fmt.Sprintf(`{"items":[{"id":1,"n":%d}]}`, n))
+		until(t, "an event beside a dead webhook", func() bool { return b.receiver.Replica.Report().Events > n })
+	}
+}
+
+func TestNoSecretIsInLogsNorInTheAdminAPI(t *testing.T) {
+	t.Parallel()
+	b := setup(t, `{"items":[{"id":1}]}`, "")
+	b.baselined(t)
+	b.api.set("<html>no listing</html>")
+	until(t, "a failing source", func() bool { return strings.Contains(b.log.String(), "source is failing") })
+	b.hooks.CloseClientConnections()
+	b.receiver.Set(func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		w.WriteHeader(http.StatusInternalServerError)
+		return true
+	})
+	b.api.set(`{"items":[{"id":1,"n":2}]}`)
+	until(t, "a failing webhook", func() bool { return strings.Contains(b.log.String(), "webhook is failing") })
+	text := b.log.String()
+	for _, path := range []string{"/api/v1/status", "/api/v1/events", "/api/v1/deliveries"} {
+		text += get(t, "http://"+b.daemon.Addr()+path)
+	}
+	for _, planted := range []string{"planted-in-query", "planted-in-environment", secret, strings.TrimPrefix(secret, "whsec_")} {
+		if strings.Contains(text, planted) {
+			t.Errorf("%q was printed in\n%s", planted, text)
+		}
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestActionsNeedTheTokenAndForeignHostsNeedItForAll(t *testing.T) {
+	t.Parallel()
+	b := setup(t, `{"items":[]}`, "")
+	base := "http://" + b.daemon.Addr()
+	for _, c := range []struct {
+		name, method, path, host, token string
+		want                            int
+	}{
+		{"reading on loopback is open", http.MethodGet, "/api/v1/status", "", "", http.StatusOK},
+		{"acting is not", http.MethodPost, "/api/v1/sources/things/poll", "", "", http.StatusUnauthorized},
+		{"nor with a wrong token", http.MethodPost, "/api/v1/sources/things/poll", "", "wrong", http.StatusUnauthorized},
+		{"acting with the token", http.MethodPost, "/api/v1/sources/things/poll", "", "act", http.StatusOK},
+		{"a rebound name is foreign", http.MethodGet, "/api/v1/status", "evil.example", "", http.StatusUnauthorized},
+		{"health is open to all", http.MethodGet, "/healthz", "probe.example", "", http.StatusOK},
+		{"an unknown source", http.MethodPost, "/api/v1/sources/nothing/poll", "", "act", http.StatusNotFound},
+		{"a bad query", http.MethodGet, "/api/v1/events?since=yesterday", "", "", http.StatusBadRequest},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), c.method, base+c.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = c.host
+		if c.token != "" {
+			req.Header.Set("Authorization", "Bearer "+c.token)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != c.want {
+			t.Errorf("%s: %s %s answered %d, want %d", c.name, c.method, c.path, resp.StatusCode, c.want)
+		}
+	}
+}

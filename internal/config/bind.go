@@ -17,7 +17,6 @@ type binding struct {
 	root    *node
 	section reflect.Type
 	found   *findings
-	secrets *setting.Secrets
 
 	// moved leads from the path of a key that was probably meant to the place of the key that stands there.
 	moved map[string]*node

@@ -46,7 +46,7 @@ func (l *loader) build() {
 }
 
 func (l *loader) bind(p *part, target any) *binding {
-	b := &binding{doc: p.doc, label: p.label(), root: p.node, found: l.found, secrets: l.secrets}
+	b := &binding{doc: p.doc, label: p.label(), root: p.node, found: l.found}
 	b.bind(p.tree, target)
 	return b
 }
@@ -71,7 +71,7 @@ func (l *loader) source(p *part, defaults *binding, webhooks []string) {
 	s := poller.DefaultSource()
 	s.Name = p.name
 	if d := l.parts["[defaults]"]; d != nil {
-		quiet := &binding{doc: d.doc, label: d.label(), root: d.node, found: &findings{}, secrets: l.secrets}
+		quiet := &binding{doc: d.doc, label: d.label(), root: d.node, found: &findings{}}
 		quiet.bind(withoutOverridden(d.tree, p.tree), &s)
 	}
 	b := l.bind(p, &s)

@@ -71,7 +71,7 @@ func ReadFiles(paths []string) ([]File, error) {
 			if slices.ContainsFunc(files, func(f File) bool { return f.Path == name }) {
 				continue
 			}
-			text, err := os.ReadFile(name) //nolint:gosec // the operator names the file
+			text, err := os.ReadFile(name)
 			if err != nil {
 				return nil, fmt.Errorf("read configuration: %w", err)
 			}

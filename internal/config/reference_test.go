@@ -138,7 +138,7 @@ func checkEntry(e entry) error {
 		return err
 	}
 	doc := &document{file: "config.toml", text: text}
-	b := &binding{doc: doc, label: "[" + e.table + "]", root: scan(text).root, found: &findings{}, secrets: &setting.Secrets{}}
+	b := &binding{doc: doc, label: "[" + e.table + "]", root: scan(text).root, found: &findings{}}
 	b.bind(tree, target.Interface())
 	if r := b.found.report(func(s string) string { return s }); len(r.Problems) > 0 {
 		return r.Err()

@@ -17,8 +17,8 @@ import (
 //
 // The value is a JSON string, a number, true, false, null or bare text, which is a string. Numbers are compared exactly, as decimals of
 // any length: 9007199254740993 is not 9007199254740992, and 1.10 equals 1.1. A string that holds a number is one when it is
-// compared with a number: "10" > 9 holds. A null equals null and a missing value, and nothing else does. An operator with a ! holds
-// exactly when the one without it does not, so also for a missing value. No other operator holds for a missing value, an
+// compared with a number: "10" > 9 holds. A null equals null and a missing value, and nothing else does. The negated operators hold
+// exactly when the plain ones do not, so also for a missing value. No other operator holds for a missing value, an
 // object or an array.
 type Condition struct {
 	text  string

@@ -146,6 +146,9 @@ func (d *differ) same(was, is []item) bool {
 
 // add notes that the value at the path changed.
 func (d *differ) add(old *item, level int) {
+	if d.budget -= len(d.path); d.budget < 0 && d.levels > 1 {
+		return
+	}
 	path := string(d.path)
 	switch {
 	case level == 0:
@@ -153,9 +156,7 @@ func (d *differ) add(old *item, level int) {
 	case path == "":
 		path = `\` // how gjson spells a name that is empty
 	}
-	if d.budget -= len(path); d.budget >= 0 || d.levels == 1 {
-		d.changes = append(d.changes, change{path: path, from: old.from, to: old.to})
-	}
+	d.changes = append(d.changes, change{path: path, from: old.from, to: old.to})
 }
 
 // delta puts the changes into their two orders.

@@ -8,33 +8,47 @@ import (
 
 // checkPath says what is wrong with the spelling of a path. The error is a *PathError.
 func checkPath(text string) error {
-	bad := func(problem, suggest string) error {
-		if suggest == text {
-			suggest = ""
-		}
-		return &PathError{Path: text, Problem: problem, Suggest: suggest}
+	problem, suggest := diagnose(text)
+	if problem == "" {
+		return nil
 	}
+	const patience = 3 // a guess may have something wrong with it, too
+	for range patience {
+		worse, better := diagnose(suggest)
+		if worse == "" {
+			return &PathError{Path: text, Problem: problem, Suggest: suggest}
+		}
+		if suggest == "" {
+			break
+		}
+		suggest = better
+	}
+	return &PathError{Path: text, Problem: problem}
+}
+
+// diagnose says what is wrong with a path, if anything, and what was probably meant.
+func diagnose(text string) (problem, suggest string) {
 	switch {
 	case text == "":
-		return bad("is empty", self)
+		return "is empty", self
 	case strings.TrimSpace(text) != text:
-		return bad("has white space around it", strings.TrimSpace(text))
+		return "has white space around it", strings.TrimSpace(text)
 	case text[0] == '$' && (len(text) == 1 || text[1] == '.' || text[1] == '['):
-		return bad("is JSONPath, paths are gjson's here", translate(text[1:]))
+		return "is JSONPath, paths are gjson's here", translate(text[1:])
 	case text[0] == '/' && len(text) > 1:
-		return bad("is a JSON Pointer, paths are gjson's here", translatePointer(text))
+		return "is a JSON Pointer, paths are gjson's here", translatePointer(text)
 	case text[0] == '.':
-		return bad("begins with a dot, as in jq; paths are gjson's here", translate(text))
+		return "begins with a dot, as in jq; paths are gjson's here", translate(text)
 	case hasSubscript(text):
-		return bad("has a subscript as in JSONPath, jq or JavaScript; paths are gjson's here", translate(text))
+		return "has a subscript as in JSONPath, jq or JavaScript; paths are gjson's here", translate(text)
 	}
-	if problem, suggest := unbalanced(text); problem != "" {
-		return bad(problem, suggest)
+	if problem, suggest = unbalanced(text); problem != "" {
+		return problem, suggest
 	}
 	if hasEmptyPart(text) {
-		return bad("has an empty part between dots", dropEmptyParts(text))
+		return "has an empty part between dots", dropEmptyParts(text)
 	}
-	return nil
+	return "", ""
 }
 
 // hasSubscript finds a bracket that means an element or a member: "items[0]", "data[]", "['a']". The brackets of gjson are

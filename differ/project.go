@@ -59,11 +59,14 @@ func (p *projector) members(i int, r *rule) (end int, some bool) {
 	mark := len(p.out)
 	p.out = append(p.out, '{')
 	for i = space(b, i); i < len(b) && b[i] == '"'; i = next(b, i) {
+		quote := skipString(b, i+1)
+		if quote < i+2 {
+			break // not JSON
+		}
 		before := len(p.out)
 		if some {
 			p.out = append(p.out, ',')
 		}
-		quote := skipString(b, i+1)
 		var kept bool
 		if i, kept = p.child(i, afterColon(b, quote), memberRule(r, b[i+1:quote-1])); !kept {
 			p.out = p.out[:before]

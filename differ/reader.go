@@ -147,8 +147,8 @@ func (r *Reader) element() (Record, outcome) {
 	if end < 0 {
 		return r.broken()
 	}
-	if end == len(b) && !r.input.eof {
-		return Record{}, starved
+	if end == len(b) {
+		return r.fail(end, r.wantClosing()) // a number may go on
 	}
 	return r.record(name, i, end)
 }

@@ -14,7 +14,9 @@ func translate(text string) string {
 		var ok bool
 		switch text[0] {
 		case '.':
-			text = text[1:]
+			if text = text[1:]; strings.HasPrefix(text, ".") {
+				return "" // gjson does not descend by itself
+			}
 			continue
 		case '[':
 			part, text, ok = translateSubscript(text)

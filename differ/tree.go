@@ -88,6 +88,9 @@ func (t *tree) members(object *item, i int, r *rule, keep bool) (end int, select
 	b := t.src
 	for i = space(b, i); i < len(b) && b[i] == '"'; i = next(b, i) {
 		quote := skipString(b, i+1)
+		if quote < i+2 {
+			break // not JSON
+		}
 		name, own := t.spell(i+1, quote-1)
 		it, end, selected := t.child(afterColon(b, quote), memberRule(r, b[i+1:quote-1]), keep)
 		if i = end; selected {

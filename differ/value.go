@@ -102,5 +102,8 @@ func (v Value) Bool() bool { return string(v.Raw) == "true" }
 // Int gives the value of an integer; ok is false when the value is no integer or does not fit.
 func (v Value) Int() (n int64, ok bool) {
 	n, err := strconv.ParseInt(string(v.Raw), 10, 64)
-	return n, err == nil
+	if err != nil {
+		return 0, false
+	}
+	return n, true
 }

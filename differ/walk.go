@@ -108,8 +108,8 @@ func (r *Reader) swallow(start, head int) (Record, outcome) {
 	if end < 0 {
 		return r.broken()
 	}
-	if end == len(b) && !r.input.eof {
-		return Record{}, starved
+	if end == len(b) && (len(r.frames) > 0 || !r.input.eof || r.input.err != nil) {
+		return r.fail(end, r.wantAround()) // a number may go on
 	}
 	r.input.pos = end
 	r.step = (*Reader).sibling
@@ -145,16 +145,31 @@ func (r *Reader) sibling() (Record, outcome) {
 	return r.elementOf(f, i)
 }
 
+// wants says what should come next.
 func (f *frame) wants() want {
 	switch {
-	case f.object && f.first:
-		return wantName
+	case !f.first:
+		return f.wantsMore()
 	case f.object:
+		return wantName
+	}
+	return wantValue
+}
+
+// wantsMore says what should come after a member or an element.
+func (f *frame) wantsMore() want {
+	if f.object {
 		return wantCommaOrBrace
-	case f.first:
-		return wantValue
 	}
 	return wantCommaOrBracket
+}
+
+// wantAround says what should come after a value around the list.
+func (r *Reader) wantAround() want {
+	if n := len(r.frames); n > 0 {
+		return r.frames[n-1].wantsMore()
+	}
+	return wantEnd
 }
 
 // memberOf reads a member whose name begins at i.

@@ -51,7 +51,7 @@ func (o Options) Validate() error {
 		return err
 	}
 	for _, path := range o.ForceArray {
-		if names, plain := splitPath(path); !plain || len(names) == 0 {
+		if names, rest := splitPath(path); rest != "" || len(names) == 0 {
 			return fmt.Errorf("force_array path %q is not made of element names joined by dots", path)
 		}
 	}
@@ -61,7 +61,7 @@ func (o Options) Validate() error {
 // Body gives the answer r as one JSON document in UTF-8. Nothing is read before the first Read. A JSON answer is not checked,
 // only decompressed and converted; the other formats are.
 //
-// The error of Body is that of Validate, a *CharsetError or an *EncodingError. Read returns these too, *SyntaxError,
+// The error of Body is that of Validate or an *EncodingError. Read returns *EncodingError, *CharsetError, *SyntaxError,
 // *TooLargeError and *FaultError, and passes on errors of r as they are. What was read before an error is the beginning of a
 // document that has no end. The reader needs not be closed.
 func Body(r io.Reader, o Options) (io.Reader, error) {
@@ -71,14 +71,11 @@ func Body(r io.Reader, o Options) (io.Reader, error) {
 	if o.MaxBuffer <= 0 {
 		o.MaxBuffer = defaultBuffer
 	}
-	r, err := decompress(limit(r, o.MaxBody), o.ContentEncoding, o.MaxBody)
+	r, err := decompress(r, o.ContentEncoding, o.MaxBody)
 	if err != nil {
 		return nil, err
 	}
-	text, err := newText(r, o)
-	if err != nil {
-		return nil, err
-	}
+	text := newText(r, o)
 	switch o.Format {
 	case "ndjson":
 		return &chunks{src: newLines(text, o)}, nil

@@ -25,9 +25,7 @@ func (a *app) check() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if text := report.String(); text != "" {
-				fmt.Fprintln(a.stdout, text)
-			}
+			fmt.Fprint(a.stdout, report.String())
 			fmt.Fprintln(a.stdout, report.Summary())
 			if !report.OK() {
 				return &exitError{code: exitConfig}

@@ -2,9 +2,13 @@ package differ
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tidwall/gjson"
 )
@@ -30,17 +34,185 @@ func largeRecord(n int) string {
 	return b.String()
 }
 
+// listing is an answer with a list inside.
 func listing(records int, record func(int) string) []byte {
+	return fmt.Appendf(nil, `{"data":{"items":%s},"next":null}`, list(records, record))
+}
+
+func list(records int, record func(int) string) []byte {
 	var b bytes.Buffer
-	b.WriteString(`{"data":{"items":[`)
+	separator := byte('[')
 	for n := range records {
-		if n > 0 {
-			b.WriteByte(',')
-		}
+		b.WriteByte(separator)
 		b.WriteString(record(n))
+		separator = ','
 	}
-	b.WriteString(`]},"next":null}`)
+	b.WriteByte(']')
 	return b.Bytes()
+}
+
+// bound is the least that a poll has to do, with the whole body in memory: validate, cut, take the id.
+func bound(tb testing.TB, doc string) {
+	tb.Helper()
+	length := 0
+	if !gjson.Valid(doc) {
+		tb.Fatal("not valid")
+	}
+	gjson.Parse(doc).ForEach(func(_, record gjson.Result) bool {
+		length += len(record.Get("id").Raw)
+		return true
+	})
+	if length == 0 {
+		tb.Fatal("no ids")
+	}
+}
+
+// poll is what looks at unchanged records.
+type poll struct {
+	spec   Spec
+	reader *Reader
+	hasher *Hasher
+	index  *Index
+	key    []byte
+}
+
+func newPoll(known int, hash func(h *Hasher, n int) (Hash, uint64)) *poll {
+	p := &poll{spec: spec("@this", "id"), hasher: NewHasher(Seed{1}), index: NewIndex(known)}
+	p.reader = NewReader(nil, Options{Spec: p.spec})
+	for n := range known {
+		key, raw := hash(p.hasher, n)
+		p.index.Put(key, Print{Raw: raw}, 0)
+	}
+	return p
+}
+
+// run reads a document and hands each record to look.
+func (p *poll) run(tb testing.TB, doc []byte, look func(Record)) {
+	tb.Helper()
+	p.reader.Reset(bytes.NewReader(doc))
+	p.index.Begin()
+	for {
+		rec, err := p.reader.Next()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+		look(rec)
+	}
+}
+
+// BenchmarkPoll measures the steps of an unchanged poll, each with the ones before it. The metric x/bound compares with the
+// bound, measured in turns with it.
+func BenchmarkPoll(b *testing.B) {
+	for _, size := range []struct {
+		name    string
+		records int
+		known   int
+		record  func(int) string
+	}{
+		{"small", 20_000, 1_000_000, smallRecord},
+		{"large", 2000, 10_000, largeRecord},
+	} {
+		doc := list(size.records, size.record)
+		order := rand.New(rand.NewPCG(1, 2)).Perm(size.known)
+		known := func(shuffled bool) *poll {
+			return newPoll(size.known, func(h *Hasher, n int) (Hash, uint64) {
+				if shuffled {
+					n = order[n]
+				}
+				raw := uint64(0)
+				if n < size.records {
+					raw = h.Raw([]byte(size.record(n)))
+				}
+				return h.Key(fmt.Append(nil, 1_000_000+n)), raw
+			})
+		}
+		p, shuffled := known(false), known(true)
+		key := func(rec Record) []byte {
+			p.key, _ = p.spec.AppendKey(p.key[:0], rec)
+			return p.key
+		}
+		b.Run(size.name+"/extract", func(b *testing.B) { against(b, p, doc, func(Record) {}) })
+		b.Run(size.name+"/key", func(b *testing.B) { against(b, p, doc, func(rec Record) { key(rec) }) })
+		b.Run(size.name+"/hash", func(b *testing.B) {
+			against(b, p, doc, func(rec Record) { p.hasher.Key(key(rec)); p.hasher.Raw(rec.Raw) })
+		})
+		for name, p := range map[string]*poll{"/compare": p, "/compare-shuffled": shuffled} {
+			b.Run(size.name+name, func(b *testing.B) {
+				against(b, p, doc, func(rec Record) {
+					if s, _ := p.index.See(p.hasher.Key(key(rec)), p.hasher.Raw(rec.Raw)); s != Same {
+						b.Fatal("a record changed")
+					}
+				})
+			})
+		}
+	}
+}
+
+func against(b *testing.B, p *poll, doc []byte, look func(Record)) {
+	b.Helper()
+	b.ReportAllocs()
+	b.SetBytes(int64(len(doc)))
+	text := string(doc)
+	var own, least time.Duration
+	for b.Loop() {
+		start := time.Now()
+		p.run(b, doc, look)
+		own += time.Since(start)
+		b.StopTimer()
+		start = time.Now()
+		bound(b, text)
+		least += time.Since(start)
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(own)/float64(least), "x/bound")
+}
+
+// BenchmarkRecord measures what is done with one record that changed.
+func BenchmarkRecord(b *testing.B) {
+	for name, record := range map[string]func(int) string{"small": smallRecord, "large": largeRecord} {
+		old, now := []byte(record(1)), []byte(strings.Replace(record(1), "a", "b", 1))
+		h := NewHasher(Seed{})
+		for rules, s := range map[string]*Shape{
+			"":      compile(b, Spec{}),
+			"rules": compile(b, Spec{Fields: paths("id", "name", "owner", "lines.#.sku", "tags"), Ignore: paths("owner.id"), Unordered: paths("tags")}),
+		} {
+			b.Run(name+rules+"/canon", func(b *testing.B) {
+				b.ReportAllocs()
+				b.SetBytes(int64(len(old)))
+				for b.Loop() {
+					h.Canon(s, old)
+				}
+			})
+			b.Run(name+rules+"/diff", func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := s.Diff(old, now); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+			buf := make([]byte, 0, len(old))
+			b.Run(name+rules+"/project", func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					s.Project(buf, old)
+				}
+			})
+		}
+		c, err := ParseCondition(`status == "active"`)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name+"/condition", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Match(old)
+			}
+		})
+	}
 }
 
 func BenchmarkValid(b *testing.B) {
@@ -61,70 +233,6 @@ func BenchmarkValid(b *testing.B) {
 			for b.Loop() {
 				if s.value(doc, 0, 0) < 0 {
 					b.Fatal(s)
-				}
-			}
-		})
-	}
-}
-
-func BenchmarkPoll(b *testing.B) {
-	for _, c := range []struct {
-		name   string
-		record func(int) string
-	}{{"small", smallRecord}, {"large", largeRecord}} {
-		doc := listing(1000, c.record)
-		text := string(doc)
-		b.Run(c.name+"/bound", func(b *testing.B) {
-			for b.Loop() {
-				if !gjson.ValidBytes(doc) {
-					b.Fatal()
-				}
-				n := 0
-				gjson.Get(text, "data.items").ForEach(func(_, v gjson.Result) bool { n += len(v.Get("id").Raw); return true })
-			}
-		})
-		spec := Spec{Records: MustPath("data.items"), Key: Paths{MustPath("id")}}
-		rd := NewReader(nil, Options{Spec: spec})
-		h := NewHasher(Seed{})
-		x := NewIndex(1000)
-		var key []byte
-		src := bytes.NewReader(doc)
-		rd.Reset(src)
-		for {
-			rec, err := rd.Next()
-			if err != nil {
-				break
-			}
-			key, _ = spec.AppendKey(key[:0], rec)
-			x.Set(h.Key(key), Print{Raw: h.Raw(rec.Raw)})
-		}
-		b.Run(c.name+"/extract", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				src.Reset(doc)
-				rd.Reset(src)
-				for {
-					if _, err := rd.Next(); err != nil {
-						break
-					}
-				}
-			}
-		})
-		b.Run(c.name+"/full", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				src.Reset(doc)
-				rd.Reset(src)
-				x.Begin()
-				for {
-					rec, err := rd.Next()
-					if err != nil {
-						break
-					}
-					key, _ = spec.AppendKey(key[:0], rec)
-					if s, _ := x.See(h.Key(key), h.Raw(rec.Raw)); s != Same {
-						b.Fatal(s)
-					}
 				}
 			}
 		})

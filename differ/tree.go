@@ -3,6 +3,7 @@ package differ
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"slices"
 )
 
@@ -17,6 +18,7 @@ type tree struct {
 
 // item is a member or an element, or the root.
 type item struct {
+	prefix   uint64 // first bytes of the name, so that most names compare without being looked at
 	name     span
 	from, to uint32 // raw value in src; nothing for a null that stands for an element that is not selected
 	kids, n  uint32 // members or elements in items
@@ -46,7 +48,7 @@ func (t *tree) raw(it *item) []byte { return t.src[it.from:it.to] }
 // trim gives large memory back.
 func (t *tree) trim() {
 	t.src = nil
-	const itemSize = 32
+	const itemSize = 40
 	if cap(t.items)*itemSize+cap(t.texts) > scratchLimit {
 		*t = tree{}
 	}
@@ -55,35 +57,45 @@ func (t *tree) trim() {
 // parse reads a record, a valid JSON text.
 func (t *tree) parse(s *Shape, record []byte) {
 	t.src, t.texts, t.items, t.stack = record, t.texts[:0], t.items[:0], t.stack[:0]
-	it, _, _ := t.value(space(record, 0), s.rules, !s.selects)
-	t.items = append(t.items, it)
+	t.value(space(record, 0), s.rules, !s.selects)
+	t.items = append(t.items, t.stack[:1]...) // the root stays when nothing of it is selected
 }
 
-// value reads the value at i. Keep says that all of it is selected; otherwise selected says whether a part of it was.
-func (t *tree) value(i int, r *rule, keep bool) (it item, end int, selected bool) {
-	it = item{from: at(i), kind: Value{Raw: t.src[min(i, len(t.src)):]}.Kind()}
-	switch it.kind {
+// value reads the value at i and puts its item on the stack, if the value is selected: all of it when keep is set, otherwise
+// because a part of it is.
+func (t *tree) value(i int, r *rule, keep bool) (end int, selected bool) {
+	pos, kind := len(t.stack), Value{Raw: t.src[min(i, len(t.src)):]}.Kind()
+	t.stack = append(t.stack, item{from: at(i), kind: kind})
+	switch kind {
 	case Object:
-		end, selected = t.members(&it, i+1, r, keep)
+		end = t.members(i+1, r, keep)
 	case Array:
-		end, selected = t.elements(&it, i+1, r, keep)
+		end = t.elements(i+1, r, keep)
 	default:
 		end = skip(t.src, i)
 	}
-	it.to = at(end)
-	return it, end, selected || keep
+	kids := t.stack[pos+1:]
+	it := &t.stack[pos]
+	it.to, it.kids, it.n = at(end), at(len(t.items)), at(len(kids))
+	t.items = append(t.items, kids...)
+	if selected = keep || len(kids) > 0; selected {
+		pos++
+	}
+	t.stack = t.stack[:pos]
+	return end, selected
 }
 
-// child reads the value at i, for which rule r holds.
-func (t *tree) child(i int, r *rule, keep bool) (it item, end int, selected bool) {
+// child is value where rule r holds.
+func (t *tree) child(i int, r *rule, keep bool) (end int, selected bool) {
 	keep = keep || r != nil && r.kept
 	if r != nil && r.ignored || !keep && (r == nil || !r.selects) {
-		return it, skip(t.src, i), false
+		return skip(t.src, i), false
 	}
 	return t.value(i, r, keep)
 }
 
-func (t *tree) members(object *item, i int, r *rule, keep bool) (end int, selected bool) {
+// members puts the members of an object on the stack, sorted.
+func (t *tree) members(i int, r *rule, keep bool) (end int) {
 	base := len(t.stack)
 	b := t.src
 	for i = space(b, i); i < len(b) && b[i] == '"'; i = next(b, i) {
@@ -92,14 +104,15 @@ func (t *tree) members(object *item, i int, r *rule, keep bool) (end int, select
 			break // not JSON
 		}
 		name, own := t.spell(i+1, quote-1)
-		it, end, selected := t.child(afterColon(b, quote), memberRule(r, b[i+1:quote-1]), keep)
+		end, selected := t.child(afterColon(b, quote), memberRule(r, b[i+1:quote-1]), keep)
 		if i = end; selected {
+			it := &t.stack[len(t.stack)-1]
 			it.name, it.own = name, own
-			t.stack = append(t.stack, it)
+			it.prefix = prefix(t.name(it))
 		}
 	}
 	t.sort(t.stack[base:])
-	return min(i+1, len(b)), t.settle(object, base)
+	return min(i+1, len(b))
 }
 
 // spell gives where the canonical spelling of a name is.
@@ -113,26 +126,26 @@ func (t *tree) spell(from, to int) (name span, own bool) {
 	return span{at(start), at(len(t.texts))}, true
 }
 
-func (t *tree) elements(array *item, i int, r *rule, keep bool) (end int, selected bool) {
+// elements puts the elements of an array on the stack.
+func (t *tree) elements(i int, r *rule, keep bool) (end int) {
 	base, gaps := len(t.stack), 0
 	b := t.src
 	i = space(b, i)
 	for n := 0; i < len(b) && b[i] != ']'; n++ {
-		it, end, selected := t.child(i, r.item(n), keep)
+		pos := len(t.stack)
+		end, selected := t.child(i, r.item(n), keep)
 		switch i = next(b, end); {
-		case selected:
-			for ; gaps > 0; gaps-- {
-				t.stack = append(t.stack, item{kind: Null})
-			}
-			t.stack = append(t.stack, it)
-		case r.hasGaps(n, keep):
+		case selected && gaps > 0:
+			t.stack = slices.Insert(t.stack, pos, slices.Repeat([]item{{kind: Null}}, gaps)...)
+			gaps = 0
+		case !selected && r.hasGaps(n, keep):
 			gaps++
 		}
 	}
 	if r != nil && r.unordered {
 		t.sortElements(t.stack[base:])
 	}
-	return min(i+1, len(b)), t.settle(array, base)
+	return min(i+1, len(b))
 }
 
 // hasGaps says whether an element that is not selected leaves a null behind, so that the ones after it keep their index. That is
@@ -145,30 +158,40 @@ func (r *rule) hasGaps(n int, keep bool) bool {
 	return m == nil || !m.ignored
 }
 
-// settle moves what was read since base to its place.
-func (t *tree) settle(it *item, base int) (some bool) {
-	kids := t.stack[base:]
-	it.kids, it.n = at(len(t.items)), at(len(kids))
-	t.items = append(t.items, kids...)
-	t.stack = t.stack[:base]
-	return len(kids) > 0
-}
-
 // sort sorts members by name; those of the same name stay in order.
 func (t *tree) sort(kids []item) {
+	const few = 16
+	if len(kids) > few {
+		slices.SortFunc(kids, func(a, b item) int { return t.compare(&a, &b) })
+		return
+	}
 	for i := 1; i < len(kids); i++ {
-		if t.compare(kids[i-1], kids[i]) > 0 {
-			slices.SortFunc(kids, t.compare)
-			return
+		for k := i; k > 0 && t.compare(&kids[k-1], &kids[k]) > 0; k-- {
+			kids[k-1], kids[k] = kids[k], kids[k-1]
 		}
 	}
 }
 
-func (t *tree) compare(a, b item) int {
-	if c := bytes.Compare(t.name(&a), t.name(&b)); c != 0 {
+func (t *tree) compare(a, b *item) int {
+	if a.prefix != b.prefix {
+		return cmp.Compare(a.prefix, b.prefix)
+	}
+	if c := bytes.Compare(t.name(a), t.name(b)); c != 0 {
 		return c
 	}
 	return cmp.Compare(a.from, b.from)
+}
+
+// prefix gives the first eight bytes of a canonical text as a number that compares as they do. Such texts have no zero bytes.
+func prefix(text []byte) uint64 {
+	if len(text) >= 8 {
+		return binary.BigEndian.Uint64(text)
+	}
+	var p uint64
+	for i, c := range text {
+		p |= uint64(c) << (56 - 8*i)
+	}
+	return p
 }
 
 // sortElements sorts elements by their canonical form.
@@ -177,6 +200,7 @@ func (t *tree) sortElements(kids []item) {
 		start := len(t.texts)
 		t.texts = t.append(t.texts, &kids[i])
 		kids[i].name, kids[i].own = span{at(start), at(len(t.texts))}, true
+		kids[i].prefix = prefix(t.texts[start:])
 	}
 	t.sort(kids)
 }

@@ -167,8 +167,8 @@ func (s *memSource) write(w Write) error {
 }
 
 // snapshot is all that the ledger has of a source, as text.
-func (l *memLedger) snapshot(t testing.TB, source string) string {
-	t.Helper()
+func (l *memLedger) snapshot(tb testing.TB, source string) string {
+	tb.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.sources[source]
@@ -180,7 +180,7 @@ func (l *memLedger) snapshot(t testing.TB, source string) string {
 		"state": s.State, "version": s.State.Version, "sequence": s.State.Sequence, "rows": rows, "events": len(s.Events), "polls": s.Polls,
 	}, "", " ")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(text)
 }
@@ -250,14 +250,14 @@ type rig struct {
 	seen   int // events that told has given
 }
 
-// newRig makes a source that polls handler. edit changes its configuration first.
-func newRig(t testing.TB, handler http.HandlerFunc, edit func(*Source)) *rig {
-	t.Helper()
-	r := &rig{t: t, ledger: newMemLedger(), outlet: &memOutlet{}, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+// newRig makes a source that polls handler, with its configuration as edit leaves it.
+func newRig(tb testing.TB, handler http.HandlerFunc, edit func(*Source)) *rig {
+	tb.Helper()
+	r := &rig{t: tb, ledger: newMemLedger(), outlet: &memOutlet{}, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	r.api = httptest.NewServer(handler)
-	t.Cleanup(r.api.Close)
+	tb.Cleanup(r.api.Close)
 	r.opts = Options{
-		Ledger: r.ledger, Outlet: r.outlet, Seed: differ.Seed{1, 2, 3}, TempDir: t.TempDir(),
+		Ledger: r.ledger, Outlet: r.outlet, Seed: differ.Seed{1, 2, 3}, TempDir: tb.TempDir(),
 		Secrets: &setting.Secrets{LookupEnv: func(name string) (string, bool) { v, ok := testSecrets()[name]; return v, ok }},
 		Now:     func() time.Time { return r.now },
 	}
@@ -319,7 +319,9 @@ func (r *rig) told() []string {
 	var out []string
 	events := r.ledger.sources[r.source.Name].Events
 	for _, e := range events[r.seen:] {
-		var body struct{ Changed []string }
+		var body struct {
+			Changed []string `json:"changed"`
+		}
 		if err := json.Unmarshal(e.Body, &body); err != nil {
 			r.t.Fatal(err)
 		}

@@ -13,16 +13,16 @@ import (
 )
 
 // hijack answers with raw bytes and closes the connection.
-func hijack(t testing.TB, w http.ResponseWriter, raw string) {
-	t.Helper()
+func hijack(tb testing.TB, w http.ResponseWriter, raw string) {
+	tb.Helper()
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		t.Error(err)
+		tb.Error(err)
 		return
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if _, err := conn.Write([]byte(raw)); err != nil {
-		t.Error(err)
+		tb.Error(err)
 	}
 }
 

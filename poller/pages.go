@@ -18,6 +18,8 @@ type walker interface {
 	next(a *answer) (step step, end bool, err error)
 	// past says whether an answer with this status, instead of page number, means that the page before was the last one.
 	past(number, status int) (bool, error)
+	// shifted says that the server gave a sign that the list was changed while it was read.
+	shifted() bool
 }
 
 // step is one page to ask for.
@@ -56,6 +58,8 @@ func (oneAnswer) next(a *answer) (step, bool, error) { return step{}, a != nil, 
 
 func (oneAnswer) past(int, int) (bool, error) { return false, nil }
 
+func (oneAnswer) shifted() bool { return false }
+
 // linkWalker follows the Link header (RFC 8288) until an answer has no link with rel="next".
 type linkWalker struct{}
 
@@ -72,12 +76,16 @@ func (*linkWalker) next(a *answer) (step, bool, error) {
 
 func (*linkWalker) past(int, int) (bool, error) { return false, nil }
 
+func (*linkWalker) shifted() bool { return false }
+
 // pageWalker counts pages up.
 type pageWalker struct {
 	conf    Pages
 	page    int // that is asked for next
 	largest int // page so far
 	last    int // records of the page before
+	total   int64
+	moved   bool // the total was not the same on all pages
 }
 
 func (w *pageWalker) next(a *answer) (step, bool, error) {
@@ -132,8 +140,12 @@ func (w *pageWalker) reachedTotal(a *answer) (bool, error) {
 	if err != nil || total < 0 {
 		return false, fmt.Errorf("pages.total %q is %s in the answer of page %d, not a number of records", w.conf.Total, v.Kind(), a.number)
 	}
+	w.moved = w.moved || a.number > 1 && total != w.total
+	w.total = total
 	return int64(a.total) >= total, nil
 }
+
+func (w *pageWalker) shifted() bool { return w.moved }
 
 // truth reads true and false, also as the numbers and texts that older APIs write.
 func truth(v differ.Value) (value, ok bool) {

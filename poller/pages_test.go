@@ -13,21 +13,21 @@ import (
 	"github.com/deltahook/deltahook/differ"
 )
 
-func gzipped(t testing.TB, text string) []byte {
-	t.Helper()
+func gzipped(tb testing.TB, text string) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	if _, err := z.Write([]byte(text)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := z.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.Bytes()
 }
 
 // paged serves list in pages by the parameter page (from 1), in the envelope {"items":…,"total":…,"more":…} and with a Link
-// header. fault may answer instead.
+// header, unless fault answers instead.
 func paged(list *shelf, size int, fault func(w http.ResponseWriter, page int) bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, q *http.Request) {
 		page := 1
@@ -70,7 +70,7 @@ func pageCases() []pageCase {
 func tenRecords() *shelf {
 	list := newShelf()
 	for i := range 10 {
-		list.put(fmt.Sprint(i), "new")
+		list.put(strconv.Itoa(i), "new")
 	}
 	return list
 }
@@ -259,6 +259,30 @@ func TestARecordOnTwoPagesProvesThatTheListWasShifting(t *testing.T) {
 	if got := r.told(); len(got) != 2 {
 		t.Errorf("events %q", got)
 	}
+}
+
+func TestATotalThatChangesProvesThatTheListWasShifting(t *testing.T) {
+	totals := []int{4, 4}
+	pages := []string{`{"id":1},{"id":2}`, `{"id":3},{"id":4}`}
+	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		n, err := strconv.Atoi(q.URL.Query().Get("page"))
+		if err != nil {
+			t.Error(err)
+		}
+		fmt.Fprintf(w, `{"items":[%s],"total":%d}`, pages[n-1], totals[n-1])
+	}, func(s *Source) {
+		s.Pages.Kind, s.Pages.Total, s.Records, s.Deletes.Confirm = "page", differ.MustPath("total"), differ.MustPath("items"), 1
+	})
+	r.want(Complete)
+	totals, pages = []int{4, 3}, []string{`{"id":1},{"id":2}`, `{"id":4}`} // 1 was deleted meanwhile, and 3 moved to page 1
+	if got := r.want(Partial); !strings.Contains(got.Message, "the server's total changed from page to page") {
+		t.Errorf("message %q", got.Message)
+	}
+	r.tells()
+	totals = []int{3, 3}
+	pages[0] = `{"id":2},{"id":3}`
+	r.want(Complete)
+	r.tells("deleted 1")
 }
 
 func TestT15PagesOnOtherHostsGetNoCredentials(t *testing.T) {

@@ -249,7 +249,7 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 		return err
 	}
 	r.Verdict = Complete
-	if r.Message = s.doubt(); r.Message != "" {
+	if r.Message = w.doubt(); r.Message != "" {
 		r.Verdict = Partial
 		r.Hint = "nothing is taken for deleted by this poll"
 	}
@@ -279,10 +279,13 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 }
 
 // doubt says why a listing that was read up to its end does not prove that what it lacks is gone; empty when it does.
-func (s *scan) doubt() string {
+func (w *walk) doubt() string {
+	s := w.scan
 	switch {
 	case s.counts.Skipped > 0:
 		return s.skippedMessage()
+	case w.walker.shifted():
+		return "the server's total changed from page to page: the list was changed while it was read"
 	case s.repeated > 0:
 		return fmt.Sprintf("%d records appeared on two pages: the list was changed while it was read", s.repeated)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -416,7 +417,7 @@ func TestManyEventsAreLeftInTheStore(t *testing.T) {
 	r := newRig(t, list.ServeHTTP, nil)
 	r.want(Complete)
 	for i := range handoverEvents + 5 {
-		list.put(fmt.Sprint(i), "new")
+		list.put(strconv.Itoa(i), "new")
 	}
 	got := r.want(Complete)
 	if got.Events != handoverEvents+5 || len(r.outlet.handed) != handoverEvents || r.outlet.incomplete != 1 {
@@ -429,7 +430,7 @@ func TestALargePollGoesThroughAFileThatIsGoneAfterwards(t *testing.T) {
 	r := newRig(t, list.ServeHTTP, func(s *Source) { s.Initial = "emit" })
 	blob := strings.Repeat("x", 100<<10)
 	for i := range 150 {
-		list.put(fmt.Sprint(i), blob)
+		list.put(strconv.Itoa(i), blob)
 	}
 	r.want(Complete)
 	if len(r.told()) != 150 || len(r.ledger.rows("contacts")) != 150 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -263,14 +264,14 @@ func TestNoMorePollsBeginAtOnceThanThereAreWorkers(t *testing.T) {
 		s := d.scheduler(3)
 		start := time.Now()
 		for i := range 9 {
-			add(t, s, plainSource(fmt.Sprint(i), time.Hour))
+			add(t, s, plainSource(strconv.Itoa(i), time.Hour))
 		}
 		s.Start(t.Context())
 		time.Sleep(time.Minute)
 		stop(t, s)
 		began := map[time.Duration]int{}
 		for i := range 9 {
-			began[d.times(fmt.Sprint(i), start)[0]]++
+			began[d.times(strconv.Itoa(i), start)[0]]++
 		}
 		if len(began) != 3 || began[0] != 3 || began[2*time.Second] != 3 {
 			t.Errorf("polls began %v", began)

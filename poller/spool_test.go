@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"strconv"
 	"testing"
 
 	"github.com/deltahook/deltahook/differ"
@@ -11,7 +12,7 @@ import (
 
 func TestTheSpoolGivesBackWhatItWasGiven(t *testing.T) {
 	for _, limit := range []int{0, 500, spoolMemory} {
-		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+		t.Run(strconv.Itoa(limit), func(t *testing.T) {
 			dir := t.TempDir()
 			s := newSpool(dir)
 			s.limit = limit

@@ -130,7 +130,7 @@ func (t *task) plan(at time.Time) {
 	t.scheduled = at.Round(0) // without the monotonic clock, which stands still while a machine sleeps
 	t.due = t.scheduled
 	if j := t.source.Jitter.Std(); j > 0 {
-		t.due = t.due.Add(rand.N(j)) //nolint:gosec // spreads load, guards nothing
+		t.due = t.due.Add(rand.N(j))
 	}
 }
 

@@ -102,7 +102,7 @@ func jitter(most time.Duration) time.Duration {
 	if most <= 0 {
 		return 0
 	}
-	return rand.N(most + 1) //nolint:gosec // spreads load, guards nothing
+	return rand.N(most + 1)
 }
 
 // serverWait reads Retry-After (RFC 9110, section 10.2.3) in both forms. A date is taken relative to the server's own Date,

@@ -100,8 +100,11 @@ func charsetOfType(header string) string {
 func charsetOfXML(head []byte) (charset string, done bool) {
 	head = bytes.TrimLeft(head, " \t\r\n")
 	const opening = "<?xml"
-	if !bytes.HasPrefix(head, []byte(opening)) {
-		return "", len(head) >= len(opening) || !bytes.HasPrefix([]byte(opening), head)
+	switch size := min(len(head), len(opening)); {
+	case string(head[:size]) != opening[:size], len(head) > size && strings.IndexByte(" \t\r\n", head[size]) < 0:
+		return "", true
+	case len(head) == size:
+		return "", false
 	}
 	declaration, _, done := bytes.Cut(head, []byte("?>"))
 	_, value, found := bytes.Cut(declaration, []byte("encoding"))

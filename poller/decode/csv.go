@@ -10,16 +10,17 @@ import (
 // inside of quotes and holds all that follows a quote which is never closed.
 //
 // A quote counts only at the beginning of a field. Rows end with LF or CRLF; the last one may have no end, so that a row that is
-// cut inside of its last field is noticed only if that is quoted.
+// cut inside of its last field is noticed only if that is quoted, and not cut between two quotes that mean one.
 type table struct {
-	in     window
-	opts   CSV
-	delim  byte
-	heads  [][]byte // what stands before the values of a row: `{"id":`, `,"name":`
-	fields []field  // of the row that was cut
-	out    []byte
-	begun  bool
-	some   bool // there was a row
+	in      window
+	opts    CSV
+	delim   byte
+	heads   [][]byte // what stands before the values of a row: `{"id":`, `,"name":`
+	fields  []field  // of the row that was cut
+	out     []byte
+	begun   bool
+	some    bool // there was a row
+	quoting bool // all fields of the row that was cut are quoted
 }
 
 func newTable(src io.Reader, o Options) *table {
@@ -35,9 +36,10 @@ func (t *table) next() ([]byte, error) {
 		t.begun, t.out = true, append(t.out, '[')
 	}
 	for len(t.out) < chunkSize {
+		style := t.quoting
 		n, err := t.row()
-		if err == nil && n > 0 && len(t.fields) != len(t.heads) {
-			err = t.ragged(n)
+		if err == nil && n > 0 {
+			err = t.check(n, style)
 		}
 		if err != nil {
 			return t.out, err
@@ -49,6 +51,22 @@ func (t *table) next() ([]byte, error) {
 		t.consume(n)
 	}
 	return t.out, nil
+}
+
+// check looks whether a row of n bytes is one of the table. quoted says that all fields of the row before were quoted.
+func (t *table) check(n int, quoted bool) error {
+	got, want := len(t.fields), len(t.heads)
+	rest := t.in.rest()
+	open := t.in.eof && n == len(rest) && rest[n-1] != lineEnd
+	switch {
+	case got < want && open:
+		return t.wrong(0, fmt.Sprintf("the last row ends after %d of %d fields", got, want), true)
+	case got != want:
+		return t.wrong(0, fmt.Sprintf("the row has %d fields, but there are %d columns", got, want), false)
+	case open && quoted && got > 1 && allQuoted(t.fields[:got-1]) && rest[n-1] == t.delim:
+		return t.wrong(0, "the last row ends behind a delimiter, and all fields of the row before are quoted", true)
+	}
+	return nil
 }
 
 // write appends the row as an object.
@@ -120,22 +138,13 @@ func (t *table) cut(b []byte) (int, error) {
 		}
 		t.fields = append(t.fields, f)
 		if i = f.next; f.last {
+			t.quoting = allQuoted(t.fields)
 			return i, nil
 		}
 		if len(t.fields) > most {
 			return 0, t.wrong(i, fmt.Sprintf("the row has more than %d fields", most), false)
 		}
 	}
-}
-
-// ragged makes the error of a row of n bytes that has another number of fields than there are columns.
-func (t *table) ragged(n int) error {
-	got, want := len(t.fields), len(t.heads)
-	rest := t.in.rest()
-	if got < want && t.in.eof && n == len(rest) && rest[n-1] != lineEnd {
-		return t.wrong(0, fmt.Sprintf("the last row ends after %d of %d fields", got, want), true)
-	}
-	return t.wrong(0, fmt.Sprintf("the row has %d fields, but there are %d columns", got, want), false)
 }
 
 // wrong makes an error of what stands at i of the window.

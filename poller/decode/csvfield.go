@@ -8,9 +8,10 @@ import (
 // field is one field of a row. The zero value stands for one that cannot be told yet, because more has to be read.
 type field struct {
 	text    []byte // as it stands there, without the quotes around it
-	doubled bool   // quotes in it are doubled
-	next    int    // where the next field or row begins
-	last    bool   // of its row
+	quoted  bool
+	doubled bool // quotes in it are doubled
+	next    int  // where the next field or row begins
+	last    bool // of its row
 }
 
 // value gives what the field means.
@@ -19,6 +20,15 @@ func (f *field) value() []byte {
 		return f.text
 	}
 	return bytes.ReplaceAll(f.text, []byte(`""`), []byte(`"`))
+}
+
+func allQuoted(list []field) bool {
+	for i := range list {
+		if !list[i].quoted {
+			return false
+		}
+	}
+	return true
 }
 
 // field reads the field that begins at i.
@@ -53,7 +63,7 @@ func (t *table) quoted(b []byte, i int) (field, error) {
 			continue
 		}
 		f, err := t.behind(b, end)
-		f.text, f.doubled = b[i+1:end-1], doubled
+		f.text, f.quoted, f.doubled = b[i+1:end-1], true, doubled
 		return f, err
 	}
 	if t.in.eof {

@@ -103,10 +103,17 @@ func (e *EncodingError) Unwrap() error {
 // FaultError is a SOAP fault: the server answers that it cannot answer.
 type FaultError struct {
 	Code string // "soap:Client", "env:Sender"
-	Text string // for people
+	Text string // for people, in one line
 }
 
 // Error gives the text of the fault.
 func (e *FaultError) Error() string {
-	return fmt.Sprintf("the server answered with the SOAP fault %s: %s", e.Code, e.Text)
+	text := "the server answered with a SOAP fault"
+	if e.Code != "" {
+		text += ", " + e.Code
+	}
+	if e.Text != "" {
+		text += ": " + e.Text
+	}
+	return text
 }

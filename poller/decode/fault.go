@@ -17,9 +17,13 @@ func (t *tree) isFault(name xml.Name) bool {
 
 // newFault reads a fault of either version.
 func newFault(e *element) error {
-	var f map[string]any
-	if err := json.Unmarshal(e.appendTo(nil), &f); err != nil {
+	var v any
+	if err := json.Unmarshal(e.appendTo(nil), &v); err != nil {
 		return fmt.Errorf("read a SOAP fault: %w", err)
+	}
+	f, ok := v.(map[string]any)
+	if !ok {
+		return &FaultError{Text: textsOf(v)}
 	}
 	err := &FaultError{Code: textsOf(f["faultcode"]), Text: textsOf(f["faultstring"])}
 	if code, ok := f["Code"].(map[string]any); ok {

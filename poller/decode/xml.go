@@ -111,10 +111,10 @@ func (t *tree) start(parent *element, s *xml.StartElement) error {
 	e.seen = true
 	e.attributes(s.Attr)
 	switch {
-	case e.branch.streams():
-		t.record = len(t.open)
 	case t.isFault(s.Name):
 		t.fault = e
+	case e.branch.streams():
+		t.record = len(t.open)
 	}
 	t.open = append(t.open, e)
 	return nil
@@ -185,7 +185,7 @@ func (t *tree) explain(err error) error {
 	if syntax, ok := errors.AsType[*xml.SyntaxError](err); ok {
 		const cut = "unexpected EOF"
 		e := &SyntaxError{Format: "xml", Line: syntax.Line, Offset: t.dec.InputOffset(), What: syntax.Msg}
-		if e.Truncated = syntax.Msg == cut; e.Truncated {
+		if e.Truncated = strings.HasPrefix(syntax.Msg, cut); e.Truncated {
 			e.What = "the document has no end"
 		}
 		return e

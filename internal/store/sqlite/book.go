@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 
+	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/poller"
 )
 
@@ -30,7 +31,7 @@ func (b *book) apply(ctx context.Context, w *poller.Write) (int64, error) {
 		return b.remove(ctx, w)
 	}
 	first, second := b.update, b.insert
-	if b.empty {
+	if b.empty || (w.Event != nil && w.Event.Change == differ.Created) {
 		first, second = b.insert, b.update
 	}
 	delta, done, err := first(ctx, w)

@@ -13,10 +13,10 @@ const (
 	zstdBody  = 1 // one zstd frame
 )
 
-// Below this size a frame saves nothing worth the time.
-const smallestCompressed = 96
+// Below this size a frame saves too little for the time it takes.
+const smallestCompressed = 512
 
-// codec packs the bodies of records. unpack is safe for concurrent use, pack is not: it belongs to the writer.
+// codec packs the bodies of records. Unpacking is safe for concurrent use; packing belongs to the writer.
 type codec struct {
 	encoder *zstd.Encoder
 	decoder *zstd.Decoder

@@ -20,10 +20,7 @@ const (
 	insertPollSQL = `INSERT INTO poll(source, slot, number, body) VALUES (?, ?, ?, ?)
 		ON CONFLICT (source, slot) DO UPDATE SET number = excluded.number, body = excluded.body`
 
-	insertEventSQL    = `INSERT INTO event(seq, id, source, sequence, type, change, key, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
-	insertBodySQL     = `INSERT INTO event_body(seq, body) VALUES (?, ?)`
-	insertCopySQL     = `INSERT INTO event_copy(body) VALUES (?) RETURNING id`
-	insertDeliverySQL = `INSERT INTO delivery(seq, webhook, shard, copy) VALUES (?, ?, ?, ?)`
+	insertCopySQL = `INSERT INTO event_copy(body) VALUES (?) RETURNING id`
 )
 
 // keptPolls is how long a source's history is.
@@ -38,6 +35,8 @@ type commit struct {
 	book    book
 	seq     int64 // of the last event in the store
 	records int64 // known after what was written so far
+
+	events, bodies, deliveries batch
 }
 
 // Commit writes one poll.
@@ -71,7 +70,12 @@ func (s *Store) beginCommit(ctx context.Context, t *tx, c poller.Commit, shard i
 	if source.state.Version != c.Expect {
 		return nil, fmt.Errorf("%w: version %d, expected %d", poller.ErrConflict, source.state.Version, c.Expect)
 	}
-	w := &commit{s: s, t: t, source: source, shard: shard, records: source.state.Records}
+	w := &commit{
+		s: s, t: t, source: source, shard: shard, records: source.state.Records,
+		events:     newBatch("event", "seq", "id", "source", "sequence", "type", "change", "key", "at"),
+		bodies:     newBatch("event_body", "seq", "body"),
+		deliveries: newBatch("delivery", "seq", "webhook", "shard", "copy"),
+	}
 	if err := t.QueryRowContext(ctx, lastSeqSQL).Scan(&w.seq); err != nil {
 		return nil, err
 	}
@@ -108,6 +112,11 @@ func (w *commit) writeAll(ctx, quiet context.Context, c poller.Commit) error {
 			}
 		}
 	}
+	for _, b := range []*batch{&w.events, &w.bodies, &w.deliveries} {
+		if err := b.flush(quiet, w.t); err != nil {
+			return err
+		}
+	}
 	return ctx.Err()
 }
 
@@ -133,10 +142,10 @@ func (w *commit) emit(ctx context.Context, e *poller.Event) error {
 		return fmt.Errorf("event %q of source %q: refused", e.ID, e.Source)
 	}
 	seq := w.seq + 1
-	if _, err := w.t.exec(ctx, insertEventSQL, seq, e.ID, w.source.id, e.Sequence, e.Type, int64(e.Change), e.Key, micros(e.At)); err != nil {
+	if err := w.events.add(ctx, w.t, seq, e.ID, w.source.id, e.Sequence, e.Type, int64(e.Change), e.Key, micros(e.At)); err != nil {
 		return fmt.Errorf("event %s: %w", e.ID, err)
 	}
-	if _, err := w.t.exec(ctx, insertBodySQL, seq, notNil(e.Body)); err != nil {
+	if err := w.bodies.add(ctx, w.t, seq, notNil(e.Body)); err != nil {
 		return fmt.Errorf("event %s: %w", e.ID, err)
 	}
 	for i := range e.To {
@@ -162,8 +171,7 @@ func (w *commit) deliver(ctx context.Context, seq int64, c *poller.Copy) error {
 		body = id
 	}
 	w.t.count(webhook, tally{pending: 1})
-	_, err = w.t.exec(ctx, insertDeliverySQL, seq, webhook, w.shard, body)
-	return err
+	return w.deliveries.add(ctx, w.t, seq, webhook, w.shard, body)
 }
 
 // finish writes the new state of the source and the poll's line of history.

@@ -62,7 +62,7 @@ type span struct{ first, last int64 }
 // events that have to stay are not looked at again and again, and starts anew when it is through.
 func (s *Store) sweepEvents(ctx context.Context, t *tx, before int64) (bool, error) {
 	var runs []span
-	n, last, through := 0, s.swept, false
+	n, last := 0, s.swept
 	err := each(ctx, t, func(r *sql.Rows) error {
 		var seq, at int64
 		var needed bool
@@ -86,7 +86,7 @@ func (s *Store) sweepEvents(ctx context.Context, t *tx, before int64) (bool, err
 	if err != nil && !errors.Is(err, errStop) {
 		return false, err
 	}
-	through = errors.Is(err, errStop) || n < sweepStep
+	through := errors.Is(err, errStop) || n < sweepStep
 	if err := deleteEvents(ctx, t, runs); err != nil {
 		return false, err
 	}

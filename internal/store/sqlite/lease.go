@@ -33,7 +33,7 @@ type member struct {
 	name        string
 	incarnation int64
 	ttl         time.Duration
-	looking     bool // reads without leases; has none, so it cannot write
+	looking     bool // reads without leases
 
 	mu     sync.Mutex
 	leases map[int]int64 // shard: epoch

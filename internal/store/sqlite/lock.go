@@ -46,16 +46,17 @@ var errLocked = errors.New("locked")
 
 // acquireLock takes the lock of the database at path, or fails at once.
 func acquireLock(path string, now time.Time) (*lockFile, error) {
-	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's path
+	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, pathError(path, err)
 	}
 	if err := lockExclusively(f); err != nil {
-		defer f.Close()
 		if errors.Is(err, errLocked) {
-			return nil, heldBy(path, f)
+			err = heldBy(path, f)
+		} else {
+			err = fmt.Errorf("store: %s.lock: %w", path, err)
 		}
-		return nil, fmt.Errorf("store: %s.lock: %w", path, err)
+		return nil, errors.Join(err, f.Close())
 	}
 	l := &lockFile{f}
 	if err := l.sign(now); err != nil {

@@ -46,7 +46,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.readers, err = s.connect("ro", readerCache, "query_only(1)"); err != nil {
+	if s.readers, err = s.connect("ro", readerCache); err != nil {
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
 	s.readers.SetMaxOpenConns(maxReaders)

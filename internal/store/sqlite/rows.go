@@ -11,7 +11,7 @@ func each(ctx context.Context, q querier, fn func(r *sql.Rows) error, query stri
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // what went wrong is in rows.Err
 	for rows.Next() {
 		if err := fn(rows); err != nil {
 			return err

@@ -68,7 +68,7 @@ CREATE TABLE attempt (
 CREATE TABLE gate (webhook INTEGER PRIMARY KEY, state TEXT NOT NULL) STRICT;
 `
 
-// The states of a delivery as they are stored. delivery_pending and delivery_parked repeat two of them.
+// The states of a delivery as they are stored. Two indexes of the schema repeat pending and parked.
 const (
 	statePending   = 0
 	stateDelivered = 1

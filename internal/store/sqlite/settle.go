@@ -99,8 +99,8 @@ func (m *member) Park(ctx context.Context, ref emitter.Ref, reason string, attem
 	return nil
 }
 
-// settle runs fn on a delivery of a held shard. fn says whether the delivery was pending: one that was settled meanwhile
-// stays as it is, one that does not exist is an error.
+// settle runs fn on a delivery of a held shard and hears whether it was pending: one that was settled meanwhile stays as
+// it is, one that does not exist is an error.
 func (m *member) settle(ctx context.Context, ref emitter.Ref, fn func(ctx context.Context, t *tx, webhook int64) (bool, error)) error {
 	return m.s.write(ctx, func(ctx context.Context, t *tx) error {
 		if err := m.fenced(ctx, t, ref.Shard); err != nil {

@@ -71,12 +71,6 @@ func (s *Store) close() error {
 	return nil
 }
 
-// querier is what a read transaction and a write transaction have in common.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
 // read runs fn in one snapshot of the database. The snapshot ends when fn returns.
 func (s *Store) read(ctx context.Context, fn func(q querier) error) error {
 	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
@@ -84,5 +78,6 @@ func (s *Store) read(ctx context.Context, fn func(q querier) error) error {
 		return s.explain(err)
 	}
 	defer tx.Rollback()
-	return s.explain(fn(tx))
+	snapshot := newStatements(tx)
+	return s.explain(errors.Join(fn(&snapshot), snapshot.close()))
 }

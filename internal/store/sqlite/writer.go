@@ -12,10 +12,10 @@ import (
 
 // writer is the one connection that changes the database. Its statements are prepared once.
 type writer struct {
-	db         *sql.DB
-	conn       *sql.Conn
-	statements map[string]*sql.Stmt
-	names      map[string]int64 // interned names that are committed
+	db    *sql.DB
+	conn  *sql.Conn
+	names map[string]int64 // interned names that are committed
+	statements
 }
 
 func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
@@ -23,31 +23,16 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &writer{db: db, conn: conn, statements: map[string]*sql.Stmt{}, names: map[string]int64{}}, nil
+	return &writer{db: db, conn: conn, names: map[string]int64{}, statements: newStatements(conn)}, nil
 }
 
 func (w *writer) close() error {
-	var errs []error
-	for _, s := range w.statements {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(append(errs, w.conn.Close(), w.db.Close())...)
-}
-
-func (w *writer) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	if s, ok := w.statements[query]; ok {
-		return s, nil
-	}
-	s, err := w.conn.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, fmt.Errorf("prepare %q: %w", query, err)
-	}
-	w.statements[query] = s
-	return s, nil
+	return errors.Join(w.statements.close(), w.conn.Close(), w.db.Close())
 }
 
 // tx is a write transaction. It remembers what has to be known to the process once it is committed.
 type tx struct {
+	*statements
 	w      *writer
 	names  map[string]int64 // interned in this transaction
 	counts map[int64]tally  // change of the queues by webhook
@@ -78,7 +63,7 @@ func (s *Store) write(ctx context.Context, fn func(ctx context.Context, t *tx) e
 var errClosed = errors.New("the store is closed")
 
 func (s *Store) transact(ctx context.Context, w *writer, fn func(ctx context.Context, t *tx) error) error {
-	t := &tx{w: w}
+	t := &tx{w: w, statements: &w.statements}
 	if _, err := t.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -99,35 +84,4 @@ func (s *Store) transact(ctx context.Context, w *writer, fn func(ctx context.Con
 	maps.Copy(w.names, t.names)
 	s.tallies.add(t.counts)
 	return nil
-}
-
-// exec runs a prepared statement and says how many rows it changed.
-func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	s, err := t.w.prepared(ctx, query)
-	if err != nil {
-		return 0, err
-	}
-	r, err := s.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	return r.RowsAffected()
-}
-
-// QueryContext runs a prepared query.
-func (t *tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	s, err := t.w.prepared(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return s.QueryContext(ctx, args...)
-}
-
-// QueryRowContext runs a prepared query for one row.
-func (t *tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	s, err := t.w.prepared(ctx, query)
-	if err != nil { // let the row carry the error
-		return t.w.conn.QueryRowContext(ctx, query, args...)
-	}
-	return s.QueryRowContext(ctx, args...)
 }

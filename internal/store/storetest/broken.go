@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -93,9 +94,9 @@ func (s *brokenStore) others(than *brokenMember) []*brokenMember {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []*brokenMember
-	for i := len(s.members) - 1; i >= 0; i-- {
-		if s.members[i] != than {
-			list = append(list, s.members[i])
+	for _, m := range slices.Backward(s.members) {
+		if m != than {
+			list = append(list, m)
 		}
 	}
 	return list

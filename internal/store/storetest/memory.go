@@ -19,6 +19,7 @@ func memoryTests() []test {
 		{"a write without a body keeps the stored one", bodyKept},
 		{"a removed record is gone and can come back", recordRemoved},
 		{"sources do not see each other's records", recordsApart},
+		{"whoever looks sees what is known without owning it, and cannot commit", lookingIsReading},
 		{"reading records stops when the reader does", readingStops},
 		{"thousands of records are one commit", manyRecords},
 		{"the history of polls is newest first and bounded", pollsBounded},
@@ -165,6 +166,30 @@ func recordsApart(w *world) {
 	w.equal("contacts", w.bodies(m, "contacts", "k1", "k2"), map[string]string{"k1": "a contact"})
 	w.equal("orders", w.bodies(m, "orders", "k1", "k2"), map[string]string{"k2": "another"})
 	w.equal("records", []int64{w.load(m, "contacts").Records, w.load(m, "orders").Records}, []int64{1, 1})
+}
+
+func lookingIsReading(w *world) {
+	m := w.owner("a", longTTL)
+	st := w.commit(m, "contacts", w.news("contacts", 1, "k1", "app"))
+	look := w.st.Look()
+	got, err := look.Load(w.ctx(), "contacts")
+	w.must(err)
+	w.equal("state", got, st)
+	n := 0
+	w.must(look.Prints(w.ctx(), "contacts", func(poller.Known) bool {
+		n++
+		return true
+	}))
+	w.must(look.Bodies(w.ctx(), "contacts", []differ.Hash{w.hashOf("k1")}, func(differ.Hash, string, []byte) error {
+		n++
+		return nil
+	}))
+	w.equal("records and bodies", n, 2)
+	before := w.dump(m, "contacts")
+	if _, err := look.Commit(w.ctx(), poll("contacts", st, w.news("contacts", 2, "k2", "app"))); err == nil {
+		w.Errorf("a look committed")
+	}
+	w.unchanged("a look", before, w.dump(m, "contacts"))
 }
 
 func readingStops(w *world) {

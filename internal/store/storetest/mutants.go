@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -226,7 +227,7 @@ func identityMutants() []Mutant {
 				d.ID += "r"
 			}
 		})}},
-		{Promise: Identity, Name: "every attempt gets a new id", breaks: breakage{pending: onPending(func(d *emitter.Delivery) { d.ID += fmt.Sprint(d.Attempts) })}},
+		{Promise: Identity, Name: "every attempt gets a new id", breaks: breakage{pending: onPending(func(d *emitter.Delivery) { d.ID += strconv.Itoa(d.Attempts) })}},
 		{Promise: Identity, Name: "every webhook gets the same bytes", breaks: breakage{commit: commitSameBytes}},
 	}
 }
@@ -360,7 +361,7 @@ func parkForwarded(ctx context.Context, m *brokenMember, ref emitter.Ref, reason
 func acquireStealing(ctx context.Context, m *brokenMember, shards []int) ([]store.Lease, error) {
 	for _, other := range m.st.others(m) {
 		for _, shard := range shards {
-			if err := other.Member.Release(ctx, shard); err != nil && !errors.Is(err, poller.ErrFenced) {
+			if err := other.Release(ctx, shard); err != nil && !errors.Is(err, poller.ErrFenced) {
 				return nil, err
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -61,14 +62,15 @@ func record(t *testing.T, fresh Fresh, one test) []string {
 }
 
 func (r *recorder) clean() {
-	for i := len(r.cleanups) - 1; i >= 0; i-- {
-		r.cleanups[i]()
+	for _, f := range slices.Backward(r.cleanups) {
+		f()
 	}
 }
 
 // RunMutants runs each mutant of the backend against the tests of the promise that it breaks. At least one of them must
 // fail; and all of them must pass, run in the same way, with the backend as it is.
 func RunMutants(t *testing.T, fresh Fresh) {
+	t.Helper()
 	tests := map[Promise][]test{}
 	for _, p := range promises() {
 		tests[p.Promise] = p.tests

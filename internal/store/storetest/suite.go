@@ -74,6 +74,7 @@ func promises() []struct {
 
 // Run runs the whole suite.
 func Run(t *testing.T, fresh Fresh) {
+	t.Helper()
 	for _, p := range promises() {
 		t.Run(string(p.Promise), func(t *testing.T) {
 			for _, one := range p.tests {

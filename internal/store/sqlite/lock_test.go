@@ -1,0 +1,67 @@
+package sqlite_test
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/store/sqlite"
+)
+
+func TestASecondInstanceIsTurnedAway(t *testing.T) {
+	path := newPath(t)
+	started := time.Now()
+	s := mustOpen(t, sqlite.Options{Path: path, Now: func() time.Time { return started }})
+	_, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
+	var locked *sqlite.LockedError
+	if !errors.As(err, &locked) {
+		t.Fatalf("a second instance: %v", err)
+	}
+	if locked.PID != os.Getpid() || !locked.Since.Equal(started.Truncate(time.Second)) || locked.Path != path {
+		t.Errorf("%+v", locked)
+	}
+	want := "store: " + path + " is locked by another deltahook (pid " + strconv.Itoa(os.Getpid()) + ", since " + started.Format("15:04") + "): " +
+		"two instances would send everything twice; stop the other one or use a different store.url"
+	if err.Error() != want {
+		t.Errorf("got  %s\nwant %s", err, want)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, sqlite.Options{Path: path})
+}
+
+func TestALockOfAnotherDayShowsTheDay(t *testing.T) {
+	e := &sqlite.LockedError{Path: "/x.db", PID: 812, Since: time.Date(2026, 1, 2, 9, 0, 0, 0, time.Local)}
+	if !strings.Contains(e.Error(), "(pid 812, since 2026-01-02 09:00)") {
+		t.Error(e)
+	}
+	if e := (&sqlite.LockedError{Path: "/x.db"}); !strings.Contains(e.Error(), "(pid unknown)") {
+		t.Error(e)
+	}
+}
+
+func TestALockFileThatWasLeftBehindDoesNotLock(t *testing.T) {
+	path := newPath(t)
+	if err := os.WriteFile(path+".lock", []byte("1 2026-01-02T09:00:00Z\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, sqlite.Options{Path: path})
+}
+
+func TestAFailedOpenReleasesTheLock(t *testing.T) {
+	path := newPath(t)
+	if err := os.WriteFile(path, []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
+		var locked *sqlite.LockedError
+		if err == nil || errors.As(err, &locked) {
+			t.Fatalf("got %v", err)
+		}
+	}
+}

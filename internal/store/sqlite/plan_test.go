@@ -1,0 +1,53 @@
+package sqlite
+
+import (
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestHotQueriesTouchPendingRowsOnly(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "x.db"))
+	cases := map[string]struct {
+		query string
+		args  int
+		want  string
+	}{
+		"next lane":   {nextLaneSQL, 2, "SEARCH delivery USING COVERING INDEX delivery_pending ((shard,webhook)>(?,?))"},
+		"pending":     {pendingSQL, 4, "SEARCH d USING INDEX delivery_pending (shard=? AND webhook=? AND seq>?)"},
+		"prints":      {printsSQL, 1, "SEARCH print USING PRIMARY KEY (book=?)"},
+		"body":        {bodySQL, 2, "SEARCH p USING PRIMARY KEY (book=? AND hash=?)"},
+		"parked":      {deliveriesSQL + " WHERE d.state = 2 ORDER BY d.seq DESC, d.webhook DESC", 0, "USING INDEX delivery_parked"},
+		"acknowledge": {ackPendingSQL, 8, "SEARCH delivery USING PRIMARY KEY (seq=? AND webhook=?)"},
+		"count":       {countPendingSQL, 0, "USING COVERING INDEX delivery_pending"},
+		"events":      {eventSQL + "WHERE e.seq < ? ORDER BY e.seq DESC", 1, "SEARCH e USING INTEGER PRIMARY KEY (rowid<?)"},
+		"sweep":       {sweepSQL, 2, "SEARCH event USING INTEGER PRIMARY KEY (rowid>?)"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			plan := explainPlan(t, s, c.query, make([]any, c.args))
+			if !strings.Contains(plan, c.want) || strings.Contains(plan, "TEMP B-TREE") {
+				t.Errorf("plan:\n%s\nwant %s and no sorting", plan, c.want)
+			}
+		})
+	}
+}
+
+func explainPlan(t *testing.T, s *Store, query string, args []any) string {
+	t.Helper()
+	var plan []string
+	err := s.read(t.Context(), func(q querier) error {
+		return each(t.Context(), q, func(r *sql.Rows) error {
+			var id, parent, unused int
+			var detail string
+			err := r.Scan(&id, &parent, &unused, &detail)
+			plan = append(plan, detail)
+			return err
+		}, "EXPLAIN QUERY PLAN "+query, args...)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(plan, "\n")
+}

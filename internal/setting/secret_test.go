@@ -173,3 +173,35 @@ func writeSecret(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+func TestRereadSeesAFileThatOnlyLooksUnchanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	then := time.Now().Add(-time.Hour)
+	write := func(value string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(value), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, ref := range []string{"file:" + path, "cred:token"} {
+		secrets := &Secrets{CredentialsDir: filepath.Dir(path)}
+		write("first-value")
+		if v, err := secrets.Resolve(NewSecret(ref)); v != "first-value" || err != nil {
+			t.Fatalf("%s: %q, %v", ref, v, err)
+		}
+		write("other-value")
+		if v, err := secrets.Reread(NewSecret(ref)); v != "other-value" || err != nil {
+			t.Errorf("%s: read again %q, %v", ref, v, err)
+		}
+	}
+	secrets := environment(map[string]string{"A": "some-value"})
+	if v, err := secrets.Reread(NewSecret("env:A")); v != "some-value" || err != nil {
+		t.Errorf("a variable: %q, %v", v, err)
+	}
+	if v, err := secrets.Reread(NewSecret("literal")); v != "literal" || err != nil {
+		t.Errorf("a literal: %q, %v", v, err)
+	}
+}

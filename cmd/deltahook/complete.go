@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,22 +11,38 @@ import (
 
 // completeSources offers the configured sources to the shell.
 func (a *app) completeSources(_ *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	paths, err := a.configPaths()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	cfg, _, err := config.Load(config.Options{Paths: paths, Secrets: a.newSecrets()})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, s := range cfg.Sources {
-		if strings.HasPrefix(s.Name, prefix) {
+	return a.complete(args, prefix, func(cfg *config.Config) (names []string) {
+		for _, s := range cfg.Sources {
 			names = append(names, s.Name)
 		}
+		return names
+	})
+}
+
+// completeNames offers sources and webhooks.
+func (a *app) completeNames(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	sources, _ := a.completeSources(cmd, args, prefix)
+	webhooks, directive := a.completeWebhooks(cmd, args, prefix)
+	return append(sources, webhooks...), directive
+}
+
+func (a *app) completeWebhooks(_ *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	return a.complete(args, prefix, func(cfg *config.Config) (names []string) {
+		for _, w := range cfg.Webhooks {
+			names = append(names, w.Name)
+		}
+		return names
+	})
+}
+
+func (a *app) complete(args []string, prefix string, of func(*config.Config) []string) ([]string, cobra.ShellCompDirective) {
+	const noFiles = cobra.ShellCompDirectiveNoFileComp
+	if len(args) > 0 {
+		return nil, noFiles
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	cfg, _, err := a.load()
+	if err != nil {
+		return nil, noFiles
+	}
+	return slices.DeleteFunc(of(cfg), func(name string) bool { return !strings.HasPrefix(name, prefix) }), noFiles
 }

@@ -86,7 +86,7 @@ func (a *app) printNeeds(s admin.Status) {
 	}
 	for _, source := range s.Sources {
 		if source.State == "held" {
-			fmt.Fprintf(a.stdout, "\n%s is held: look with deltahook try %s\n", source.Name, source.Name)
+			fmt.Fprintf(a.stdout, "\n%s is held. look: deltahook try %[1]s     apply it: deltahook release %[1]s\n", source.Name)
 		}
 	}
 }

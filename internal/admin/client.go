@@ -60,9 +60,13 @@ func (c *Client) Replay(ctx context.Context, q store.DeliveryQuery, plan bool) (
 	return r, c.call(ctx, method, "/api/v1/replay", deliveryValues(q), &r)
 }
 
-// Poll asks for a poll now.
-func (c *Client) Poll(ctx context.Context, source string) error {
-	return c.call(ctx, http.MethodPost, "/api/v1/sources/"+url.PathEscape(source)+"/poll", nil, nil)
+// Act does something to a source or a webhook.
+func (c *Client) Act(ctx context.Context, a Action) error {
+	path := "/api/v1/sources/" + url.PathEscape(a.Source)
+	if a.Webhook != "" {
+		path = "/api/v1/webhooks/" + url.PathEscape(a.Webhook)
+	}
+	return c.call(ctx, http.MethodPost, path+"/"+string(a.Verb), nil, nil)
 }
 
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, into any) error {

@@ -124,8 +124,8 @@ type Offline struct {
 	Requeue func(ctx context.Context, q store.DeliveryQuery) (int, error)
 }
 
-// Poll always fails: nobody is there to poll.
-func (o Offline) Poll(context.Context, string) error { return ErrNotRunning }
+// Act always fails: nobody is there to do it.
+func (o Offline) Act(context.Context, Action) error { return ErrNotRunning }
 
 // Replay queues deliveries again; they are sent when the daemon starts.
 func (o Offline) Replay(ctx context.Context, q store.DeliveryQuery, plan bool) (Replayed, error) {

@@ -8,13 +8,20 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/deltahook/deltahook/internal/store"
 )
 
-// ErrNoSource says that no configured source has the name.
-var ErrNoSource = errors.New("no such source")
+// Errors of actions.
+var (
+	ErrNoSource  = errors.New("no such source")
+	ErrNoWebhook = errors.New("no such webhook")
+	ErrNoVerb    = errors.New("there is no such action")
+	// ErrState says that the action does not fit the state of what it is for.
+	ErrState = errors.New("not now")
+)
 
 // Options are what a Handler needs.
 type Options struct {
@@ -36,7 +43,8 @@ func Handler(o Options) http.Handler {
 	mux.Handle("GET /api/v1/events", h.read(h.events))
 	mux.Handle("GET /api/v1/events/{id}", h.read(h.event))
 	mux.Handle("GET /api/v1/deliveries", h.read(h.deliveries))
-	mux.Handle("POST /api/v1/sources/{source}/poll", h.act(h.poll))
+	mux.Handle("POST /api/v1/sources/{source}/{verb}", h.act(h.action))
+	mux.Handle("POST /api/v1/webhooks/{webhook}/{verb}", h.act(h.action))
 	mux.Handle("GET /api/v1/replay", h.read(h.plan))
 	mux.Handle("POST /api/v1/replay", h.act(h.replay))
 	return mux
@@ -118,9 +126,14 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, ErrNoSource) {
-		problem(w, http.StatusNotFound, err.Error())
-		return
+	for status, kinds := range map[int][]error{
+		http.StatusNotFound: {store.ErrNotFound, ErrNoSource, ErrNoWebhook, ErrNoVerb},
+		http.StatusConflict: {ErrState},
+	} {
+		if slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) }) {
+			problem(w, status, err.Error())
+			return
+		}
 	}
 	h.Log.ErrorContext(r.Context(), "admin request failed", "path", r.URL.Path, "err", err)
 	problem(w, http.StatusInternalServerError, err.Error())
@@ -174,9 +187,9 @@ func (h *handler) deliveries(r *http.Request) (any, error) {
 	return h.View.Deliveries(r.Context(), q)
 }
 
-func (h *handler) poll(r *http.Request) (any, error) {
-	source := r.PathValue("source")
-	return map[string]string{"polling": source}, h.View.Poll(r.Context(), source)
+func (h *handler) action(r *http.Request) (any, error) {
+	a := Action{Verb: Verb(r.PathValue("verb")), Source: r.PathValue("source"), Webhook: r.PathValue("webhook")}
+	return map[string]Verb{"done": a.Verb}, h.View.Act(r.Context(), a)
 }
 
 func (h *handler) plan(r *http.Request) (any, error)   { return h.replayOf(r, true) }

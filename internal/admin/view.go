@@ -18,9 +18,27 @@ type View interface {
 	Deliveries(ctx context.Context, q store.DeliveryQuery) ([]Delivery, error)
 	// Replay queues deliveries again under their old id and bytes. With plan it only counts.
 	Replay(ctx context.Context, q store.DeliveryQuery, plan bool) (Replayed, error)
-	// Poll asks for a poll now. ErrNotRunning without a daemon.
-	Poll(ctx context.Context, source string) error
+	// Act does something to a source or a webhook. ErrNotRunning without a daemon.
+	Act(ctx context.Context, a Action) error
 }
+
+// Action is something to do to a source or to a webhook; exactly one of the two is named.
+type Action struct {
+	Verb    Verb
+	Source  string
+	Webhook string
+}
+
+// Verb says what to do.
+type Verb string
+
+// The verbs. Webhooks know Pause and Resume only.
+const (
+	Poll    Verb = "poll"    // now
+	Pause   Verb = "pause"   // until Resume, durably; nothing is lost meanwhile
+	Resume  Verb = "resume"  // go on where it stopped
+	Release Verb = "release" // apply the next complete poll of a held source
+)
 
 // Status is the state of everything at one moment.
 type Status struct {

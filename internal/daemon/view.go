@@ -18,13 +18,49 @@ type view struct {
 	d *Daemon
 }
 
-// Poll makes a source due at once.
-func (v view) Poll(_ context.Context, source string) error {
-	err := v.d.scheduler.PollNow(source)
-	if errors.Is(err, poller.ErrUnknownSource) {
-		return fmt.Errorf("%w: %s", admin.ErrNoSource, source)
+// Act does something to a source or a webhook.
+func (v view) Act(ctx context.Context, a admin.Action) error {
+	if a.Webhook != "" {
+		return v.actOnWebhook(a)
+	}
+	var err error
+	switch a.Verb {
+	case admin.Poll:
+		err = v.d.scheduler.PollNow(a.Source)
+	case admin.Pause:
+		err = v.d.scheduler.Pause(ctx, a.Source)
+	case admin.Resume:
+		err = v.d.scheduler.Resume(ctx, a.Source)
+	case admin.Release:
+		err = v.d.scheduler.Release(ctx, a.Source)
+	default:
+		return fmt.Errorf("%w: %s", admin.ErrNoVerb, a.Verb)
+	}
+	switch {
+	case errors.Is(err, poller.ErrUnknownSource):
+		return fmt.Errorf("%w: %s", admin.ErrNoSource, a.Source)
+	case errors.Is(err, poller.ErrPaused) || errors.Is(err, poller.ErrNotHeld):
+		return fmt.Errorf("%w: %w", admin.ErrState, err)
 	}
 	return err
+}
+
+func (v view) actOnWebhook(a admin.Action) error {
+	known := false
+	switch a.Verb {
+	case admin.Pause:
+		known = v.d.dispatcher.Pause(a.Webhook, "paused by hand")
+	case admin.Resume:
+		known = v.d.dispatcher.Resume(a.Webhook)
+	case admin.Poll, admin.Release:
+		return fmt.Errorf("%w for a webhook: %s", admin.ErrNoVerb, a.Verb)
+	default:
+		return fmt.Errorf("%w: %s", admin.ErrNoVerb, a.Verb)
+	}
+	if !known {
+		return fmt.Errorf("%w: %s", admin.ErrNoWebhook, a.Webhook)
+	}
+	return nil
 }
 
 // Replay queues deliveries again and lets the dispatcher look for them.

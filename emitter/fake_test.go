@@ -23,6 +23,7 @@ type fakeOutbox struct {
 	rows  map[Lane][]*fakeRow // in order of Seq
 	gates map[string]GateState
 	saves int // of gates
+	acked int // receipts
 	calls map[string]int
 	// fault is asked before each call; an error refuses it.
 	fault func(op string) error
@@ -114,6 +115,7 @@ func (f *fakeOutbox) Ack(_ context.Context, receipts []Receipt) error {
 	if err := f.call("ack"); err != nil {
 		return err
 	}
+	f.acked += len(receipts)
 	for _, r := range receipts {
 		row := f.find(r.Ref)
 		row.state = "delivered"

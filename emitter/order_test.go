@@ -111,7 +111,8 @@ func TestT4ADeadWebhookDelaysNoOther(t *testing.T) {
 	})
 }
 
-func TestTheRateIsNeverExceeded(t *testing.T) {
+// D4: a rate that is configured is enforced.
+func TestD4TheRateIsNeverExceeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { mustRate(t, w, "50/s") })
 		b.start()

@@ -5,6 +5,7 @@ import "io"
 // input is the buffer of a Reader: what was read of the source and not yet given up.
 type input struct {
 	src  io.Reader
+	size int // bytes of the buffer to begin with
 	buf  []byte
 	pos  int   // first byte that is still needed
 	base int64 // offset of buf[0] in the source
@@ -17,9 +18,9 @@ type input struct {
 func (in *input) reset(src io.Reader) input {
 	const keep = 1 << 20
 	if in.lent || cap(in.buf) > keep {
-		return input{src: src}
+		return input{src: src, size: in.size}
 	}
-	return input{src: src, buf: in.buf[:0]}
+	return input{src: src, size: in.size, buf: in.buf[:0]}
 }
 
 // rest is what was read and not yet consumed.
@@ -29,7 +30,7 @@ func (in *input) rest() []byte { return in.buf[in.pos:] }
 // needed fills more than half of it, so that a part which is read again and again costs no more than twice its length.
 func (in *input) fill() {
 	rest := in.rest()
-	if size := max(bufferSize, cap(in.buf)); len(rest) > size/2 || cap(in.buf) == 0 {
+	if size := max(in.size, cap(in.buf)); len(rest) > size/2 || cap(in.buf) == 0 {
 		if cap(in.buf) > 0 {
 			size *= 2
 		}

@@ -76,7 +76,7 @@ func NewReader(src io.Reader, o Options) *Reader {
 	if o.Spec.Single {
 		o.MaxEnvelope = max(o.MaxEnvelope, o.MaxRecord)
 	}
-	r := &Reader{opts: o}
+	r := &Reader{opts: o, input: input{size: bufferSize}}
 	r.Reset(src)
 	return r
 }

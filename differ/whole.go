@@ -24,7 +24,7 @@ func (r *Reader) locate(doc []byte) (Record, outcome) {
 	}
 	v := r.opts.Spec.Records.Get(doc)
 	r.found = v.Exists()
-	r.input = input{buf: v.Raw, base: r.input.base, eof: true, err: r.input.err, lent: true}
+	r.input = input{size: r.input.size, buf: v.Raw, base: r.input.base, eof: true, err: r.input.err, lent: true}
 	switch kind := v.Kind(); {
 	case kind == Missing:
 	case r.opts.Spec.Single && kind != Null:

@@ -62,12 +62,39 @@ func TestT9ValidatorsOfAnAnswerThatWasNotAppliedAreNotSent(t *testing.T) {
 	api.broken = false
 	r.want(Complete)
 	r.tells("created 3")
-	// An answer that is held is not known either.
-	api.etag, api.body = `"3"`, `[]`
+}
+
+func TestAHeldSourceIsAskedWithoutConditions(t *testing.T) {
+	api := &versioned{etag: `"1"`, body: `[{"id":"1"},{"id":"2"}]`}
+	r := newRig(t, api.ServeHTTP, nil)
+	r.want(Complete)
+	api.etag, api.body = `"2"`, `[]`
 	r.want(Held)
-	r.want(Held)
-	if api.last() != "|" {
-		t.Errorf("asked with %s while held", api.last())
+	api.etag, api.body = `"1"`, `[{"id":"1"},{"id":"2"}]`
+	if got := r.want(Complete); !got.released || api.last() != "|" {
+		t.Errorf("asked with %s; %+v", api.last(), got)
+	}
+}
+
+func TestValidatorsFromBeforeAPartialPollAreForgotten(t *testing.T) {
+	api := &versioned{etag: `"1"`, body: `[{"id":"1","s":1}]`}
+	r := newRig(t, api.ServeHTTP, nil)
+	r.want(Complete)
+	api.etag, api.body = `"2"`, `[{"id":"1","s":2},{"name":"x"}]`
+	r.want(Partial)
+	if api.last() != `"1"|` {
+		t.Errorf("asked with %s", api.last())
+	}
+	// Now upstream goes back to what the first validator stands for: a 304 would hide that.
+	api.etag, api.body = `"1"`, `[{"id":"1","s":1}]`
+	r.want(Complete)
+	r.tells("updated 1 s", "updated 1 s")
+	api.etag, api.body = `"2"`, `[{"id":"1","s":1},{"name":"x"}]`
+	r.want(Partial)
+	api.etag = `"3"`
+	r.want(Partial)
+	if api.last() != `"1"|` {
+		t.Errorf("asked with %s although nothing was applied since", api.last())
 	}
 }
 

@@ -31,9 +31,9 @@ func TestT22AnEditOfWhatIsComparedIsNoChangeOfAnyRecord(t *testing.T) {
 		{"an array has an order", func(s *Source) { s.Unordered = paths("tags") }, func(s *Source) { s.Unordered = nil }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			seen, name := 1, "Ann"
+			seen, name, space := 1, "Ann", ""
 			r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
-				fmt.Fprintf(w, `[{"id":1,"name":%q,"seen":%d,"tags":["a","b"]},{"id":2,"name":"Bo","seen":%d,"tags":[]}]`, name, seen, seen)
+				fmt.Fprintf(w, `[{"id":1,"name":%q,"seen":%d,"tags":["a","b"]%s},{"id":2,"name":"Bo","seen":%d,"tags":[]%s}]`, name, seen, space, seen, space)
 			}, c.before)
 			r.want(Complete)
 			if c.stale {
@@ -48,6 +48,8 @@ func TestT22AnEditOfWhatIsComparedIsNoChangeOfAnyRecord(t *testing.T) {
 			r.tells()
 			r.untouched(func() { r.want(Unchanged) })
 			r.restart()
+			space = " " // the new fingerprints were stored
+			r.untouched(func() { r.want(Unchanged) })
 			name = "Anna"
 			r.want(Complete)
 			r.tells("updated 1 name")
@@ -69,6 +71,30 @@ func TestARealChangeDuringAnEditIsTold(t *testing.T) {
 	seen = 3
 	r.want(Complete)
 	r.tells("updated 1 seen", "updated 2 seen")
+}
+
+func TestWhatChangedUnseenBeforeAnEditIsNotToldLater(t *testing.T) {
+	name, seen, there := "Ann", 1, true
+	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `[{"id":2}`)
+		if there {
+			fmt.Fprintf(w, `,{"id":1,"name":%q,"seen":%d}`, name, seen)
+		}
+		fmt.Fprint(w, `]`)
+	}, func(s *Source) { s.Ignore = paths("seen") })
+	r.want(Complete)
+	seen = 2
+	r.want(Unchanged)
+	there = false // the count of missing scans is stored, with the fingerprint of a body that is not
+	r.want(Complete)
+	there = true
+	r.want(Complete)
+	r.edit(func(s *Source) { s.Ignore = nil })
+	r.want(Complete)
+	r.restart()
+	name = "Anna"
+	r.want(Complete)
+	r.tells("updated 1 name")
 }
 
 func TestAnEditSurvivesAFailedPollAndARestart(t *testing.T) {

@@ -88,13 +88,16 @@ func (l *memLedger) Bodies(_ context.Context, source string, hashes []differ.Has
 	return nil
 }
 
-func (l *memLedger) Commit(_ context.Context, c Commit) (Committed, error) {
+func (l *memLedger) Commit(ctx context.Context, c Commit) (Committed, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.before != nil {
 		if err := l.before(c); err != nil {
 			return Committed{}, err
 		}
+	}
+	if ctx.Err() != nil {
+		return Committed{}, ctx.Err()
 	}
 	old := l.sources[c.Source]
 	if old.State.Version != c.Expect {

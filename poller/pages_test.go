@@ -187,8 +187,8 @@ func TestT11APageThatComesAgainIsAnError(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, c.handler, c.edit)
 			r.untouched(func() {
-				if got := r.want(Failed); got.Message != c.message {
-					t.Errorf("message %q", got.Message)
+				if got := r.want(Failed); got.Message != c.message || got.Requests > 7 {
+					t.Errorf("message %q after %d requests", got.Message, got.Requests)
 				}
 			})
 		})

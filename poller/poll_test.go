@@ -87,6 +87,11 @@ func TestOtherSpellingIsNoChange(t *testing.T) {
 	list.set("1", `{"status":"new","id":"1" }`)
 	r.restart()
 	r.untouched(func() { r.want(Unchanged) })
+	// The new spelling is known from now on, so that it is compared once.
+	known, _, _ := r.poller.known.index.Get(r.poller.hasher.Key([]byte("1")))
+	if raw := r.poller.hasher.Raw([]byte(`{"status":"new","id":"1" }`)); known.Raw != raw {
+		t.Error("the spelling is compared again with each poll")
+	}
 }
 
 func TestRecordsPassThroughByteForByte(t *testing.T) {
@@ -174,6 +179,21 @@ func TestAnEmptyListAfterAFullOneIsHeld(t *testing.T) {
 		t.Errorf("the hold stays although the list is back: %+v", got)
 	}
 	r.tells()
+}
+
+func TestAReleaseConfirmsWhatIsMissing(t *testing.T) {
+	list := newShelf("1", "2", "3")
+	r := newRig(t, list.ServeHTTP, func(s *Source) { s.Deletes.Confirm = 5 })
+	r.want(Complete)
+	list.clear()
+	r.want(Held)
+	if err := r.poller.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.want(Complete); got.Deleted != 3 || got.Hold != nil {
+		t.Errorf("result %+v", got)
+	}
+	r.untouched(func() { r.want(Unchanged) })
 }
 
 func TestAnEmptyListCountsWhenItIsAllowed(t *testing.T) {
@@ -462,6 +482,16 @@ func TestAnInterruptedPollHasNoEffect(t *testing.T) {
 	})
 	block = false
 	r.untouched(func() { r.want(Unchanged) })
+}
+
+func TestACommitThatHasBegunIsNotInterrupted(t *testing.T) {
+	list := newShelf("1")
+	ctx, cancel := context.WithCancel(t.Context())
+	r := newRig(t, list.ServeHTTP, nil)
+	r.ledger.before = func(Commit) error { cancel(); return nil }
+	if got := r.poller.Poll(ctx, Occasion{}); got.Verdict != Complete {
+		t.Errorf("%s: %s", got.Verdict, got.Message)
+	}
 }
 
 func TestAPanicFailsOnlyItsPoll(t *testing.T) {

@@ -1,7 +1,6 @@
 package emitter
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,13 +13,13 @@ import (
 const (
 	excerptFailed    = 4 << 10
 	excerptDelivered = 512
-	drainBytes       = 64 << 10 // more is not worth keeping the connection for
-	drainTime        = time.Second
+	drainBytes       = 64 << 10    // more is not worth keeping the connection for
+	drainTime        = time.Second // from the status line on
 )
 
 // answer makes an outcome of an answer. The status line has decided; the body is read for people, for a short time and up to
 // a bound, whatever becomes of it.
-func (s *Sender) answer(resp *http.Response, cancel context.CancelFunc) Outcome {
+func (s *Sender) answer(resp *http.Response) Outcome {
 	now := time.Now()
 	o := Outcome{Status: resp.StatusCode, Skew: clockSkew(resp.Header, now)}
 	o.Class, o.Reason = classOf(resp.StatusCode)
@@ -33,9 +32,12 @@ func (s *Sender) answer(resp *http.Response, cancel context.CancelFunc) Outcome 
 	if resp.Body == http.NoBody {
 		return o
 	}
-	timer := time.AfterFunc(drainTime, cancel)
-	defer timer.Stop()
-	o.Excerpt = s.secrets.Redact(excerpt(resp.Body, limit))
+	if n := resp.ContentLength; n >= 0 && n < int64(limit) {
+		limit = int(n) + 1 // one more shows the end, so that the connection is kept
+	}
+	if o.Excerpt = excerpt(resp.Body, limit); o.Excerpt != "" {
+		o.Excerpt = s.secrets.Redact(o.Excerpt)
+	}
 	return o
 }
 

@@ -3,11 +3,15 @@ package emitter
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
-// keyring resolves the secrets of a webhook at each attempt, so that a changed secret file counts from the next one on.
+// resolveEvery is how long the secrets of a webhook are taken as they are before they are looked at again.
+const resolveEvery = time.Second
+
+// keyring resolves the secrets of a webhook now and then, so that a changed secret file counts within resolveEvery.
 type keyring struct {
 	style   string
 	refs    setting.SecretList
@@ -15,11 +19,18 @@ type keyring struct {
 
 	mu     sync.Mutex
 	values []string
-	made   Signer // of values
+	made   Signer    // of values
+	at     time.Time // when they were resolved
 }
 
 // signer gives the signer of the secrets as they are now.
 func (k *keyring) signer() (Signer, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := time.Now()
+	if k.made != nil && now.Sub(k.at) < resolveEvery {
+		return k.made, nil
+	}
 	values := make([]string, len(k.refs))
 	for i, ref := range k.refs {
 		v, err := k.secrets.Resolve(ref)
@@ -28,15 +39,13 @@ func (k *keyring) signer() (Signer, error) {
 		}
 		values[i] = v
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.made != nil && slices.Equal(values, k.values) {
-		return k.made, nil
+	if k.made == nil || !slices.Equal(values, k.values) {
+		made, err := NewSigner(k.style, values...)
+		if err != nil {
+			return nil, err
+		}
+		k.made, k.values = made, values
 	}
-	made, err := NewSigner(k.style, values...)
-	if err != nil {
-		return nil, err
-	}
-	k.made, k.values = made, values
-	return made, nil
+	k.at = now
+	return k.made, nil
 }

@@ -3,8 +3,8 @@ package emitter
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -33,8 +33,9 @@ type Sender struct {
 	transport http.RoundTripper
 	secrets   *setting.Secrets
 	keys      keyring
+	url       *url.URL
+	host      string      // of the request: the url's, or that of a custom Host header
 	header    http.Header // what is the same in each attempt
-	host      string      // of a custom Host header
 }
 
 // NewSender makes a sender. It fails when the webhook's url or secrets cannot be used.
@@ -43,11 +44,12 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	if !ok {
 		return nil, fmt.Errorf("webhook %s: unknown format %q", o.Webhook.Name, o.Webhook.Format)
 	}
-	if u, err := url.Parse(o.Webhook.URL); err != nil || u.Host == "" {
+	u, err := url.Parse(o.Webhook.URL)
+	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("webhook %s: the url cannot be used", o.Webhook.Name)
 	}
 	s := &Sender{
-		webhook: o.Webhook, transport: o.Transport, secrets: o.Secrets,
+		webhook: o.Webhook, transport: o.Transport, secrets: o.Secrets, url: u, host: u.Host,
 		keys: keyring{style: o.Webhook.Sign, refs: o.Webhook.Secret, secrets: o.Secrets},
 	}
 	if o.Webhook.Sign == "none" {
@@ -101,18 +103,21 @@ func (s *Sender) Send(ctx context.Context, d Delivery) Outcome {
 }
 
 func (s *Sender) attempt(parent context.Context, d Delivery) Outcome {
-	ctx, cancel := context.WithTimeout(parent, s.webhook.Timeout.Std())
+	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
+	timer := time.AfterFunc(s.webhook.Timeout.Std(), cancel)
+	defer timer.Stop()
 	req, err := s.request(ctx, d)
 	if err != nil {
 		return Outcome{Class: Failed, Reason: ReasonSign, Error: s.secrets.Redact(err.Error())}
 	}
 	resp, err := s.transport.RoundTrip(req)
 	if err != nil {
-		return s.fault(parent, err)
+		return s.fault(parent, ctx, err)
 	}
 	defer resp.Body.Close()
-	return s.answer(resp, cancel)
+	timer.Reset(min(drainTime, s.webhook.Timeout.Std()))
+	return s.answer(resp)
 }
 
 func (s *Sender) request(ctx context.Context, d Delivery) (*http.Request, error) {
@@ -120,33 +125,32 @@ func (s *Sender) request(ctx context.Context, d Delivery) (*http.Request, error)
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, s.webhook.Method, s.webhook.URL, bytes.NewReader(d.Body))
-	if err != nil {
-		return nil, errors.New("the request cannot be made")
-	}
-	if s.host != "" {
-		req.Host = s.host
-	}
-	req.Header = maps.Clone(s.header)
-	setExact(req.Header, headerAttempt, strconv.Itoa(d.Attempts+1))
-	if err := signer.Sign(req.Header, d.ID, time.Now(), d.Body); err != nil {
+	header := maps.Clone(s.header)
+	setExact(header, headerAttempt, strconv.Itoa(d.Attempts+1))
+	if err := signer.Sign(header, d.ID, time.Now(), d.Body); err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	return req, nil
+	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(d.Body)), nil }
+	first, _ := body()
+	req := &http.Request{
+		Method: s.webhook.Method, URL: s.url, Host: s.host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: header, Body: first, GetBody: body, ContentLength: int64(len(d.Body)),
+	}
+	return req.WithContext(ctx), nil
 }
 
 // fault makes an outcome of a request that got no status line. Kept connections are dropped: the next attempt makes its own,
 // to wherever the name then leads.
-func (s *Sender) fault(parent context.Context, err error) Outcome {
+func (s *Sender) fault(parent, ctx context.Context, err error) Outcome {
 	if parent.Err() != nil {
 		return Outcome{Class: Aborted, Reason: outbound.FaultClosed, Error: "cancelled"}
 	}
 	if t, ok := s.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
-	reason, text := outbound.PostFault(err)
-	if reason == outbound.FaultTimeout {
-		text = "no answer within " + s.webhook.Timeout.String()
+	if ctx.Err() != nil {
+		return Outcome{Class: Failed, Reason: outbound.FaultTimeout, Error: "no answer within " + s.webhook.Timeout.String()}
 	}
+	reason, text := outbound.PostFault(err)
 	return Outcome{Class: Failed, Reason: reason, Error: s.secrets.Redact(text)}
 }

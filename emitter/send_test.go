@@ -462,12 +462,14 @@ func TestAChangedSecretFileSignsTheNextAttempt(t *testing.T) {
 		t.Fatalf("another secret: %+v", o)
 	}
 	write(secret)
+	time.Sleep(1100 * time.Millisecond) // secrets are looked at again after a second
 	if o := s.Send(t.Context(), delivery(1, "k")); o.Class != emitter.Delivered {
 		t.Errorf("the new secret: %+v", o)
 	}
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
+	time.Sleep(1100 * time.Millisecond)
 	if o := s.Send(t.Context(), delivery(1, "k")); o.Class != emitter.Failed || o.Reason != emitter.ReasonSign || r.Count() != 2 {
 		t.Errorf("no secret: %+v, %d requests", o, r.Count())
 	}

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	utf8    = "utf-8"
-	utf16   = "utf-16"
-	utf16le = "utf-16le"
-	utf16be = "utf-16be"
+	charsetUTF8    = "utf-8"
+	charsetUTF16   = "utf-16"
+	charsetUTF16LE = "utf-16le"
+	charsetUTF16BE = "utf-16be"
 )
 
 var errUnknownCharset = errors.New("unknown charset")
@@ -28,7 +28,7 @@ func lookupCharset(name string) (encoding.Encoding, error) {
 		return nil, nil //nolint:nilnil // UTF-8
 	}
 	if e, err := htmlindex.Get(name); err == nil && e != encoding.Replacement {
-		if canonical(name) == utf8 {
+		if canonical(name) == charsetUTF8 {
 			return nil, nil //nolint:nilnil // UTF-8
 		}
 		return e, nil
@@ -56,20 +56,20 @@ func canonical(name string) string {
 func byteOrderMark(head []byte) (charset string, size int) {
 	switch {
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
-		return utf8, 3
+		return charsetUTF8, 3
 	case bytes.HasPrefix(head, []byte("\xff\xfe")):
-		return utf16le, 2
+		return charsetUTF16LE, 2
 	case bytes.HasPrefix(head, []byte("\xfe\xff")):
-		return utf16be, 2
+		return charsetUTF16BE, 2
 	}
 	return "", 0
 }
 
 func encodingOfMark(charset string) encoding.Encoding {
 	switch charset {
-	case utf16le:
+	case charsetUTF16LE:
 		return unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)
-	case utf16be:
+	case charsetUTF16BE:
 		return unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)
 	}
 	return nil
@@ -77,8 +77,8 @@ func encodingOfMark(charset string) encoding.Encoding {
 
 // agrees says whether a configured charset and a byte order mark can both be right. Plain utf-16 leaves the order to the mark.
 func agrees(configured, mark string) bool {
-	if strings.EqualFold(configured, utf16) {
-		return mark == utf16le || mark == utf16be
+	if strings.EqualFold(configured, charsetUTF16) {
+		return mark == charsetUTF16LE || mark == charsetUTF16BE
 	}
 	return canonical(configured) == mark
 }
@@ -96,7 +96,7 @@ func charsetOfType(header string) string {
 	return ""
 }
 
-// charsetOfXML gives the encoding that an XML declaration names. done is false when the declaration goes on after head.
+// charsetOfXML gives the encoding that an XML declaration names; not done means that the declaration goes on after head.
 func charsetOfXML(head []byte) (charset string, done bool) {
 	head = bytes.TrimLeft(head, " \t\r\n")
 	const opening = "<?xml"
@@ -116,7 +116,7 @@ func charsetOfXML(head []byte) (charset string, done bool) {
 	if end := bytes.IndexByte(value[1:], value[0]); end >= 0 {
 		charset = string(value[1 : end+1])
 	}
-	if strings.HasPrefix(canonical(charset), utf16) {
+	if strings.HasPrefix(canonical(charset), charsetUTF16) {
 		charset = "" // it could not have been read; what writes this has written to a string first
 	}
 	return charset, true

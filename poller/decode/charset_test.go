@@ -92,13 +92,13 @@ func TestTheXMLDeclarationNamesTheCharset(t *testing.T) {
 }
 
 func TestACharsetThatCannotBeRightIsAnError(t *testing.T) {
-	e := wantError[*CharsetError](t, "[1]", Options{ContentType: "text/plain; charset=klingon"}, "klingon", "Content-Type")
+	e := failsWith[*CharsetError](t, "[1]", Options{ContentType: "text/plain; charset=klingon"}, "klingon", "Content-Type")
 	if e != nil && !strings.Contains(e.NextStep(), "response.charset") {
 		t.Errorf("the next step is %q", e.NextStep())
 	}
 	wantError[*CharsetError](t, "[1]", Options{ContentType: "text/plain; charset=iso-2022-kr"}, "iso-2022-kr")
 	wantError[*CharsetError](t, `<?xml version="1.0" encoding="x-mac-klingon"?><a/>`, Options{Format: "xml"}, "x-mac-klingon", "XML declaration")
-	e = wantError[*CharsetError](t, "\xef\xbb\xbf[1]", Options{Charset: "windows-1252"}, "utf-8", "windows-1252")
+	e = failsWith[*CharsetError](t, "\xef\xbb\xbf[1]", Options{Charset: "windows-1252"}, "utf-8", "windows-1252")
 	if e != nil && !strings.Contains(e.NextStep(), "utf-8") {
 		t.Errorf("the next step is %q", e.NextStep())
 	}

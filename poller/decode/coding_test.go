@@ -15,8 +15,8 @@ import (
 )
 
 // encode compresses data as the codings of a Content-Encoding header say; "raw" is deflate without zlib.
-func encode(t testing.TB, codings string, data []byte) []byte {
-	t.Helper()
+func encode(tb testing.TB, codings string, data []byte) []byte {
+	tb.Helper()
 	for name := range strings.SplitSeq(codings, ",") {
 		var out bytes.Buffer
 		var w io.WriteCloser
@@ -42,7 +42,7 @@ func encode(t testing.TB, codings string, data []byte) []byte {
 			err = w.Close()
 		}
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		data = out.Bytes()
 	}
@@ -81,7 +81,7 @@ func TestCutCompressedDataAreAnErrorNotAnEnd(t *testing.T) {
 func TestDamagedCompressedDataAreAnError(t *testing.T) {
 	for _, coding := range []string{"gzip", "deflate", "br", "zstd"} {
 		in := `{"not":"compressed at all"}` + strings.Repeat("x", 100)
-		e := wantError[*EncodingError](t, in, Options{ContentEncoding: coding}, coding)
+		e := failsWith[*EncodingError](t, in, Options{ContentEncoding: coding}, coding)
 		if e != nil && e.Unwrap() == nil {
 			t.Errorf("%s: there is no reason", coding)
 		}

@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// table makes an array of objects of the rows of a CSV answer (RFC 4180). encoding/csv is not used because it changes line ends
-// inside of quotes and holds all that follows a quote which is never closed.
+// table makes an array of objects of the rows of a CSV answer (RFC 4180). The decoder of the standard library is not used because it
+// changes line ends inside of quotes and holds all that follows a quote which is never closed.
 //
 // A quote counts only at the beginning of a field. Rows end with LF or CRLF; the last one may have no end, so that a row that is
 // cut inside of its last field is noticed only if that is quoted, and not cut between two quotes that mean one.
@@ -53,7 +53,7 @@ func (t *table) next() ([]byte, error) {
 	return t.out, nil
 }
 
-// check looks whether a row of n bytes is one of the table. quoted says that all fields of the row before were quoted.
+// check looks whether a row of n bytes is one of the table, where all fields of the row before were quoted or not.
 func (t *table) check(n int, quoted bool) error {
 	got, want := len(t.fields), len(t.heads)
 	rest := t.in.rest()
@@ -95,8 +95,10 @@ func (t *table) row() (int, error) {
 			t.consume(n)
 			continue
 		} else if n == 0 {
-			if n, err := t.cut(b); n > 0 || err != nil {
-				return n, err
+			if n, err := t.cut(b); err != nil {
+				return 0, err
+			} else if n > 0 {
+				return n, t.in.fits(n)
 			}
 		}
 		if t.in.eof {

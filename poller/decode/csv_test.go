@@ -85,7 +85,7 @@ func TestWhatIsNotTheTableIsAnError(t *testing.T) {
 		"a name too long":      {strings.Repeat("x", 2000) + "\n1\n", 1, false, "longer than"},
 		"too many columns":     {strings.Repeat(",", 20_000) + "\n", 1, false, "more than 16384 fields"},
 	} {
-		e := wantError[*SyntaxError](t, c.in, Options{Format: "csv"}, c.says)
+		e := failsWith[*SyntaxError](t, c.in, Options{Format: "csv"}, c.says)
 		if e != nil && (e.Line != c.line || e.Truncated != c.truncated) {
 			t.Errorf("%s: got line %d, truncated %v", name, e.Line, e.Truncated)
 		}
@@ -102,10 +102,12 @@ func TestAnAnswerWithoutTheColumnsOfTheKeyIsNotAnEmptyTable(t *testing.T) {
 func TestARowLargerThanTheBufferIsAnError(t *testing.T) {
 	long := strings.Repeat("x", 200_000)
 	want(t, "a,b\n1,"+long+"\n", Options{Format: "csv", MaxBuffer: 300_000}, `[{"a":"1","b":"`+long+`"}]`)
-	e := wantError[*TooLargeError](t, "a,b\n1,2\n1,\""+long+"\"\n", Options{Format: "csv", MaxBuffer: 100_000}, "row at line 3")
+	e := failsWith[*TooLargeError](t, "a,b\n1,2\n1,\""+long+"\"\n", Options{Format: "csv", MaxBuffer: 100_000}, "row at line 3")
 	if e != nil && e.Line != 3 {
 		t.Errorf("the error is in line %d", e.Line)
 	}
+	want(t, "a,b\n1,2345\n", Options{Format: "csv", MaxBuffer: 7}, `[{"a":"1","b":"2345"}]`)
+	wantError[*TooLargeError](t, "a,b\n1,2345\n", Options{Format: "csv", MaxBuffer: 6})
 	wantError[*TooLargeError](t, long, Options{Format: "csv", MaxBuffer: 100_000}, "row at line 1")
 }
 

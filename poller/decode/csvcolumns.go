@@ -13,7 +13,7 @@ const longestName = 1 << 10
 
 func (c CSV) validate() error {
 	if c.Delimiter != "" && c.Delimiter != autoDelim && (len(c.Delimiter) != 1 || !isDelimiter(c.Delimiter[0])) {
-		return fmt.Errorf("csv delimiter %q is not one character of ASCII, like \",\", \";\" or a tab", c.Delimiter)
+		return fmt.Errorf("csv delimiter %q is not one punctuation character, like \",\", \";\" or a tab", c.Delimiter)
 	}
 	for i, name := range c.Columns {
 		if name == "" || len(name) > longestName || slices.Contains(c.Columns[:i], name) {
@@ -27,7 +27,7 @@ func (c CSV) validate() error {
 }
 
 func isDelimiter(c byte) bool {
-	return (c >= ' ' || c == '\t') && c < 0x7f && c != '"'
+	return c == '\t' || strings.IndexByte(" !#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", c) >= 0
 }
 
 // missing gives the first of wanted that is not in have.

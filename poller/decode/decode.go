@@ -29,7 +29,7 @@ type Options struct {
 
 // CSV says what a table looks like. The zero value fits most.
 type CSV struct {
-	Delimiter string   // one character of ASCII; empty or "auto": found in the header row, one of , ; | and tab
+	Delimiter string   // one punctuation character or a tab; empty or "auto": found in the header row, one of , ; | and tab
 	Columns   []string // names of the columns of a table without a header row
 	Require   []string // columns without which the answer is not the table that was asked for: those of the key
 }
@@ -50,9 +50,14 @@ func (o Options) Validate() error {
 	if err := o.CSV.validate(); err != nil {
 		return err
 	}
+	list := listNames(o.Records)
 	for _, path := range o.ForceArray {
-		if names, rest := splitPath(path); rest != "" || len(names) == 0 {
+		names, rest := splitPath(path)
+		if rest != "" || len(names) == 0 {
 			return fmt.Errorf("force_array path %q is not made of element names joined by dots", path)
+		}
+		if len(names) < len(list) && slices.Equal(names, list[:len(names)]) {
+			return fmt.Errorf("force_array path %q is on the way to the records, where each element is one object", path)
 		}
 	}
 	return nil

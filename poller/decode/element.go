@@ -155,7 +155,7 @@ func (e *element) endRun() {
 func (e *element) appendTo(dst []byte) []byte {
 	lacking := e.lacking()
 	switch {
-	case len(lacking) > 0, len(e.members) > 0 && !(e.typed && len(e.values) == 1):
+	case len(lacking) > 0, len(e.members) > 0 && (!e.typed || len(e.values) > 1):
 	case e.null && len(e.text) == 0:
 		return append(dst, "null"...)
 	default:

@@ -26,7 +26,7 @@ func TestASOAPFaultIsAnErrorWithItsText(t *testing.T) {
 		`<Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/"><Body><Fault>No</Fault></Body></Envelope>`: {Text: "No"},
 	} {
 		for _, records := range []string{"", "Envelope.Body.ListResponse.item", "Envelope.Body.Fault"} {
-			got := wantError[*FaultError](t, in, Options{Format: "xml", Records: records}, "SOAP fault", f.Code, f.Text)
+			got := failsWith[*FaultError](t, in, Options{Format: "xml", Records: records}, "SOAP fault", f.Code, f.Text)
 			if got != nil && *got != f {
 				t.Errorf("got %+v", *got)
 			}

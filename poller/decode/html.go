@@ -8,28 +8,23 @@ import (
 )
 
 // LooksLikeHTML says whether an answer, of which the first bytes are given, is a page for people: a login or an error page
-// where data were expected. title is what the page calls itself, in one short line; it may be empty.
+// where data were expected. The title is what the page calls itself, in one short line; it may be empty.
 func LooksLikeHTML(first []byte) (title string, ok bool) {
 	rest := bytes.TrimPrefix(first, []byte("\xef\xbb\xbf"))
 	for {
 		rest = bytes.TrimLeft(rest, " \t\r\n\f")
-		end := ""
+		found := false
 		switch {
 		case bytes.HasPrefix(rest, []byte("<!--")):
-			end = "-->"
+			_, rest, found = bytes.Cut(rest, []byte("-->"))
 		case bytes.HasPrefix(rest, []byte("<?")):
-			end = "?>"
-		default:
-			if !beginsPage(rest) {
-				return "", false
-			}
+			_, rest, found = bytes.Cut(rest, []byte("?>"))
+		case beginsPage(rest):
 			return titleOf(rest), true
 		}
-		_, after, found := bytes.Cut(rest, []byte(end))
 		if !found {
 			return "", false
 		}
-		rest = after
 	}
 }
 

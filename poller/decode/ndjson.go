@@ -80,6 +80,9 @@ func (l *lines) cut() ([]byte, error) {
 
 // take consumes what was cut, which is a record unless it is blank.
 func (l *lines) take(all []byte) error {
+	if err := l.in.fits(len(all)); err != nil {
+		return err
+	}
 	if rec := bytes.Trim(all, blank); len(rec) > 0 {
 		if !json.Valid(rec) {
 			return l.invalid(all, rec)

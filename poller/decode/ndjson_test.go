@@ -27,7 +27,7 @@ func TestRecordsOfATextSequenceMayHaveSeveralLines(t *testing.T) {
 	want(t, "\x1e{\"a\":1}\n\x1e{\n \"a\":2\n}\n", o, "[{\"a\":1},{\n \"a\":2\n}]")
 	want(t, "\r\n\x1e1\n\x1e\x1e\n\x1e2", o, "[1,2]")
 	want(t, "\x1e", o, "[]")
-	e := wantError[*SyntaxError](t, "\x1e{\"a\":1}\n\x1e{\n\"a\":\n\x1e2\n", o, "does not end")
+	e := failsWith[*SyntaxError](t, "\x1e{\"a\":1}\n\x1e{\n\"a\":\n\x1e2\n", o, "does not end")
 	if e != nil && e.Line != 2 {
 		t.Errorf("the error is in line %d", e.Line)
 	}
@@ -50,7 +50,7 @@ func TestALineThatIsNoRecordIsAnErrorWithItsPlace(t *testing.T) {
 		{"1\n{]", 2, 3, "']'"},
 		{"\"a\tb\"\n", 1, 2, `'\t'`},
 	} {
-		e := wantError[*SyntaxError](t, c.in, o, c.says)
+		e := failsWith[*SyntaxError](t, c.in, o, c.says)
 		if e != nil && (e.Line != c.line || e.Offset != c.offset || e.Truncated) {
 			t.Errorf("%q: got line %d, byte %d, truncated %v", c.in, e.Line, e.Offset, e.Truncated)
 		}
@@ -68,7 +68,7 @@ func TestACutLastLineIsNotARecord(t *testing.T) {
 			}
 			continue
 		}
-		e := wantError[*SyntaxError](t, in[:cut], Options{Format: "ndjson"}, "breaks off")
+		e := failsWith[*SyntaxError](t, in[:cut], Options{Format: "ndjson"}, "breaks off")
 		if e != nil && (!e.Truncated || e.Offset != int64(cut)) {
 			t.Errorf("cut at %d: %+v after %s", cut, e, document)
 		}
@@ -85,8 +85,10 @@ func TestRecordsBeforeABrokenLineAreHandedOut(t *testing.T) {
 func TestALineLargerThanTheBufferIsAnError(t *testing.T) {
 	long := `"` + strings.Repeat("x", 200_000) + `"`
 	want(t, "1\n"+long+"\n2", Options{Format: "ndjson", MaxBuffer: 300_000}, "[1,"+long+",2]")
-	e := wantError[*TooLargeError](t, "1\n"+long+"\n2", Options{Format: "ndjson", MaxBuffer: 100_000}, "record at line 2", "100000")
+	e := failsWith[*TooLargeError](t, "1\n"+long+"\n2", Options{Format: "ndjson", MaxBuffer: 100_000}, "record at line 2", "100000")
 	if e != nil && e.Line != 2 {
 		t.Errorf("the error is in line %d", e.Line)
 	}
+	want(t, "1\n\"345678\"\n", Options{Format: "ndjson", MaxBuffer: 9}, `[1,"345678"]`)
+	wantError[*TooLargeError](t, "1\n\"345678\"\n", Options{Format: "ndjson", MaxBuffer: 8})
 }

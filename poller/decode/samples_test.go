@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deltahook/deltahook/differ"
 	"golang.org/x/text/encoding/charmap"
+
+	"github.com/deltahook/deltahook/differ"
 )
 
 // Answers as real systems give them, read as the poller does: records, keys, and what stands around the list.

@@ -24,11 +24,19 @@ func (w *window) rest() []byte { return w.buf[w.pos:] }
 // offset is that of the first byte of rest.
 func (w *window) offset() int64 { return w.base + int64(w.pos) }
 
+// fits says whether so many bytes may be needed at once.
+func (w *window) fits(n int) error {
+	if n > w.most {
+		return &TooLargeError{What: w.what, Limit: int64(w.most), Line: w.line}
+	}
+	return nil
+}
+
 // more reads on. It returns an error of the source, or when too much is needed at once; at the end it sets eof.
 func (w *window) more() error {
 	rest := w.rest()
-	if len(rest) > w.most {
-		return &TooLargeError{What: w.what, Limit: int64(w.most), Line: w.line}
+	if err := w.fits(len(rest)); err != nil {
+		return err
 	}
 	const size = 64 << 10
 	// Growing when half of it is needed keeps the cost of looking at the same bytes again at twice their number.
@@ -52,7 +60,7 @@ func (w *window) fill() error {
 			idle = 0
 		}
 		switch {
-		case err == io.EOF: //nolint:errorlint // the contract of io.Reader: a wrapped io.EOF is a failure
+		case err == io.EOF:
 			w.eof = true
 			return nil
 		case err != nil:

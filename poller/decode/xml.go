@@ -213,7 +213,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	}
 	n, err := m.src.Read(p[:min(len(p), m.left)])
 	m.left -= n
-	if err != nil && err != io.EOF { //nolint:errorlint // the contract of io.Reader
+	if err != nil && err != io.EOF {
 		m.err = err
 	}
 	return n, err

@@ -104,7 +104,7 @@ func TestForcedPathsAreArraysEverywhere(t *testing.T) {
 	want(t, `<a>1</a>`, Options{Format: "xml", ForceArray: []string{"a"}}, `{"a":["1"]}`)
 	want(t, `<b>1</b>`, Options{Format: "xml", ForceArray: []string{"a"}}, `{"b":"1"}`)
 	want(t, `<a/>`, Options{Format: "xml", Records: "a"}, `{"a":[""]}`)
-	want(t, `<a><b><c/></b></a>`, Options{Format: "xml", Records: "a.b", ForceArray: []string{"a", "a.b.c"}}, `{"a":{"b":[{"c":[""]}]}}`)
+	want(t, `<a><b><c/></b></a>`, Options{Format: "xml", Records: "a.#.b", ForceArray: []string{"a.b", "a.b.c"}}, `{"a":[{"b":[{"c":[""]}]}]}`)
 }
 
 func TestRecordsPathsThatAreMoreThanNames(t *testing.T) {
@@ -149,7 +149,7 @@ func TestWhatIsNotXMLIsAnErrorWithItsPlace(t *testing.T) {
 		"attribute unquoted":  {"<a b=c/>", 1, false, "attribute"},
 		"another XML version": {`<?xml version="2.0"?><a/>`, 1, false, `version "2.0"`},
 	} {
-		e := wantError[*SyntaxError](t, c.in, Options{Format: "xml"}, c.says)
+		e := failsWith[*SyntaxError](t, c.in, Options{Format: "xml"}, c.says)
 		if e != nil && (e.Line != c.line || e.Truncated != c.truncated) {
 			t.Errorf("%s: got line %d, truncated %v: %v", name, e.Line, e.Truncated, e)
 		}
@@ -160,7 +160,7 @@ func TestACutDocumentIsAlwaysAnError(t *testing.T) {
 	const in = "<?xml version=\"1.0\"?>\n<r a=\"1\"><!-- x --><items><item>1</item><item><![CDATA[2]]>&amp;</item></items><next/></r>"
 	for _, records := range []string{"", "r.items.item", "r.none"} {
 		for cut := range in {
-			e := wantError[*SyntaxError](t, in[:cut], Options{Format: "xml", Records: records})
+			e := failsWith[*SyntaxError](t, in[:cut], Options{Format: "xml", Records: records})
 			if e != nil && !e.Truncated {
 				t.Errorf("cut at %d it is said to be %v", cut, e)
 			}
@@ -196,7 +196,7 @@ func TestWhatHasToBeHeldIsLimited(t *testing.T) {
 		"a document type":     {"\n<!DOCTYPE r [" + strings.Repeat(`<!ENTITY a "b">`, 20_000) + "]><r/>", "tag, text or comment"},
 		"an attribute":        {"<r>\n<i a=\"" + long + long + long + "\"/></r>", "tag, text or comment"},
 	} {
-		e := wantError[*TooLargeError](t, c.in, o, c.what)
+		e := failsWith[*TooLargeError](t, c.in, o, c.what)
 		if e != nil && (e.Limit != 100_000 || e.Line != 2 && e.Line != 0) {
 			t.Errorf("%s: %+v", name, e)
 		}

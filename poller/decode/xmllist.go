@@ -49,8 +49,8 @@ func (t *tree) finish() error {
 // finishList ends the list and, from the inside out, the objects around it.
 func (t *tree) finishList() {
 	t.out = append(t.out, ']')
-	for i := len(t.way) - 1; i >= 0; i-- {
-		e := t.way[i].way
+	for _, b := range slices.Backward(t.way) {
+		e := b.way
 		e.null = false
 		lacking := slices.DeleteFunc(e.lacking(), (*branch).streams)
 		t.out = append(e.appendMembers(t.out, ",", lacking), '}')

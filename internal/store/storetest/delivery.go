@@ -56,13 +56,15 @@ func ackAndPaging(w *world) {
 	w.ack(m, all[:1500]...)
 	w.ack(m, all[1000:2000]...) // some of them again
 	w.equal("pending", len(w.pending(m)), 1010)
-	before := w.dump(m, "orders")
+	before := w.deliveries(store.DeliveryQuery{Limit: 10_000})
 	again := receipts(all[:2000])
 	for i := range again {
 		again[i].Attempt.Status, again[i].Attempt.At = 200, noon().Add(time.Hour)
 	}
 	w.must(m.Ack(w.ctx(), again))
-	w.unchanged("acknowledging again", before, w.dump(m, "orders"))
+	if !slices.Equal(before, w.deliveries(store.DeliveryQuery{Limit: 10_000})) {
+		w.Fatalf("acknowledging again changed what was settled")
+	}
 	w.ack(m, all...)
 	w.equal("pending", len(w.pending(m)), 0)
 	w.must(m.Ack(w.ctx(), nil))

@@ -50,6 +50,9 @@ func (s seen) String() string {
 
 // explain turns an error of reading a page into one for people.
 func explain(err error, s seen) error {
+	if f := explainFormat(err, s); f != nil {
+		return f
+	}
 	if syntax, ok := errors.AsType[*differ.SyntaxError](err); ok {
 		return explainSyntax(syntax, s)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/outbound"
+	"github.com/deltahook/deltahook/poller/decode"
 )
 
 // walk is one way through the pages of a listing.
@@ -156,9 +157,10 @@ func (w *walk) read(resp *outbound.Response, body *countedBody, number int) (*an
 	w.result.Pages++
 	a := &answer{number: number, url: resp.URL, header: resp.Header}
 	before := w.scan.counts.Records
-	if err := w.records(body); err != nil {
-		what.bytes, what.head = body.count, body.head
-		return nil, explain(err, what)
+	err := w.records(resp.Header.Get("Content-Type"), body)
+	what.bytes, what.head = body.count, body.head
+	if err := w.inside(err, what); err != nil {
+		return nil, err
 	}
 	a.records, a.total, a.envelope = w.scan.counts.Records-before, w.scan.counts.Records, w.reader.Envelope()
 	w.validators(resp)
@@ -181,11 +183,15 @@ func (w *walk) refused(resp *outbound.Response, body *countedBody, what seen) er
 	return explainStatus(what, location)
 }
 
-func (w *walk) records(body io.Reader) error {
+func (w *walk) records(contentType string, body io.Reader) error {
+	document, err := decode.Body(body, decodeOptions(&w.p.source, contentType))
+	if err != nil {
+		return err
+	}
 	if w.reader == nil {
-		w.reader = differ.NewReader(body, differ.Options{Spec: w.p.spec})
+		w.reader = differ.NewReader(document, differ.Options{Spec: w.p.spec})
 	} else {
-		w.reader.Reset(body)
+		w.reader.Reset(document)
 	}
 	w.scan.beginPage()
 	for {

@@ -78,9 +78,15 @@ type Guard struct {
 
 // Response says what an answer looks like, the table response.
 type Response struct {
-	Format  string       `toml:"format"`   // "json"
-	MaxBody setting.Size `toml:"max_body"` // of one answer, after decompression
-	MaxScan setting.Size `toml:"max_scan"` // of all answers of one poll together
+	Format     string           `toml:"format"`      // "json", "ndjson", "xml", "csv"
+	Charset    string           `toml:"charset"`     // wins over what the answer declares
+	ForceArray []differ.Path    `toml:"force_array"` // of xml: elements that are lists even when there is one of them
+	Delimiter  string           `toml:"delimiter"`   // of csv; empty: found in the header row
+	Columns    []string         `toml:"columns"`     // of csv without a header row
+	Error      differ.Condition `toml:"error"`       // on the answer beside its records: it is an error whatever its status says
+	Message    differ.Path      `toml:"message"`     // of the text that says what the error is
+	MaxBody    setting.Size     `toml:"max_body"`    // of one answer, after decompression
+	MaxScan    setting.Size     `toml:"max_scan"`    // of all answers of one poll together
 }
 
 // Auth is how a request proves who asks, the table auth.

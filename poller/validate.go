@@ -262,11 +262,36 @@ func (c *check) deletes() {
 }
 
 func (c *check) answer() {
-	c.choice(c.s.Response.Format, []string{"json"}, "response", "format")
+	formats := []string{"json", "ndjson", "xml", "csv"}
+	c.choice(c.s.Response.Format, formats, "response", "format")
+	c.formatKeys()
+	if err := decodeOptions(c.s, "").Validate(); err != nil && slices.Contains(formats, c.s.Response.Format) {
+		c.add(setting.Hint(err), err.Error(), "response")
+	}
 	for key, size := range map[string]setting.Size{"max_body": c.s.Response.MaxBody, "max_scan": c.s.Response.MaxScan} {
 		if size <= 0 {
 			c.add(`write a size like "64MiB"`, key+" must be more than zero", "response", key)
 		}
+	}
+}
+
+// formatKeys refuses keys of another format.
+func (c *check) formatKeys() {
+	r := c.s.Response
+	for _, k := range []struct {
+		key, format string
+		given       bool
+	}{
+		{"force_array", "xml", len(r.ForceArray) > 0},
+		{"delimiter", "csv", r.Delimiter != ""},
+		{"columns", "csv", len(r.Columns) > 0},
+	} {
+		if k.given && r.Format != k.format {
+			c.add(fmt.Sprintf("remove it, or write format = %q", k.format), k.key+" is for format "+k.format, "response", k.key)
+		}
+	}
+	if !r.Message.IsZero() && r.Error.IsZero() {
+		c.add(`write error = "the condition that says so"`, "message is the text of an error, and no error is described", "response", "message")
 	}
 }
 

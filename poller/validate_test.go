@@ -84,7 +84,7 @@ func TestEachMistakeIsReportedAtItsKey(t *testing.T) {
 		{"single with deletes", func(s *Source) { s.Single, s.Deletes.Detect = true, "scan" }, "deletes.detect: one single object cannot be missing"},
 		{"guard.empty", func(s *Source) { s.Guard.Empty = "never" }, `guard.empty: "never" is not known here`},
 		{"guard.max_events", func(s *Source) { s.Guard.MaxEvents = -1 }, "guard.max_events: -1 is too small"},
-		{"format", func(s *Source) { s.Response.Format = "xml" }, `response.format: "xml" is not known here`},
+		{"format", func(s *Source) { s.Response.Format = "yaml" }, `response.format: "yaml" is not known here`},
 		{"max_body", func(s *Source) { s.Response.MaxBody = 0 }, "response.max_body: max_body must be more than zero"},
 		{"auth.kind", func(s *Source) { s.Auth.Kind = "oauth2" }, `auth.kind: "oauth2" is not known here`},
 		{"auth without a token", func(s *Source) { s.Auth.Kind = "bearer" }, `auth.token: auth.kind = "bearer" needs token`},

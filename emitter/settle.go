@@ -1,22 +1,28 @@
 package emitter
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
-// work makes attempts, one after the other, until nothing may be sent.
+// work makes attempts, one after the other, until nothing may be sent. Its context is its own, so that attempts that come and
+// go do not queue up for the lock of the one that they all end with.
 func (q *queue) work(it *item) {
+	ctx, cancel := context.WithCancel(q.lives.send)
+	defer cancel()
 	for it != nil {
-		o := q.attempt(it)
+		o := q.attempt(ctx, it)
 		it = q.settle(it, o)
 	}
 }
 
 // attempt sends one item, with its body read again when it was dropped.
-func (q *queue) attempt(it *item) Outcome {
+func (q *queue) attempt(ctx context.Context, it *item) Outcome {
 	d := it.Delivery
 	if it.bare {
-		page, err := q.outbox.Pending(q.lives.send, d.Lane, d.Seq-1, 1)
+		page, err := q.outbox.Pending(ctx, d.Lane, d.Seq-1, 1)
 		if err != nil {
-			if q.lives.send.Err() == nil {
+			if ctx.Err() == nil {
 				q.record.failed("pending", err)
 			}
 			return Outcome{Class: unread}
@@ -26,7 +32,7 @@ func (q *queue) attempt(it *item) Outcome {
 		}
 		d.Body = page[0].Body
 	}
-	o := q.send(q.lives.send, d)
+	o := q.send(ctx, d)
 	if q.observe.Attempted != nil && o.Class != Aborted {
 		d.Body = nil
 		q.observe.Attempted(d, o)

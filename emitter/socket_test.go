@@ -109,7 +109,8 @@ func TestStoppingLeavesNoGoroutineBehind(t *testing.T) {
 }
 
 // BenchmarkDelivery compares the dispatcher, from Dispatch to the acknowledgement, with a plain loop of POSTs of the same
-// bodies, over the same kind of connections, at the same concurrency, in turns. of_bare is the ratio of the rates.
+// size of body and header, over the same kind of connections, at the same concurrency, in turns. of_bare is the ratio of
+// the rates.
 func BenchmarkDelivery(b *testing.B) {
 	for _, c := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("c=%d", c), func(b *testing.B) { benchmarkDelivery(b, c) })
@@ -132,7 +133,10 @@ func benchmarkDelivery(b *testing.B, concurrency int) {
 
 	outbox := emitter.NewFakeOutbox()
 	d := dispatcher(b, outbox, w)
-	bare := &bareLoop{url: server.URL, body: body, client: &http.Client{Transport: outbound.NewPoster(outbound.PostOptions{MaxInFlight: concurrency})}}
+	bare := &bareLoop{
+		url: server.URL, body: body, header: sampleHeader(b),
+		client: &http.Client{Transport: outbound.NewPoster(outbound.PostOptions{MaxInFlight: concurrency})},
+	}
 	const rounds = 4
 	n := max(b.N/rounds, concurrency)
 	bare.run(b.Context(), b, concurrency, concurrency)
@@ -173,9 +177,31 @@ func deliver(b *testing.B, d *emitter.Dispatcher, outbox *emitter.FakeOutbox, bo
 	until(b, "not all were acknowledged", func() bool { return outbox.Acked() == from+n })
 }
 
+// sampleHeader is signed once.
+func sampleHeader(b *testing.B) http.Header {
+	b.Helper()
+	r := &hooktest.Receiver{NoReplica: true}
+	server, err := hooktest.Serve(b.Context(), "127.0.0.1:0", r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer server.Close()
+	w := emitter.DefaultWebhook()
+	w.URL, w.Secret = server.URL, setting.SecretList{setting.NewSecret(secret)}
+	s, err := emitter.NewSender(emitter.SenderOptions{Webhook: w, Secrets: &setting.Secrets{}, Transport: outbound.NewPoster(outbound.PostOptions{})})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if o := s.Send(b.Context(), delivery(1, "k")); o.Class != emitter.Delivered {
+		b.Fatalf("outcome %+v", o)
+	}
+	return r.Requests()[0].Header
+}
+
 type bareLoop struct {
 	url    string
 	body   []byte
+	header http.Header
 	client *http.Client
 }
 
@@ -200,6 +226,11 @@ func (l *bareLoop) post(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.url, bytes.NewReader(l.body))
 	if err != nil {
 		return err
+	}
+	for name, values := range l.header {
+		if name != "Content-Length" {
+			req.Header[name] = values
+		}
 	}
 	resp, err := l.client.Do(req)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/deltahook/deltahook/internal/store"
@@ -112,6 +111,10 @@ func (m *member) actStep(ctx context.Context, t *tx, q store.DeliveryQuery, limi
 // SetSources marks the sources that left the configuration, and those that came back.
 func (m *member) SetSources(ctx context.Context, names []string, at time.Time) error {
 	err := m.s.write(ctx, func(ctx context.Context, t *tx) error {
+		configured := map[string]bool{}
+		for _, name := range names {
+			configured[name] = true
+		}
 		changes := map[int64]int64{} // source: removed_at
 		err := each(ctx, t, func(r *sql.Rows) error {
 			var id, removed int64
@@ -119,10 +122,10 @@ func (m *member) SetSources(ctx context.Context, names []string, at time.Time) e
 			if err := r.Scan(&id, &name, &removed); err != nil {
 				return err
 			}
-			switch configured := slices.Contains(names, name); {
-			case configured && removed != 0:
+			switch {
+			case configured[name] && removed != 0:
 				changes[id] = 0
-			case !configured && removed == 0:
+			case !configured[name] && removed == 0:
 				changes[id] = micros(at)
 			}
 			return nil

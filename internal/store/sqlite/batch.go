@@ -15,6 +15,17 @@ type batch struct {
 	args      []any
 }
 
+// tables has an empty batch for each table that a commit writes many rows to.
+type tables struct{ events, bodies, deliveries batch }
+
+func newTables() tables {
+	return tables{
+		events:     newBatch("event", "seq", "id", "source", "sequence", "type", "change", "key", "at"),
+		bodies:     newBatch("event_body", "seq", "body"),
+		deliveries: newBatch("delivery", "seq", "webhook", "shard", "copy"),
+	}
+}
+
 // newBatch makes a batch for a table.
 func newBatch(table string, columns ...string) batch {
 	row := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(columns)), ", ") + ")"

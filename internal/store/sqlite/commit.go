@@ -35,8 +35,7 @@ type commit struct {
 	book    book
 	seq     int64 // of the last event in the store
 	records int64 // known after what was written so far
-
-	events, bodies, deliveries batch
+	tables
 }
 
 // Commit writes one poll.
@@ -70,12 +69,7 @@ func (s *Store) beginCommit(ctx context.Context, t *tx, c poller.Commit, shard i
 	if source.state.Version != c.Expect {
 		return nil, fmt.Errorf("%w: version %d, expected %d", poller.ErrConflict, source.state.Version, c.Expect)
 	}
-	w := &commit{
-		s: s, t: t, source: source, shard: shard, records: source.state.Records,
-		events:     newBatch("event", "seq", "id", "source", "sequence", "type", "change", "key", "at"),
-		bodies:     newBatch("event_body", "seq", "body"),
-		deliveries: newBatch("delivery", "seq", "webhook", "shard", "copy"),
-	}
+	w := &commit{s: s, t: t, source: source, shard: shard, records: source.state.Records, tables: s.tables}
 	if err := t.QueryRowContext(ctx, lastSeqSQL).Scan(&w.seq); err != nil {
 		return nil, err
 	}

@@ -18,9 +18,6 @@ const (
 	bodySQL   = `SELECT r.key, r.body FROM print p JOIN record r ON r.id = p.record WHERE p.book = ? AND p.hash = ?`
 )
 
-// checkEvery is how many rows pass between two looks at the context; a look at each would cost more than the row.
-const checkEvery = 1024
-
 func findBook(ctx context.Context, q querier, source string) (book int64, found bool, err error) {
 	err = q.QueryRowContext(ctx, bookSQL, source).Scan(&book)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -45,13 +42,12 @@ var errStop = errors.New("stop")
 
 // Prints gives what is known of every record.
 func (m *member) Prints(ctx context.Context, source string, yield func(poller.Known) bool) error {
-	quiet := context.WithoutCancel(ctx) // a cancellable query costs a lock per row
-	err := m.read(quiet, store.ShardOf(source), func(q querier) error {
-		book, found, err := findBook(quiet, q, source)
+	err := m.read(ctx, store.ShardOf(source), func(q querier) error {
+		book, found, err := findBook(ctx, q, source)
 		if err != nil || !found {
 			return err
 		}
-		return eachPrint(ctx, quiet, q, book, yield)
+		return eachPrint(ctx, q, book, yield)
 	})
 	if errors.Is(err, errStop) {
 		return nil
@@ -59,14 +55,10 @@ func (m *member) Prints(ctx context.Context, source string, yield func(poller.Kn
 	return err
 }
 
-func eachPrint(ctx, quiet context.Context, q querier, book int64, yield func(poller.Known) bool) error {
+func eachPrint(ctx context.Context, q querier, book int64, yield func(poller.Known) bool) error {
 	var hash, prints sql.RawBytes
 	var known poller.Known
-	n := 0
-	return each(quiet, q, func(r *sql.Rows) (err error) {
-		if n++; n%checkEvery == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
+	return each(context.WithoutCancel(ctx), q, func(r *sql.Rows) (err error) {
 		if err := r.Scan(&hash, &prints, &known.Missing); err != nil {
 			return err
 		}
@@ -74,27 +66,26 @@ func eachPrint(ctx, quiet context.Context, q querier, book int64, yield func(pol
 			return fmt.Errorf("hash of %d bytes: %s", len(hash), damagedHint)
 		}
 		copy(known.Hash[:], hash)
-		if known.Print, err = decodePrint(prints); err == nil && !yield(known) {
+		if known.Print, err = decodePrint(prints); err != nil {
+			return err
+		}
+		if !yield(known) {
 			return errStop
 		}
-		return err
+		return ctx.Err()
 	}, printsSQL, book)
 }
 
 // Bodies gives the stored bodies of the hashes that are known.
 func (m *member) Bodies(ctx context.Context, source string, hashes []differ.Hash, yield func(hash differ.Hash, key string, body []byte) error) error {
-	quiet := context.WithoutCancel(ctx)
-	return m.read(quiet, store.ShardOf(source), func(q querier) error {
-		book, found, err := findBook(quiet, q, source)
+	return m.read(ctx, store.ShardOf(source), func(q querier) error {
+		book, found, err := findBook(ctx, q, source)
 		if err != nil || !found {
 			return err
 		}
 		var buf []byte
-		for i, hash := range hashes {
-			if i%checkEvery == 0 && ctx.Err() != nil {
-				return ctx.Err()
-			}
-			key, body, err := m.s.body(quiet, q, book, hash, buf[:0])
+		for _, hash := range hashes {
+			key, body, err := m.s.body(context.WithoutCancel(ctx), q, book, hash, buf[:0])
 			if errors.Is(err, store.ErrNotFound) {
 				continue
 			}

@@ -19,14 +19,10 @@ func lockExclusively(f *os.File) error {
 }
 
 // adopt gives a file that root has made to the owner of another one, so that a command run by root does not shut the
-// daemon's user out.
-func adopt(name, like string) error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
+// daemon's user out. A root that may not do that leaves it.
+func adopt(name, like string) {
 	var st unix.Stat_t
-	if err := unix.Stat(like, &st); err != nil {
-		return err
+	if os.Geteuid() == 0 && unix.Stat(like, &st) == nil {
+		_ = os.Lchown(name, int(st.Uid), int(st.Gid))
 	}
-	return os.Lchown(name, int(st.Uid), int(st.Gid))
 }

@@ -19,4 +19,4 @@ func lockExclusively(f *os.File) error {
 }
 
 // adopt does nothing: files belong to whoever made them.
-func adopt(_, _ string) error { return nil }
+func adopt(_, _ string) {}

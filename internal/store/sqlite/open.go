@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	modernc "modernc.org/sqlite"
@@ -39,7 +40,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	s := &Store{path: path, log: o.Log, now: o.Now, bodies: codec}
+	s := &Store{path: path, log: o.Log, now: o.Now, bodies: codec, tables: newTables()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -62,8 +63,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func (s *Store) beginReading(ctx context.Context) error {
-	if _, err := os.Stat(s.path); errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Stat(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return &placedError{path: s.path, err: err, hint: "start deltahook run once, or check store.url"}
+	}
+	if err := plainFile(s.path, info, err); err != nil {
+		return err
 	}
 	return s.read(ctx, func(q querier) error {
 		version, err := schemaVersion(ctx, q)
@@ -83,6 +88,9 @@ func (s *Store) beginWriting(ctx context.Context) (err error) {
 	}
 	created, err := s.create()
 	if err != nil {
+		return err
+	}
+	if err := s.recognise(ctx); err != nil {
 		return err
 	}
 	db, err := s.connect("rw", writerCache, "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)",
@@ -121,12 +129,23 @@ func (s *Store) prepare(ctx context.Context, created bool) error {
 	})
 }
 
+// recognise refuses a file that is not ours before anything in it is changed: to connect for writing would change the kind
+// of its journal.
+func (s *Store) recognise(ctx context.Context) error {
+	return s.read(ctx, func(q querier) error {
+		_, err := schemaVersion(ctx, q)
+		return err
+	})
+}
+
 // create makes the file when there is none, before SQLite would do it with wider permissions. It must not open one that
 // is there: closing it again would drop the locks that SQLite has on it elsewhere in this process.
 func (s *Store) create() (bool, error) {
 	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return false, adopt(s.path+".lock", s.path)
+		adopt(s.path+".lock", s.path)
+		info, err := os.Stat(s.path)
+		return false, plainFile(s.path, info, err)
 	}
 	if err != nil {
 		return false, pathError(s.path, err)
@@ -135,7 +154,19 @@ func (s *Store) create() (bool, error) {
 		return false, pathError(s.path, err)
 	}
 	dir := filepath.Dir(s.path)
-	return true, errors.Join(adopt(s.path, dir), adopt(s.path+".lock", dir))
+	adopt(s.path, dir)
+	adopt(s.path+".lock", dir)
+	return true, nil
+}
+
+func plainFile(path string, info fs.FileInfo, err error) error {
+	if err == nil && info.IsDir() {
+		err = syscall.EISDIR
+	}
+	if err != nil {
+		return pathError(path, err)
+	}
+	return nil
 }
 
 // quickCheck looks at every page of a small file; damage in a large one is found where it is met.

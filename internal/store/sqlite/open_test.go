@@ -129,7 +129,8 @@ func TestWhatCannotBeOpenedSaysWhyAndWhatToDo(t *testing.T) {
 	}{
 		{"a folder that is missing", filepath.Join(dir, "none", "x.db"), false, []string{"create the folder " + filepath.Join(dir, "none")}},
 		{"a folder that is a file", filepath.Join(text, "x.db"), false, []string{"is not a folder", "store.url"}},
-		{"a file that is a folder", dir, false, []string{"store.url"}},
+		{"a file that is a folder", dir, false, []string{"this is a folder", "store.url"}},
+		{"a folder to read", dir, true, []string{"this is a folder", "store.url"}},
 		{"a text file", text, false, []string{text, "not a database", "point store.url at another file"}},
 		{"a text file to read", text, true, []string{text, "not a database", "point store.url at another file"}},
 		{"no file to read", filepath.Join(dir, "none.db"), true, []string{"none.db", "start deltahook run once"}},

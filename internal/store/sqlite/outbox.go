@@ -11,8 +11,8 @@ import (
 
 const (
 	// One probe of the index per lane, however many deliveries wait in it.
-	nextLaneSQL = `SELECT shard, webhook, seq FROM delivery INDEXED BY delivery_pending
-		WHERE state = 0 AND (shard, webhook) > (?, ?) ORDER BY shard, webhook, seq LIMIT 1`
+	nextLaneSQL = `SELECT d.shard, d.webhook, e.at FROM delivery d INDEXED BY delivery_pending CROSS JOIN event e ON e.seq = d.seq
+		WHERE d.state = 0 AND (d.shard, d.webhook) > (?, ?) ORDER BY d.shard, d.webhook, d.seq LIMIT 1`
 	nameSQL    = `SELECT text FROM name WHERE id = ?`
 	ownedSQL   = `SELECT id, epoch FROM shard WHERE owner = ?`
 	pendingSQL = `SELECT d.seq, d.attempts, d.next_at, d.replay, e.id, n.text, e.key, e.type, e.sequence, e.at, coalesce(c.body, b.body)
@@ -21,18 +21,18 @@ const (
 		WHERE d.state = 0 AND d.shard = ? AND d.webhook = ? AND d.seq > ? ORDER BY d.seq LIMIT ?`
 )
 
-// laneHead is a lane and its first pending delivery.
+// laneHead is a lane and the time of its first pending event.
 type laneHead struct {
 	shard   int
 	webhook int64
-	seq     int64
+	at      int64
 }
 
 // eachLane calls fn for every lane that has pending deliveries, in order of shard and webhook.
 func eachLane(ctx context.Context, q querier, fn func(laneHead) error) error {
 	head := laneHead{shard: -1}
 	for {
-		err := q.QueryRowContext(ctx, nextLaneSQL, head.shard, head.webhook).Scan(&head.shard, &head.webhook, &head.seq)
+		err := q.QueryRowContext(ctx, nextLaneSQL, head.shard, head.webhook).Scan(&head.shard, &head.webhook, &head.at)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

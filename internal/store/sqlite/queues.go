@@ -9,8 +9,6 @@ import (
 	"github.com/deltahook/deltahook/internal/store"
 )
 
-const eventTimeSQL = `SELECT at FROM event WHERE seq = ?`
-
 // Queues gives the length of every queue. Lengths come from memory, the oldest event from one probe per lane.
 func (s *Store) Queues(ctx context.Context) ([]store.Queue, error) {
 	lengths, err := s.lengths(ctx)
@@ -43,11 +41,7 @@ func (s *Store) Queues(ctx context.Context) ([]store.Queue, error) {
 func oldestPending(ctx context.Context, q querier) (map[int64]time.Time, error) {
 	oldest := map[int64]time.Time{}
 	return oldest, eachLane(ctx, q, func(h laneHead) error {
-		var us int64
-		if err := q.QueryRowContext(ctx, eventTimeSQL, h.seq).Scan(&us); err != nil {
-			return err
-		}
-		at := fromMicros(us)
+		at := fromMicros(h.at)
 		if old, ok := oldest[h.webhook]; !ok || at.Before(old) {
 			oldest[h.webhook] = at
 		}

@@ -35,6 +35,7 @@ type Store struct {
 	lock    *lockFile    // nil when read-only
 	writer  chan *writer // holds the writer while nobody uses it; nil when read-only
 	readers *sql.DB
+	tables  tables
 	tallies tallies
 	swept   int64 // where Housekeep goes on among the events; belongs to whoever has the writer
 
@@ -71,7 +72,8 @@ func (s *Store) close() error {
 	return nil
 }
 
-// read runs fn in one snapshot of the database. The snapshot ends when fn returns.
+// read runs fn in one snapshot of the database, which ends when fn returns or ctx does. Statements that run often are given
+// a context that is never cancelled: watching one costs more than a row.
 func (s *Store) read(ctx context.Context, fn func(q querier) error) error {
 	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
@@ -79,5 +81,9 @@ func (s *Store) read(ctx context.Context, fn func(q querier) error) error {
 	}
 	defer tx.Rollback()
 	snapshot := newStatements(tx)
-	return s.explain(errors.Join(fn(&snapshot), snapshot.close()))
+	err = errors.Join(fn(&snapshot), snapshot.close())
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err() // not that the snapshot was gone
+	}
+	return s.explain(err)
 }

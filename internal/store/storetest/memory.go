@@ -1,12 +1,14 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
 )
@@ -21,6 +23,7 @@ func memoryTests() []test {
 		{"sources do not see each other's records", recordsApart},
 		{"whoever looks sees what is known without owning it, and cannot commit", lookingIsReading},
 		{"reading records stops when the reader does", readingStops},
+		{"reading records ends with the context", readingCancelled},
 		{"thousands of records are one commit", manyRecords},
 		{"the history of polls is newest first and bounded", pollsBounded},
 		{"events are listed newest first, by query", eventsListed},
@@ -201,6 +204,23 @@ func readingStops(w *world) {
 		return n < 2
 	}))
 	w.equal("yielded", n, 2)
+	w.commit(m, "contacts", w.record("k", "v")) // nothing is left open
+}
+
+func readingCancelled(w *world) {
+	m := w.owner("a", longTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 3)...)
+	ctx, cancel := context.WithCancel(w.ctx())
+	err := m.Prints(ctx, "contacts", func(poller.Known) bool {
+		cancel()
+		return true
+	})
+	if !errors.Is(err, context.Canceled) {
+		w.Errorf("fingerprints: %v", err)
+	}
+	if _, err := m.Pending(ctx, emitter.Lane{Shard: store.ShardOf("contacts"), Webhook: "app"}, 0, 10); !errors.Is(err, context.Canceled) {
+		w.Errorf("pending: %v", err)
+	}
 	w.commit(m, "contacts", w.record("k", "v")) // nothing is left open
 }
 

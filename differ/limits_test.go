@@ -16,6 +16,8 @@ func TestWhatIsTooLargeIsAnErrorAndNotRead(t *testing.T) {
 		o               Options
 	}{
 		{"record", `{"n":1,"items":[1,` + long + `]}`, "record at byte 1", spec("items"), Options{MaxRecord: 1000, MaxEnvelope: 1 << 20}},
+		{"short record", `{"items":[1,"` + long[1:1001] + `"]}`, "record at byte 12", spec("items"), Options{MaxRecord: 1000}},
+		{"short whole document", `{"a":` + long[:1000] + `"}`, "answer at byte 0", spec("a|b"), Options{MaxEnvelope: 1000}},
 		{"record that never ends", `{"items":["` + strings.Repeat("x", 300_000), "record at byte 10", spec("items"), Options{MaxRecord: 100_000}},
 		{"member", `{"a":` + long + `,"items":[1]}`, "answer without its records", spec("items"), Options{MaxEnvelope: 1000}},
 		{"member after", `{"items":[1],"a":` + long + `}`, "answer without its records", spec("items"), Options{MaxEnvelope: 1000}},

@@ -98,7 +98,7 @@ func (o *oracle) array(v []any, path []place, keep bool) (text string, ok bool) 
 				parts = append(parts, "null")
 			}
 			parts = append(parts, text)
-		case !keep && o.byIndex(path) && !o.any(o.ignore, at, exact):
+		case !keep && o.byIndex(path):
 			gaps++
 		}
 	}

@@ -21,7 +21,7 @@ const pathDoc = `{
 	],
 	"dup": 1, "dup": {"x": 2}, "dup": {"y": 3},
 	"0": "zero", "01": "leading", "": "empty", " ": "blank",
-	"\u0065scaped": "e", "quo\"te": 1, "back\\slash": 2,
+	"\u0065scaped": "e", "quo\"te": 1, "back\\slash": 2, "new\nline": 3,
 	"@odata.nextLink": "https://example.com/next", "value@odata.count": 7, "@graph": [{"id": 1}], "@microsoft.graph.downloadUrl": "u",
 	"a*b": "star", "#": "hash", "d": {"@odata.count": 9},
 	"none": null, "yes": true, "big": 9007199254740993, "nested": {"": {"x": 5}}
@@ -31,8 +31,8 @@ func TestAPlainPathFindsWhatGjsonFinds(t *testing.T) {
 	for _, path := range []string{
 		"name", "name.first", "name.first.x", "name.none", "age", "age.x", "children", "children.0", "children.2", "children.3",
 		"children.00", "children.x", `fav\.movie`, "fav.movie", "friends.0.first", "friends.1.nets", "friends.1.nets.0",
-		"friends.2.1.0", "friends.2.1.1", "friends.3", "friends.3.x", "friends.4", "dup", "dup.x", "dup.y", "dup.z", "0", "01", `\0`,
-		"escaped", `quo"te`, `quo\"te`, `back\\slash`, "@graph", "@graph.0.id", `\@graph.0.id`, `a\*b`, "none", "yes", "big",
+		"friends.2.1.0", "friends.2.1.1", "friends.3", `friends.\0`, "friends.3.x", "friends.4", "dup", "dup.x", "dup.y", "dup.z", "0", "01", `\0`,
+		"escaped", `quo"te`, `quo\"te`, `back\\slash`, `new\\nline`, "new\nline", "@graph", "@graph.0.id", `\@graph.0.id`, `a\*b`, "none", "yes", "big",
 		"@this", "@this.age", "@this.friends.0", "999999999999999999999", "friends.999999999999999999999",
 	} {
 		p := MustPath(path)

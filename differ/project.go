@@ -6,8 +6,9 @@ import (
 )
 
 // Project gives the record, a valid JSON text, after Fields: the kept members byte for byte and in order, built in
-// dst[:0]. Without fields it is the record itself. Containers on the way to a field stand only where they hold one; when a field
-// is selected by an array's index, the elements before it that are not selected are null. Projecting twice changes nothing.
+// dst[:0]. Without fields it is the record itself. Containers on the way to a field stand only where they hold one. In an
+// array that some path enters by an index, the elements that are not selected and stand before a selected one are null, so that
+// indexes stay what they are. Projecting twice changes nothing.
 func (s *Shape) Project(dst, record []byte) []byte {
 	if !s.selects {
 		return record

@@ -2,6 +2,7 @@ package differ
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -52,6 +53,7 @@ func TestCanonicalFormsAreEqualWhenRecordsAre(t *testing.T) {
 		{"order of elements", Spec{}, `[1,2]`, `[2,1]`, false},
 		{"name and value", Spec{}, `{"a":"b"}`, `{"b":"a"}`, false},
 		{"nesting", Spec{}, `[[1],2]`, `[[1,2]]`, false},
+		{"names in an array", Spec{}, `[{"a":1}]`, `[{"b":1}]`, false},
 		{"a string that looks like structure", Spec{}, `["a\",\"b"]`, `["a","b"]`, false},
 		{"duplicates", Spec{}, `{"a":1,"a":2}`, `{"a":2,"a":1}`, false},
 		{"duplicates in order", Spec{}, `{"b":0,"a":1,"a":2}`, `{"a":1,"b":0,"a":2}`, true},
@@ -107,6 +109,22 @@ func TestCanonicalFormsAreEqualWhenRecordsAre(t *testing.T) {
 				t.Errorf("Diff: %v, %v", delta.Changed, err)
 			}
 		})
+	}
+}
+
+func TestManyMembersOfOneNameKeepTheirOrder(t *testing.T) {
+	s := compile(t, Spec{})
+	var record, want strings.Builder
+	for n := range 100 {
+		fmt.Fprintf(&record, `,"b":%d,"a":%d`, n, n)
+		fmt.Fprintf(&want, `,"a":%d`, n)
+	}
+	for n := range 100 {
+		fmt.Fprintf(&want, `,"b":%d`, n)
+	}
+	got := s.AppendCanonical(nil, []byte("{"+record.String()[1:]+"}"))
+	if string(got) != "{"+want.String()[1:]+"}" {
+		t.Errorf("%s", got)
 	}
 }
 

@@ -138,7 +138,7 @@ func (t *tree) elements(i int, r *rule, keep bool) (end int) {
 		case selected && gaps > 0:
 			t.stack = slices.Insert(t.stack, pos, slices.Repeat([]item{{kind: Null}}, gaps)...)
 			gaps = 0
-		case !selected && r.hasGaps(n, keep):
+		case !selected && r.hasGaps(keep):
 			gaps++
 		}
 	}
@@ -149,14 +149,8 @@ func (t *tree) elements(i int, r *rule, keep bool) (end int) {
 }
 
 // hasGaps says whether an element that is not selected leaves a null behind, so that the ones after it keep their index. That is
-// so when fields select by index.
-func (r *rule) hasGaps(n int, keep bool) bool {
-	if keep || r == nil || len(r.items) == 0 {
-		return false
-	}
-	m := r.item(n)
-	return m == nil || !m.ignored
-}
+// so when rules speak of an index.
+func (r *rule) hasGaps(keep bool) bool { return !keep && r != nil && len(r.items) > 0 }
 
 // sort sorts members by name; those of the same name stay in order.
 func (t *tree) sort(kids []item) {

@@ -123,7 +123,7 @@ func (d *Dispatcher) sender(w Webhook) (*Sender, error) {
 	return NewSender(SenderOptions{Webhook: w, Secrets: d.opts.Secrets, Transport: transport, Version: d.opts.Version})
 }
 
-// Start reads the durable gates and begins to deliver; shards can be taken from then on. ctx bounds the reading only.
+// Start reads the durable gates and begins to deliver; shards can be taken from then on. Only the reading is bound by ctx.
 func (d *Dispatcher) Start(ctx context.Context) error {
 	gates, err := d.opts.Outbox.Gates(ctx)
 	if err != nil {
@@ -135,7 +135,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 		d.record.run(d.lives.write, d.lives.last)
 	}()
 	for name, q := range d.queues {
-		q.start(gates[name])
+		q.start(gates[name]) //nolint:contextcheck // deliveries outlive the start
 	}
 	return nil
 }
@@ -189,7 +189,7 @@ func (d *Dispatcher) drain(ctx context.Context) {
 	<-ended
 }
 
-// Dispatch takes over deliveries of one shard that were just committed. complete is false when there are more of them in
+// Dispatch takes over deliveries of one shard that were just committed; complete is false when there are more of them in
 // the store than are given here: all are read from there then. It does not wait for anything, and ignores shards that were not
 // taken: whoever owns them reads them from the store.
 func (d *Dispatcher) Dispatch(shard int, deliveries []Delivery, complete bool) {

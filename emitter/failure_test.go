@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -46,7 +47,7 @@ func TestT1T2T3AnOutageOfAnHourCostsAFewProbesAndLosesNothing(t *testing.T) {
 		back := time.Now().Add(time.Hour)
 		b.receiver().answer = down(back)
 		b.start()
-		for range 36_00 {
+		for range 3600 {
 			b.emit(keys(10)...)
 			time.Sleep(time.Second)
 		}
@@ -94,7 +95,7 @@ func TestT5AnEventThatAlwaysFailsIsRetriedOnScheduleParkedAndBlocksNobody(t *tes
 			at := time.Now()
 			b.emit(fmt.Sprintf("k%d", i))
 			time.Sleep(time.Minute)
-			for _, p := range b.receiver().got()[max(0, len(b.receiver().got())-5):] {
+			for _, p := range b.receiver().last(5) {
 				if strings.HasPrefix(p.body, fmt.Sprintf("k%d ", i)) && p.status == 200 {
 					slowest = max(slowest, p.at.Sub(at))
 				}
@@ -207,7 +208,7 @@ func TestT5T17ARefusedEventIsParkedAtOnceAndTheGateDoesNotMove(t *testing.T) {
 			time.Sleep(time.Second)
 			b.stop()
 			row := b.outbox.row(refused.Ref)
-			if row.state != "parked" || !strings.Contains(row.reason, fmt.Sprint(status)) || len(row.attempts) != 1 {
+			if row.state != "parked" || !strings.Contains(row.reason, strconv.Itoa(status)) || len(row.attempts) != 1 {
 				t.Errorf("%d: %s %q %v", status, row.state, row.reason, row.attempts)
 			}
 			if len(b.receiver().delivered()) != 2 || b.outbox.saves != 0 {
@@ -328,7 +329,7 @@ func TestT10EachAttemptHasAFreshTimestampTheSameIDAndTheSameBytes(t *testing.T) 
 			t.Fatalf("posts %+v", got)
 		}
 		for i, p := range got {
-			if p.id != "evt_1" || p.body != "a 1" || p.attempt != fmt.Sprint(i+1) {
+			if p.id != "evt_1" || p.body != "a 1" || p.attempt != strconv.Itoa(i+1) {
 				t.Errorf("post %d: %+v", i+1, p)
 			}
 		}

@@ -244,9 +244,8 @@ func (f *fakeReceiver) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	key, _, _ := strings.Cut(string(body), " ")
-	p := post{
-		at: time.Now(), id: req.Header["webhook-id"][0], key: key, attempt: req.Header["deltahook-attempt"][0], body: string(body),
-	}
+	exact := func(name string) string { return req.Header[name][0] }
+	p := post{at: time.Now(), id: exact(headerID), key: key, attempt: exact(headerAttempt), body: string(body)}
 	f.enter(key)
 	defer f.leave(key)
 	r := reply{status: http.StatusOK}
@@ -297,6 +296,13 @@ func (f *fakeReceiver) got() []post {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.posts)
+}
+
+// last gives the most recent n requests.
+func (f *fakeReceiver) last(n int) []post {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.posts[max(0, len(f.posts)-n):])
 }
 
 // delivered gives the bodies that got a 2xx, in order of arrival.

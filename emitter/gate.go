@@ -114,7 +114,7 @@ func (g *Gate) open() {
 	*g = Gate{state: GateState{State: GateOpen}, limit: g.limit, window: 1, pause: probeMin}
 }
 
-// Failed hears of a failure. shut says that it shut the gate, changed that the state is to be stored. A delivery that
+// Failed hears of a failure; shut says that it shut the gate, changed that the state is to be stored. A delivery that
 // failed before does not shut it at once: with the gate open others went through meanwhile, so the fault may be its own.
 func (g *Gate) Failed(now time.Time, f Failure) (shut, changed bool) {
 	switch g.state.State {

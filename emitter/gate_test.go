@@ -16,8 +16,8 @@ func TestAShutGateDoublesItsPauseUpToFiveMinutesAndOneSuccessOpensIt(t *testing.
 		t.Fatal("a failure of the endpoint did not shut the gate")
 	}
 	since := now
-	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
-		want *= time.Second
+	for i, seconds := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
+		want := time.Duration(seconds) * time.Second
 		if got := g.ProbeAt(true).Sub(now); got != want {
 			t.Fatalf("pause %d is %s, want %s", i+1, got, want)
 		}

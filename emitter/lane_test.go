@@ -42,9 +42,9 @@ func TestLanesThatWaitComeWhenTheyAreDueAndInThatOrder(t *testing.T) {
 	var a agenda
 	for _, w := range []struct {
 		name string
-		in   time.Duration
+		in   int
 	}{{"c", 3}, {"a", 1}, {"d", 4}, {"b", 2}} {
-		laneFor(&a, w.name, 1, now.Add(w.in*time.Second), now)
+		laneFor(&a, w.name, 1, now.Add(time.Duration(w.in)*time.Second), now)
 	}
 	if got := drain(&a, now); got != "" {
 		t.Errorf("before anything is due: %s", got)

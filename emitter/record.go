@@ -116,7 +116,7 @@ func (r *recorder) failed(op string, err error) {
 	})
 }
 
-// run writes until last is closed. ctx bounds the writing itself.
+// run writes until last is closed; ctx bounds the writing itself.
 func (r *recorder) run(ctx context.Context, last <-chan struct{}) {
 	pause := refusedPause
 	for {
@@ -221,7 +221,7 @@ func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept []en
 			continue
 		}
 		if e.park != "" {
-			r.parked(e)
+			r.parked(e) //nolint:contextcheck // what may be sent now outlives this write
 		}
 	}
 	return kept, refused
@@ -270,7 +270,7 @@ func (r *recorder) flushAcks(ctx context.Context, acks []ack, entries *[]entry) 
 		for ; to < len(acks) && acks[to].queue == a.queue; to++ {
 			items = append(items, acks[to].item)
 		}
-		a.queue.acked(items)
+		a.queue.acked(items) //nolint:contextcheck // what may be read now outlives this write
 	}
 	return nil, nil
 }

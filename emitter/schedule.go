@@ -16,7 +16,7 @@ func (r *Retry) wait(failures int) time.Duration {
 
 // spread gives the share that jitter adds to a pause.
 func (r *Retry) spread() float64 {
-	return r.Jitter * rand.Float64() //nolint:gosec // spreads load; nobody gains by guessing it
+	return r.Jitter * rand.Float64()
 }
 
 func stretched(d time.Duration, share float64) time.Duration {

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -218,6 +219,7 @@ func TestT8D6A2xxWhoseBodyBreaksOffIsDelivered(t *testing.T) {
 
 // T15, D2, D10, D12, D13: no answer, however slow or long, holds an attempt or fills the memory.
 func TestT15D2D10D12AnAnswerIsReadWithinBoundsOfTimeAndSize(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		fault hooktest.Fault
@@ -351,7 +353,7 @@ func TestT31CustomHeadersKeepTheirSpelling(t *testing.T) {
 		if err != nil {
 			return
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		var head strings.Builder
 		for in := bufio.NewScanner(conn); in.Scan() && in.Text() != ""; {
 			head.WriteString(in.Text() + "\n")
@@ -410,7 +412,7 @@ func TestT16D10D12ConnectionsAreKept(t *testing.T) {
 	for w := range 8 {
 		wg.Go(func() {
 			for i := range 50 {
-				if o := s.Send(t.Context(), delivery(int64(w*50+i+1), fmt.Sprint(w))); o.Class != emitter.Delivered {
+				if o := s.Send(t.Context(), delivery(int64(w*50+i+1), strconv.Itoa(w))); o.Class != emitter.Delivered {
 					t.Errorf("outcome %+v", o)
 				}
 			}

@@ -11,13 +11,13 @@ func (q *queue) work(it *item) {
 	ctx, cancel := context.WithCancel(q.lives.send)
 	defer cancel()
 	for it != nil {
-		o := q.attempt(ctx, it)
-		it = q.settle(it, o)
+		o, how := q.attempt(ctx, it)
+		it = q.settle(it, o, how)
 	}
 }
 
 // attempt sends one item, with its body read again when it was dropped.
-func (q *queue) attempt(ctx context.Context, it *item) Outcome {
+func (q *queue) attempt(ctx context.Context, it *item) (Outcome, ending) {
 	d := it.Delivery
 	if it.bare {
 		page, err := q.outbox.Pending(ctx, d.Lane, d.Seq-1, 1)
@@ -25,10 +25,10 @@ func (q *queue) attempt(ctx context.Context, it *item) Outcome {
 			if ctx.Err() == nil {
 				q.record.failed("pending", err)
 			}
-			return Outcome{Class: unread}
+			return Outcome{}, unread
 		}
 		if len(page) == 0 || page[0].Seq != d.Seq {
-			return Outcome{Class: vanished}
+			return Outcome{}, vanished
 		}
 		d.Body = page[0].Body
 	}
@@ -37,11 +37,20 @@ func (q *queue) attempt(ctx context.Context, it *item) Outcome {
 		d.Body = nil
 		q.observe.Attempted(d, o)
 	}
-	return o
+	return o, sent
 }
 
+// ending is how far an attempt got.
+type ending uint8
+
+const (
+	sent     ending = iota // there is an outcome
+	vanished               // the store no longer has the delivery as unsettled
+	unread                 // the store could not be read
+)
+
 // settle draws the conclusions of an attempt, and gives the delivery that the same worker sends next.
-func (q *queue) settle(it *item, o Outcome) *item {
+func (q *queue) settle(it *item, o Outcome, how ending) *item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
@@ -49,6 +58,23 @@ func (q *queue) settle(it *item, o Outcome) *item {
 	if it.probe {
 		q.probing = false
 	}
+	switch how {
+	case sent:
+		q.conclude(it, o, now)
+	case vanished:
+		q.forget(it)
+		q.advance(it.lane, now)
+	case unread:
+		it.due = now.Add(rereadPause)
+		q.unreadUntil = it.due
+		q.release(it.lane, now)
+	}
+	next := q.next(now)
+	q.pump(now)
+	return next
+}
+
+func (q *queue) conclude(it *item, o Outcome, now time.Time) {
 	switch o.Class {
 	case Delivered:
 		q.delivered(it, o, now)
@@ -61,26 +87,10 @@ func (q *queue) settle(it *item, o Outcome) *item {
 	case Gone:
 		q.tallyFailure(o)
 		q.gone(it, o, now)
-	case vanished:
-		q.forget(it)
-		q.advance(it.lane, now)
-	case unread:
-		it.due = now.Add(rereadPause)
-		q.unreadUntil = it.due
-		q.release(it.lane, now)
-	default:
+	case Aborted:
 		q.release(it.lane, now)
 	}
-	next := q.next(now)
-	q.pump(now)
-	return next
 }
-
-// Further ends of an attempt, before anything was sent.
-const (
-	vanished Class = 100 + iota // the store no longer has the delivery as unsettled
-	unread                      // the store could not be read
-)
 
 // rereadPause is how long a delivery waits when its body could not be read.
 const rereadPause = time.Second

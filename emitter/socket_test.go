@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -98,7 +99,7 @@ func TestStoppingLeavesNoGoroutineBehind(t *testing.T) {
 	}
 	d.Take(1)
 	for i := range int64(100) {
-		d.Dispatch(1, outbox.Commit(delivery(i+1, fmt.Sprint(i))), true)
+		d.Dispatch(1, outbox.Commit(delivery(i+1, strconv.FormatInt(i, 10))), true)
 	}
 	until(t, "not all were delivered", func() bool { return outbox.States("app")["delivered"] == 100 })
 	if err := d.Stop(t.Context()); err != nil {
@@ -109,8 +110,8 @@ func TestStoppingLeavesNoGoroutineBehind(t *testing.T) {
 }
 
 // BenchmarkDelivery compares the dispatcher, from Dispatch to the acknowledgement, with a plain loop of POSTs of the same
-// size of body and header, over the same kind of connections, at the same concurrency, in turns. of_bare is the ratio of
-// the rates.
+// size of body and header, over the same kind of connections, at the same concurrency, in turns. The ratio of the
+// rates is of_bare.
 func BenchmarkDelivery(b *testing.B) {
 	for _, c := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("c=%d", c), func(b *testing.B) { benchmarkDelivery(b, c) })
@@ -118,6 +119,7 @@ func BenchmarkDelivery(b *testing.B) {
 }
 
 func benchmarkDelivery(b *testing.B, concurrency int) {
+	b.Helper()
 	server, err := hooktest.Serve(b.Context(), "127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(w, "ok")

@@ -24,7 +24,7 @@ func (c *cursor) begin() int64 {
 	return after
 }
 
-// end finishes a read that got as far as last. more is false when there was nothing behind it in the store.
+// end finishes a read that got as far as last; more is false when there was nothing behind it in the store.
 func (c *cursor) end(last int64, more bool) {
 	if more {
 		c.after = min(c.after, last)

@@ -39,7 +39,7 @@ func Redirect(code int, location string) Fault { return Answer(code, "", "Locati
 // Flaky meets that share of the requests with the fault, by chance.
 func Flaky(share float64, seed uint64, f Fault) Fault {
 	var mu sync.Mutex
-	chance := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // a test wants it repeatable
+	chance := rand.New(rand.NewPCG(seed, seed))
 	return func(w http.ResponseWriter, r *http.Request, n int) bool {
 		mu.Lock()
 		hit := chance.Float64() < share

@@ -75,7 +75,8 @@ func serve(t *testing.T, r *hooktest.Receiver) *hooktest.Server {
 	return s
 }
 
-func post(t *testing.T, url, secret string, payload []byte) *http.Response {
+// post gives the status and the Retry-After of the answer.
+func post(t *testing.T, url, secret string, payload []byte) (status int, after string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(payload))
 	if err != nil {
@@ -95,18 +96,18 @@ func post(t *testing.T, url, secret string, payload []byte) *http.Response {
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp
+	return resp.StatusCode, resp.Header.Get("Retry-After")
 }
 
 func TestAReceiverRefusesWhatDoesNotVerifyAndSaysWhy(t *testing.T) {
 	secret := emitter.GenerateSecret()
 	r := &hooktest.Receiver{Secrets: []string{secret}}
 	s := serve(t, r)
-	if resp := post(t, s.URL, secret, body(1, "created", "a", `{}`)); resp.StatusCode != http.StatusOK {
-		t.Fatalf("a signed request got %d", resp.StatusCode)
+	if status, _ := post(t, s.URL, secret, body(1, "created", "a", `{}`)); status != http.StatusOK {
+		t.Fatalf("a signed request got %d", status)
 	}
-	if resp := post(t, s.URL, emitter.GenerateSecret(), body(1, "created", "a", `{}`)); resp.StatusCode != http.StatusUnauthorized {
-		t.Fatalf("a wrongly signed request got %d", resp.StatusCode)
+	if status, _ := post(t, s.URL, emitter.GenerateSecret(), body(1, "created", "a", `{}`)); status != http.StatusUnauthorized {
+		t.Fatalf("a wrongly signed request got %d", status)
 	}
 	if len(r.Problems()) != 1 || r.Count() != 2 || r.Replica.Report().Events != 1 {
 		t.Fatalf("problems %v, count %d, report %+v", r.Problems(), r.Count(), r.Replica.Report())
@@ -118,15 +119,15 @@ func TestFaultsAnswerInsteadOfTheReceiverAndLostOnesAfterIt(t *testing.T) {
 	r := &hooktest.Receiver{Secrets: []string{secret}}
 	s := serve(t, r)
 	r.Set(hooktest.First(1, hooktest.RetryAfter(http.StatusServiceUnavailable, "7")))
-	if resp := post(t, s.URL, secret, body(1, "created", "a", `{}`)); resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "7" {
-		t.Fatalf("got %d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
+	if status, after := post(t, s.URL, secret, body(1, "created", "a", `{}`)); status != 503 || after != "7" {
+		t.Fatalf("got %d, Retry-After %q", status, after)
 	}
 	if r.Replica.Report().Events != 0 {
 		t.Fatal("a fault let the event through")
 	}
 	r.Set(nil)
 	r.SetLost(hooktest.Status(http.StatusBadGateway))
-	if resp := post(t, s.URL, secret, body(1, "created", "a", `{}`)); resp.StatusCode != 502 || r.Replica.Report().Events != 1 {
-		t.Fatalf("got %d, report %+v", resp.StatusCode, r.Replica.Report())
+	if status, _ := post(t, s.URL, secret, body(1, "created", "a", `{}`)); status != 502 || r.Replica.Report().Events != 1 {
+		t.Fatalf("got %d, report %+v", status, r.Replica.Report())
 	}
 }

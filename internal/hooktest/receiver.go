@@ -43,7 +43,7 @@ type Receiver struct {
 	problems []error
 }
 
-// Fault answers instead of the receiver, and says whether it did. n counts the requests from 1. A fault decides before the
+// Fault answers instead of the receiver, and says whether it did; n counts the requests from 1. A fault decides before the
 // body is applied; what it passes on is received as usual.
 type Fault func(w http.ResponseWriter, r *http.Request, n int) (handled bool)
 
@@ -54,7 +54,7 @@ func (r *Receiver) Set(f Fault) {
 	r.fault = f
 }
 
-// SetLost makes the receiver take each webhook and then misbehave: the sender does not hear that it arrived. nil ends it.
+// SetLost makes the receiver take each webhook and then misbehave: the sender does not hear that it arrived. Nil ends it.
 func (r *Receiver) SetLost(f Fault) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -78,7 +78,7 @@ func ParseEvent(id string, body []byte) (Event, error) {
 	}, nil
 }
 
-// Apply takes one delivery. fresh is false for a duplicate. It fails on what must never happen: one id with two bodies, one
+// Apply takes one delivery; fresh is false for a duplicate. It fails on what must never happen: one id with two bodies, one
 // sequence with two ids, a body that is not an event.
 func (r *Replica) Apply(id string, body []byte) (e Event, fresh bool, err error) {
 	e, err = ParseEvent(id, body)

@@ -1,6 +1,8 @@
 package emitter
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,6 +25,9 @@ func (s *Sender) answer(resp *http.Response) Outcome {
 	now := time.Now()
 	o := Outcome{Status: resp.StatusCode, Skew: clockSkew(resp.Header, now)}
 	o.Class, o.Reason = classOf(resp.StatusCode)
+	if o.Class == Delivered && !s.webhook.SuccessWhen.IsZero() {
+		return s.condition(resp, o)
+	}
 	limit := excerptDelivered
 	if o.Class != Delivered {
 		limit = excerptFailed
@@ -38,6 +43,30 @@ func (s *Sender) answer(resp *http.Response) Outcome {
 	if o.Excerpt = excerpt(resp.Body, limit); o.Excerpt != "" {
 		o.Excerpt = s.secrets.Redact(o.Excerpt)
 	}
+	return o
+}
+
+// condition decides by the body of a 2xx. Without the whole body, within the time of the attempt, there is no success: the
+// event is sent again rather than lost.
+func (s *Sender) condition(resp *http.Response, o Outcome) Outcome {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, drainBytes+1))
+	o.Excerpt = s.secrets.Redact(excerpt(bytes.NewReader(body), excerptDelivered))
+	when := s.webhook.SuccessWhen
+	switch {
+	case err != nil:
+		o.Error = statusText(resp) + ", but its answer cannot be read to the end"
+	case len(body) > drainBytes:
+		o.Error = statusText(resp) + ", but its answer is too long to tell"
+	case !json.Valid(body):
+		o.Error = statusText(resp) + ", but its answer is not JSON, and " + when.String() + " has to hold"
+	case when.Match(body):
+		return o
+	default:
+		o.Error = statusText(resp) + ", but " + when.String() + " does not hold for its answer"
+	}
+	o.Class, o.Reason = Failed, ReasonAnswer
+	o.Error = s.secrets.Redact(o.Error)
+	o.RetryAfter = retryAfter(resp.Header, time.Now())
 	return o
 }
 

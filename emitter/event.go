@@ -37,7 +37,13 @@ func EncodeStandard(dst []byte, e *Event) []byte {
 	dst = appendString(dst, e.EventType())
 	dst = append(dst, `,"timestamp":"`...)
 	dst = e.At.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z")
-	dst = append(dst, `","data":{"source":`...)
+	dst = append(dst, `","data":`...)
+	return append(appendData(dst, e), '}')
+}
+
+// appendData appends the member data.
+func appendData(dst []byte, e *Event) []byte {
+	dst = append(dst, `{"source":`...)
 	dst = appendString(dst, e.Source)
 	dst = append(dst, `,"change":`...)
 	dst = appendString(dst, e.Change.Kind.String())
@@ -50,7 +56,7 @@ func EncodeStandard(dst []byte, e *Event) []byte {
 	if e.Change.Kind == differ.Updated {
 		dst = appendDelta(dst, e.Change.Delta)
 	}
-	return append(dst, "}}"...)
+	return append(dst, '}')
 }
 
 func appendDelta(dst []byte, d differ.Delta) []byte {

@@ -13,9 +13,10 @@ const resolveEvery = time.Second
 
 // keyring resolves the secrets of a webhook now and then, so that a changed secret file counts within resolveEvery.
 type keyring struct {
-	style   string
-	refs    setting.SecretList
-	secrets *setting.Secrets
+	style     string
+	signature Signature
+	refs      setting.SecretList
+	secrets   *setting.Secrets
 
 	mu     sync.Mutex
 	values []string
@@ -23,7 +24,11 @@ type keyring struct {
 	at     time.Time // when they were resolved
 }
 
-// signer gives the signer of the secrets as they are now.
+func expired(ref setting.Secret, now time.Time) bool {
+	return !ref.NotAfter().IsZero() && now.After(ref.NotAfter())
+}
+
+// signer gives the signer of the secrets as they are now. A secret that has expired may be gone from its place.
 func (k *keyring) signer() (Signer, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -31,8 +36,12 @@ func (k *keyring) signer() (Signer, error) {
 	if k.made != nil && now.Sub(k.at) < resolveEvery {
 		return k.made, nil
 	}
-	values := make([]string, len(k.refs))
-	for i, ref := range k.refs {
+	refs := slices.DeleteFunc(slices.Clone(k.refs), func(ref setting.Secret) bool { return expired(ref, now) })
+	if len(refs) == 0 && len(k.refs) > 0 {
+		return nil, ErrExpired
+	}
+	values := make([]string, len(refs))
+	for i, ref := range refs {
 		v, err := k.secrets.Resolve(ref)
 		if err != nil {
 			return nil, err
@@ -40,7 +49,7 @@ func (k *keyring) signer() (Signer, error) {
 		values[i] = v
 	}
 	if k.made == nil || !slices.Equal(values, k.values) {
-		made, err := NewSigner(k.style, values...)
+		made, err := NewSigner(SignOptions{Style: k.style, Signature: k.signature, Keys: keysOf(refs, values)})
 		if err != nil {
 			return nil, err
 		}
@@ -48,4 +57,12 @@ func (k *keyring) signer() (Signer, error) {
 	}
 	k.at = now
 	return k.made, nil
+}
+
+func keysOf(refs setting.SecretList, values []string) []SigningKey {
+	keys := make([]SigningKey, len(refs))
+	for i, ref := range refs {
+		keys[i] = SigningKey{Secret: values[i], ID: ref.ID(), NotAfter: ref.NotAfter()}
+	}
+	return keys
 }

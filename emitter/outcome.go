@@ -9,9 +9,9 @@ type Class uint8
 
 // The classes of an outcome.
 const (
-	// Delivered: a 2xx status line came, whatever happened to the rest of the answer.
+	// Delivered: a 2xx status line came, whatever happened to the rest of the answer (unless success_when asks for more).
 	Delivered Class = iota + 1
-	// Rejected: the receiver refuses this event (400, 413, 415, 422). It is parked; the gate does not move.
+	// Rejected: the receiver refuses this event (400, 413, 415, 422), or it has no body to send. It is parked; the gate does not move.
 	Rejected
 	// Failed: the endpoint did not take it: no answer, or any other status. The gate moves and the delivery is tried again.
 	Failed
@@ -45,6 +45,8 @@ const (
 	ReasonStatus4xx   = "status_4xx"
 	ReasonStatus5xx   = "status_5xx"
 	ReasonStatusOther = "status_other" // 101 or beyond 599
+	ReasonAnswer      = "answer"       // a 2xx whose body says that it did not succeed, see success_when
+	ReasonFormat      = "format"       // the event cannot be written in the webhook's format
 	ReasonSign        = "sign"         // the attempt could not be signed: a secret is gone or unusable
 	ReasonGaveUp      = "gave_up"      // of parking: give_up_after has passed
 )

@@ -34,8 +34,10 @@ type Sender struct {
 	secrets   *setting.Secrets
 	keys      keyring
 	url       *url.URL
-	host      string      // of the request: the url's, or that of a custom Host header
-	header    http.Header // what is the same in each attempt
+	host      string                           // of the request: the url's, or that of a custom Host header
+	header    http.Header                      // what is the same in each attempt
+	target    string                           // the url as the receiver sees it
+	describe  func(h http.Header, d *Delivery) // adds the headers of the format; may be nil
 }
 
 // NewSender makes a sender. It fails when the webhook's url or secrets cannot be used.
@@ -50,15 +52,19 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	}
 	s := &Sender{
 		webhook: o.Webhook, transport: o.Transport, secrets: o.Secrets, url: u, host: u.Host,
-		keys: keyring{style: o.Webhook.Sign, refs: o.Webhook.Secret, secrets: o.Secrets},
+		keys:     keyring{style: o.Webhook.Sign, signature: o.Webhook.Signature, refs: o.Webhook.Secret, secrets: o.Secrets},
+		describe: f.headers,
 	}
-	if o.Webhook.Sign == "none" {
+	if o.Webhook.Sign == signNone {
 		s.keys.refs = nil
 	}
 	if _, err := s.keys.signer(); err != nil {
 		return nil, fmt.Errorf("webhook %s: %w", o.Webhook.Name, err)
 	}
-	s.setHeaders(f.contentType, "deltahook/"+o.Version)
+	s.setHeaders(o.Webhook.contentType(), "deltahook/"+o.Version)
+	seen := *u
+	seen.Host = s.host
+	s.target = seen.String()
 	return s, nil
 }
 
@@ -103,6 +109,9 @@ func (s *Sender) Send(ctx context.Context, d Delivery) Outcome {
 }
 
 func (s *Sender) attempt(parent context.Context, d Delivery) Outcome {
+	if reason := unsendableReason(d.Body); reason != "" {
+		return Outcome{Class: Rejected, Reason: ReasonFormat, Error: s.secrets.Redact(reason)}
+	}
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	timer := time.AfterFunc(s.webhook.Timeout.Std(), cancel)
@@ -116,7 +125,9 @@ func (s *Sender) attempt(parent context.Context, d Delivery) Outcome {
 		return s.fault(parent, ctx, err)
 	}
 	defer resp.Body.Close()
-	timer.Reset(min(drainTime, s.webhook.Timeout.Std()))
+	if s.webhook.SuccessWhen.IsZero() {
+		timer.Reset(min(drainTime, s.webhook.Timeout.Std()))
+	}
 	return s.answer(resp)
 }
 
@@ -127,7 +138,11 @@ func (s *Sender) request(ctx context.Context, d Delivery) (*http.Request, error)
 	}
 	header := maps.Clone(s.header)
 	setExact(header, headerAttempt, strconv.Itoa(d.Attempts+1))
-	if err := signer.Sign(header, d.ID, time.Now(), d.Body); err != nil {
+	if s.describe != nil {
+		s.describe(header, &d)
+	}
+	m := Message{ID: d.ID, At: time.Now(), Type: d.Type, Method: s.webhook.Method, URL: s.target, Body: d.Body}
+	if err := signer.Sign(header, &m); err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
 	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(d.Body)), nil }

@@ -1,96 +1,133 @@
 package emitter
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
+	"strings"
 	"time"
 )
 
-// Signer signs one attempt: it adds the headers by which the receiver knows id, time and sender. body is signed as it is
+// Signer signs one attempt: it adds the headers by which the receiver knows id, time and sender. The body is signed as it is
 // sent.
 type Signer interface {
-	Sign(h http.Header, id string, at time.Time, body []byte) error
+	Sign(h http.Header, m *Message) error
 }
 
-// signStyle is one value of the key sign.
-type signStyle struct {
-	secret func(secret string) ([]byte, error) // reads a secret; nil: the style has none
-	signer func(keys [][]byte) Signer
+// Message is one attempt as signatures speak of it.
+type Message struct {
+	ID     string
+	At     time.Time // when it is signed
+	Type   string    // of the event
+	Method string
+	URL    string
+	Body   []byte
 }
 
-// signStyles has the values of the key sign by their name.
-func signStyles() map[string]signStyle {
-	return map[string]signStyle{
-		"standard": {secret: standardKey, signer: func(keys [][]byte) Signer { return standardSigner{keys: keys} }},
-		"none":     {signer: func([][]byte) Signer { return standardSigner{} }},
-	}
+// SigningKey is one secret that signs.
+type SigningKey struct {
+	Secret   string
+	ID       string    // keyid of rfc9421; may be empty
+	NotAfter time.Time // it signs no attempt after this; zero: for ever
 }
 
-// NewSigner makes the signer of a style ("standard", "none") from the values of its secrets; all of them sign. The style
-// "none" still sends id and time.
-func NewSigner(style string, secrets ...string) (Signer, error) {
-	s, ok := signStyles()[style]
-	if !ok {
-		return nil, fmt.Errorf("unknown signature style %q", style)
-	}
-	if s.secret == nil {
-		return s.signer(nil), nil
-	}
-	if len(secrets) == 0 {
-		return nil, fmt.Errorf("signature style %q needs a secret", style)
-	}
-	keys := make([][]byte, len(secrets))
-	for i, secret := range secrets {
-		key, err := s.secret(secret)
-		if err != nil {
-			return nil, fmt.Errorf("secret %d: %w", i+1, err)
-		}
-		keys[i] = key
-	}
-	return s.signer(keys), nil
+// SignOptions make a Signer.
+type SignOptions struct {
+	Style     string    // a value of the key sign
+	Signature Signature // of the styles rfc9421 and template
+	Keys      []SigningKey
 }
 
-// Header names of Standard Webhooks, spelled as they go out.
+// Header names of Standard Webhooks, spelled as they go out. The first two are sent with every style.
 const (
 	headerID        = "webhook-id"
 	headerTimestamp = "webhook-timestamp"
 	headerSignature = "webhook-signature"
 )
 
-// standardSigner signs as Standard Webhooks 1.0.0, version v1 (HMAC-SHA256). Without keys it sends no signature.
-type standardSigner struct{ keys [][]byte }
+// ErrExpired means that every secret of a webhook is past its not_after.
+var ErrExpired = errors.New("all secrets have expired")
 
-// Sign sets webhook-id, webhook-timestamp and webhook-signature, which has one signature per key, in their order.
-func (s standardSigner) Sign(h http.Header, id string, at time.Time, body []byte) error {
-	ts := strconv.FormatInt(at.Unix(), 10)
-	setExact(h, headerID, id)
-	setExact(h, headerTimestamp, ts)
-	if len(s.keys) == 0 {
+// NewSigner makes a signer. Keys that have not expired sign, all of them where the style has room for several signatures,
+// else the first. The style "none" takes no keys.
+func NewSigner(o SignOptions) (Signer, error) {
+	s, err := schemeOf(o.Style, &o.Signature)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return &signer{}, nil
+	}
+	if len(o.Keys) == 0 {
+		return nil, fmt.Errorf("signature style %q needs a secret", o.Style)
+	}
+	keys := make([]signingKey, len(o.Keys))
+	for i, k := range o.Keys {
+		material, err := s.key(k.Secret)
+		if err == nil {
+			err = material.canSign()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("secret %d: %w", i+1, err)
+		}
+		keys[i] = signingKey{keyMaterial: material, id: k.ID, notAfter: k.NotAfter}
+	}
+	return &signer{scheme: s, keys: keys}, nil
+}
+
+// scheme is what the styles differ in.
+type scheme interface {
+	key(secret string) (keyMaterial, error) // reads a secret; the error does not show it
+	sign(h http.Header, m *Message, keys []signingKey) error
+	verify(r *Received, keys []keyMaterial, clock *clockCheck) error
+	headers() []string // that it sets
+	single() bool      // it has room for one signature
+}
+
+// signingKey is a secret that was read.
+type signingKey struct {
+	keyMaterial
+
+	id       string
+	notAfter time.Time
+}
+
+func (k *signingKey) expired(at time.Time) bool { return !k.notAfter.IsZero() && at.After(k.notAfter) }
+
+// signer picks the keys that sign now.
+type signer struct {
+	scheme scheme // nil: none
+	keys   []signingKey
+}
+
+// Sign sets webhook-id and webhook-timestamp and whatever else the style has.
+func (s *signer) Sign(h http.Header, m *Message) error {
+	setExact(h, headerID, m.ID)
+	setExact(h, headerTimestamp, unixSeconds(m.At))
+	if s.scheme == nil {
 		return nil
 	}
-	var list []byte
-	for i, key := range s.keys {
-		if i > 0 {
-			list = append(list, ' ')
+	keys := make([]signingKey, 0, len(s.keys))
+	for _, k := range s.keys {
+		if !k.expired(m.At) {
+			keys = append(keys, k)
 		}
-		list = append(list, "v1,"...)
-		list = base64.StdEncoding.AppendEncode(list, standardMAC(key, id, ts, body))
 	}
-	setExact(h, headerSignature, string(list))
-	return nil
+	if len(keys) == 0 {
+		return ErrExpired
+	}
+	if s.scheme.single() {
+		keys = keys[:1]
+	}
+	return s.scheme.sign(h, m, keys)
 }
 
-// standardMAC is the HMAC-SHA256 of "id.timestamp.body".
-func standardMAC(key []byte, id, ts string, body []byte) []byte {
-	mac := hmac.New(sha256.New, key)
-	_, _ = mac.Write([]byte(id + "." + ts + "."))
-	_, _ = mac.Write(body)
-	return mac.Sum(nil)
+// setExact sets a header under exactly this spelling, and under no other: there are receivers that care.
+func setExact(h http.Header, name, value string) {
+	for old := range h {
+		if len(old) == len(name) && strings.EqualFold(old, name) {
+			delete(h, old)
+		}
+	}
+	h[name] = []string{value}
 }
-
-// setExact sets a header under exactly this spelling: there are receivers that care.
-func setExact(h http.Header, name, value string) { h[name] = []string{value} }

@@ -23,12 +23,32 @@ const (
 
 func signed(t *testing.T, secrets ...string) http.Header {
 	t.Helper()
-	s, err := NewSigner("standard", secrets...)
+	return signedAs(t, SignOptions{Style: "standard", Keys: signingKeys(secrets...)}, vector())
+}
+
+func signingKeys(secrets ...string) []SigningKey {
+	list := make([]SigningKey, len(secrets))
+	for i, s := range secrets {
+		list[i].Secret = s
+	}
+	return list
+}
+
+func vector() Message {
+	return Message{
+		ID: vectorID, At: time.Unix(vectorTime, 999_000_000), Type: "contacts.updated", Method: "POST", URL: "https://example.com/foo?a=b",
+		Body: []byte(vectorBody),
+	}
+}
+
+func signedAs(t *testing.T, o SignOptions, m Message) http.Header {
+	t.Helper()
+	s, err := NewSigner(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := http.Header{}
-	if err := s.Sign(h, vectorID, time.Unix(vectorTime, 999_000_000), []byte(vectorBody)); err != nil {
+	h := http.Header{"Content-Type": {"application/json"}}
+	if err := s.Sign(h, &m); err != nil {
 		t.Fatal(err)
 	}
 	return h
@@ -57,7 +77,7 @@ func mustKey(t *testing.T, secret string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return key
+	return key.secret
 }
 
 func TestRotationSignsWithEachSecretSeparatedByOneBlank(t *testing.T) {
@@ -87,34 +107,27 @@ func TestT22AStandardSecretIsDecodedAndNotTakenAsText(t *testing.T) {
 // T23, D17: an empty or short key signs nothing.
 func TestT23D17AnEmptyOrWeakSecretIsRefused(t *testing.T) {
 	for _, secret := range []string{"", "whsec_", "whsec_====", "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 23)), "whsec_not base64!", "p@ssw0rd"} {
-		_, err := NewSigner("standard", secret)
+		_, err := NewSigner(SignOptions{Style: "standard", Keys: signingKeys(secret)})
 		if err == nil {
 			t.Errorf("secret %q was accepted", secret)
 		} else if len(secret) > 6 && strings.Contains(err.Error(), strings.TrimPrefix(secret, "whsec_")) {
 			t.Errorf("the error shows the secret: %v", err)
 		}
 	}
-	if _, err := NewSigner("standard", "whsec_"+base64.StdEncoding.EncodeToString(make([]byte, 24))); err != nil {
+	if _, err := NewSigner(SignOptions{Style: "standard", Keys: signingKeys("whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 24)))}); err != nil {
 		t.Errorf("24 bytes: %v", err)
 	}
-	if _, err := NewSigner("standard"); err == nil {
+	if _, err := NewSigner(SignOptions{Style: "standard"}); err == nil {
 		t.Error("no secret at all was accepted")
 	}
-	if _, err := NewSigner("standart", vectorSecret); err == nil {
+	if _, err := NewSigner(SignOptions{Style: "standart", Keys: signingKeys(vectorSecret)}); err == nil {
 		t.Error("an unknown style was accepted")
 	}
 }
 
 func TestSignNoneSendsIDAndTimeButNoSignature(t *testing.T) {
-	s, err := NewSigner("none")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := http.Header{}
-	if err := s.Sign(h, vectorID, time.Unix(vectorTime, 0), nil); err != nil {
-		t.Fatal(err)
-	}
-	if len(h) != 2 || h["webhook-id"] == nil || h["webhook-timestamp"] == nil {
+	h := signedAs(t, SignOptions{Style: "none"}, vector())
+	if len(h) != 3 || h["webhook-id"] == nil || h["webhook-timestamp"] == nil {
 		t.Fatalf("headers %v", h)
 	}
 }
@@ -155,7 +168,7 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 		{name: "body re-encoded", at: now, body: `{"test":2432232314}`, want: ErrSignature, text: "byte for byte"},
 		{name: "another secret", at: now, secret: GenerateSecret(), want: ErrSignature},
 		{name: "another id", at: now, edit: func(h http.Header) { h["webhook-id"] = []string{"msg_other"} }, want: ErrSignature},
-		{name: "only v1a", at: now, edit: func(h http.Header) { h["webhook-signature"] = []string{"v1a,AAAA"} }, want: ErrSignature, text: "no v1 signature"},
+		{name: "only v1a", at: now, edit: func(h http.Header) { h["webhook-signature"] = []string{"v1a,AAAA"} }, want: ErrSignature, text: "has no signature of this style"},
 		{name: "secret unusable", at: now, secret: "short", want: ErrSecret},
 	}
 	for _, tt := range tests {
@@ -196,10 +209,14 @@ func FuzzVerify(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	genuineSigner, err := NewSigner(SignOptions{Style: "standard", Keys: signingKeys(vectorSecret)})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, id, ts, list string, body []byte) {
 		h := http.Header{"Webhook-Id": {id}, "Webhook-Timestamp": {ts}, "Webhook-Signature": {list}}
 		err := Verify(h, body, []string{vectorSecret}, time.Unix(vectorTime, 0), DefaultTolerance)
-		mac := hmac.New(sha256.New, key)
+		mac := hmac.New(sha256.New, key.secret)
 		_, _ = mac.Write([]byte(id + "." + ts + "."))
 		_, _ = mac.Write(body)
 		genuine := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
@@ -209,12 +226,8 @@ func FuzzVerify(f *testing.F) {
 		if id == "" || bytes.ContainsAny([]byte(id), "\r\n") {
 			return
 		}
-		s, serr := NewSigner("standard", vectorSecret)
-		if serr != nil {
-			t.Fatal(serr)
-		}
 		own := http.Header{}
-		if serr := s.Sign(own, id, time.Unix(vectorTime, 0), body); serr != nil {
+		if serr := genuineSigner.Sign(own, &Message{ID: id, At: time.Unix(vectorTime, 0), Body: body}); serr != nil {
 			t.Fatal(serr)
 		}
 		if verr := Verify(own, body, []string{vectorSecret}, time.Unix(vectorTime, 0), DefaultTolerance); verr != nil {

@@ -2,15 +2,12 @@ package emitter
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"net/url"
 	"path"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/deltahook/deltahook/internal/setting"
 )
@@ -22,11 +19,13 @@ func (w *Webhook) Validate(secrets *setting.Secrets) setting.Problems {
 	w.validateURL(&p)
 	oneOf(&p, "method", w.Method, "POST", "PUT", "PATCH")
 	w.validateHeaders(&p)
-	oneOf(&p, "sign", w.Sign, slices.Sorted(maps.Keys(signStyles()))...)
-	oneOf(&p, "format", w.Format, slices.Sorted(maps.Keys(formats()))...)
+	oneOf(&p, "sign", w.Sign, SignStyles()...)
+	oneOf(&p, "format", w.Format, Formats()...)
 	oneOf(&p, "order", w.Order, orderKey, orderSource, orderNone)
 	oneOf(&p, "on_full", w.OnFull, "pause")
+	w.validateFormat(&p)
 	w.validateEvents(&p)
+	w.Signature.validate(&p, w.Sign)
 	w.validateSecret(&p, secrets)
 	w.validateFlow(&p)
 	return p
@@ -74,77 +73,12 @@ func isLoopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// ownHeaders are set by the sender or belong to the connection.
-func ownHeaders() []string {
-	return []string{
-		headerID, headerTimestamp, headerSignature, headerAttempt,
-		"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer",
-	}
-}
-
-func (w *Webhook) validateHeaders(p *setting.Problems) {
-	seen := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(w.Headers)) {
-		lower := strings.ToLower(name)
-		switch {
-		case !httpguts.ValidHeaderFieldName(name):
-			p.Add("use letters, digits and -", fmt.Sprintf("%q is not a header name", name), "headers", name)
-		case slices.Contains(ownHeaders(), lower):
-			p.Add("remove it", fmt.Sprintf("the header %s is set by deltahook itself", name), "headers", name)
-		case seen[lower] != "":
-			p.Add("keep one of them", fmt.Sprintf("the header %s stands there twice, also as %s", name, seen[lower]), "headers", name)
-		case !httpguts.ValidHeaderFieldValue(w.Headers[name]):
-			p.Add("remove line breaks and control characters", fmt.Sprintf("the value of the header %s cannot be sent", name), "headers", name)
-		}
-		seen[lower] = name
-	}
-}
-
 func (w *Webhook) validateEvents(p *setting.Problems) {
 	for _, glob := range w.Events {
 		if _, err := path.Match(glob, ""); err != nil || glob == "" {
 			p.Add(`write event types like "contacts.created" or "*.deleted"`, fmt.Sprintf("%q is not a pattern of event types", glob), "events")
 		}
 	}
-}
-
-func (w *Webhook) validateSecret(p *setting.Problems, secrets *setting.Secrets) {
-	style, ok := signStyles()[w.Sign]
-	if !ok {
-		return
-	}
-	if style.secret == nil {
-		if len(w.Secret) > 0 {
-			p.Warn(`remove it, or write sign = "standard"`, fmt.Sprintf("the secret is not used: sign = %q", w.Sign), "secret")
-		}
-		return
-	}
-	if len(w.Secret) == 0 {
-		p.Add(`write secret = "env:NAME", and make its value with "deltahook secret"`, "the secret is missing", "secret")
-	}
-	for _, ref := range w.Secret {
-		if ref.IsLiteral() {
-			p.Warn(`write "env:NAME", "file:/path" or "cred:NAME"`, "the secret itself stands in the configuration", "secret")
-		}
-		if secrets == nil {
-			continue
-		}
-		value, err := secrets.Resolve(ref)
-		if err == nil {
-			_, err = style.secret(value)
-		}
-		if err != nil {
-			p.Add(setting.Hint(err), secretProblem(ref, err), "secret")
-		}
-	}
-}
-
-// secretProblem names the reference, unless the message already does.
-func secretProblem(ref setting.Secret, err error) string {
-	if ref.IsLiteral() || strings.Contains(err.Error(), ref.String()) {
-		return err.Error()
-	}
-	return ref.String() + ": " + err.Error()
 }
 
 func (w *Webhook) validateFlow(p *setting.Problems) {

@@ -1,11 +1,10 @@
 package emitter
 
 import (
-	"crypto/hmac"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,103 +21,105 @@ var (
 // DefaultTolerance is how far webhook-timestamp may be from the receiver's clock, as the verifiers in use have it.
 const DefaultTolerance = 5 * time.Minute
 
+// Received is a request as its receiver has it.
+type Received struct {
+	Method string // rfc9421 only, as URL is
+	URL    string
+	Header http.Header
+	Body   []byte // the bytes as they came
+}
+
+// VerifyOptions say how a request was signed. Secrets are those of the receiver: for ed25519 the public keys (whpk_…), or the
+// private ones.
+type VerifyOptions struct {
+	Style     string // a value of the key sign
+	Signature Signature
+	Secrets   []string
+	Now       time.Time
+	Tolerance time.Duration // bounds the age, and the lead, of the timestamp; 0 does not check it
+}
+
 // Verify checks a request that was signed as Standard Webhooks v1: any of the secrets may match any of the signatures.
 // tolerance bounds the age, and the lead, of the timestamp; 0 does not check it. body has the bytes as they came. The error
 // wraps one of the reasons above, and shows neither secret nor expected signature.
 func Verify(h http.Header, body []byte, secrets []string, now time.Time, tolerance time.Duration) error {
-	id, ts, list, err := signedHeaders(h)
-	if err != nil {
-		return err
-	}
-	if err := checkTimestamp(ts, now, tolerance); err != nil {
-		return err
-	}
-	if len(secrets) == 0 {
-		return fmt.Errorf("%w: none was given", ErrSecret)
-	}
-	given, err := standardSignatures(list)
-	if err != nil {
-		return err
-	}
-	for i, secret := range secrets {
-		key, err := standardKey(secret)
-		if err != nil {
-			return fmt.Errorf("%w: secret %d: %w", ErrSecret, i+1, err)
-		}
-		want := standardMAC(key, id, ts, body)
-		for _, sig := range given {
-			if hmac.Equal(sig, want) {
-				return nil
-			}
-		}
-	}
-	return fmt.Errorf("%w: tried %d secret(s) on %d signature(s); another secret signed this, or the body is not byte for byte the one that was sent",
-		ErrSignature, len(secrets), len(given))
+	return VerifyRequest(&Received{Header: h, Body: body}, VerifyOptions{Style: "standard", Secrets: secrets, Now: now, Tolerance: tolerance})
 }
 
-func signedHeaders(h http.Header) (id, ts, list string, err error) {
-	var missing []string
-	get := func(name string) string {
-		v := headerValue(h, name)
-		if v == "" {
-			missing = append(missing, name)
+// VerifyRequest is Verify for every style. A request of the style "none" needs an id and a time only.
+func VerifyRequest(r *Received, o VerifyOptions) error {
+	s, err := schemeOf(o.Style, &o.Signature)
+	if err != nil {
+		return err
+	}
+	clock := &clockCheck{now: o.Now, tolerance: o.Tolerance}
+	if s == nil {
+		return verifyNone(r, clock)
+	}
+	if len(o.Secrets) == 0 {
+		return fmt.Errorf("%w: none was given", ErrSecret)
+	}
+	keys := make([]keyMaterial, len(o.Secrets))
+	for i, secret := range o.Secrets {
+		if keys[i], err = s.key(secret); err != nil {
+			return fmt.Errorf("%w: secret %d: %w", ErrSecret, i+1, err)
 		}
-		return v
 	}
-	id, ts, list = get(headerID), get(headerTimestamp), get(headerSignature)
-	if len(missing) > 0 {
-		return "", "", "", fmt.Errorf("%w: %s", ErrMissingHeader, strings.Join(missing, ", "))
+	return s.verify(r, keys, clock)
+}
+
+func verifyNone(r *Received, clock *clockCheck) error {
+	for _, name := range []string{headerID, headerTimestamp} {
+		if headerValue(r.Header, name) == "" {
+			return fmt.Errorf("%w: %s", ErrMissingHeader, name)
+		}
 	}
-	return id, ts, list, nil
+	return clock.check(headerValue(r.Header, headerTimestamp), headerTimestamp)
 }
 
 // headerValue finds a header however it is spelled: captured requests keep their sender's spelling.
 func headerValue(h http.Header, name string) string {
-	if v := h.Get(name); v != "" {
-		return v
-	}
-	for k, v := range h {
-		if len(v) > 0 && strings.EqualFold(k, name) {
-			return v[0]
-		}
+	if lines := headerLines(h, name); len(lines) > 0 {
+		return lines[0]
 	}
 	return ""
 }
 
-func checkTimestamp(ts string, now time.Time, tolerance time.Duration) error {
-	sec, err := strconv.ParseInt(ts, 10, 64)
-	if err != nil {
-		return fmt.Errorf("%w: %s is not a number of Unix seconds", ErrTimestamp, headerTimestamp)
+// headerLines gives the lines of a header however it is spelled.
+func headerLines(h http.Header, name string) []string {
+	if lines := h.Values(name); len(lines) > 0 {
+		return slices.Clone(lines)
 	}
-	if tolerance <= 0 {
-		return nil
-	}
-	signed := time.Unix(sec, 0)
-	switch {
-	case now.Sub(signed) > tolerance:
-		return fmt.Errorf("%w: signed %s ago, allowed are %s; a replayed request, or a clock that is wrong",
-			ErrTimestamp, now.Sub(signed).Round(time.Second), tolerance)
-	case signed.Sub(now) > tolerance:
-		return fmt.Errorf("%w: signed %s in the future, allowed are %s; one of the clocks is wrong",
-			ErrTimestamp, signed.Sub(now).Round(time.Second), tolerance)
+	for k, v := range h {
+		if len(v) > 0 && strings.EqualFold(k, name) {
+			return slices.Clone(v)
+		}
 	}
 	return nil
 }
 
-// standardSignatures gives the v1 signatures of a header; those of other versions are for other verifiers.
-func standardSignatures(list string) ([][]byte, error) {
-	var sigs [][]byte
-	for _, part := range strings.Fields(list) {
-		text, ok := strings.CutPrefix(part, "v1,")
-		if !ok {
-			continue
-		}
-		if sig, err := base64.StdEncoding.Strict().DecodeString(text); err == nil {
-			sigs = append(sigs, sig)
-		}
+// clockCheck says whether a request is of these minutes.
+type clockCheck struct {
+	now       time.Time
+	tolerance time.Duration
+}
+
+func (c *clockCheck) check(ts, name string) error {
+	sec, err := strconv.ParseInt(ts, 10, 64)
+	if err != nil {
+		return fmt.Errorf("%w: %s is not a number of Unix seconds", ErrTimestamp, name)
 	}
-	if len(sigs) == 0 {
-		return nil, fmt.Errorf("%w: %s has no v1 signature", ErrSignature, headerSignature)
+	if c.tolerance <= 0 {
+		return nil
 	}
-	return sigs, nil
+	signed := time.Unix(sec, 0)
+	switch {
+	case c.now.Sub(signed) > c.tolerance:
+		return fmt.Errorf("%w: signed %s ago, allowed are %s; a replayed request, or a clock that is wrong",
+			ErrTimestamp, c.now.Sub(signed).Round(time.Second), c.tolerance)
+	case signed.Sub(c.now) > c.tolerance:
+		return fmt.Errorf("%w: signed %s in the future, allowed are %s; one of the clocks is wrong",
+			ErrTimestamp, signed.Sub(c.now).Round(time.Second), c.tolerance)
+	}
+	return nil
 }

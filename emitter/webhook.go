@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -16,9 +17,15 @@ type Webhook struct {
 	Method  string            `toml:"method"`
 	Headers map[string]string `toml:"headers"` // sent in exactly this spelling
 
-	Secret setting.SecretList `toml:"secret"` // one or several: all sign
-	Sign   string             `toml:"sign"`   // "standard", "none"
-	Format string             `toml:"format"` // "standard"
+	Secret    setting.SecretList `toml:"secret"`    // one or several: all sign, until their not_after
+	Sign      string             `toml:"sign"`      // see SignStyles
+	Signature Signature          `toml:"signature"` // of the styles "template" and "rfc9421"
+
+	Format      string   `toml:"format"`       // "standard", "cloudevents", "cloudevents-binary", "record", "template"
+	Template    Template `toml:"template"`     // of the format "template"
+	ContentType string   `toml:"content_type"` // of the format "template"; empty: application/json
+
+	SuccessWhen differ.Condition `toml:"success_when"` // on the body of a 2xx answer; zero: the status decides alone
 
 	Events []string `toml:"events"` // globs of event types; empty: all
 
@@ -45,7 +52,7 @@ func DefaultWebhook() Webhook {
 		0, 5 * time.Second, 30 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour,
 	}
 	w := Webhook{
-		Method: "POST", Sign: "standard", Format: "standard", Order: orderKey,
+		Method: "POST", Sign: "standard", Signature: DefaultSignature(), Format: "standard", Order: orderKey,
 		MaxInFlight: 8, Timeout: setting.Duration(15 * time.Second),
 		Retry:    Retry{Jitter: 0.2, GiveUpAfter: setting.Duration(72 * time.Hour)},
 		MaxQueue: 1_000_000, OnFull: "pause",

@@ -60,7 +60,13 @@ func (b *binding) listed(v any, n *node, target reflect.Value, into setting.List
 	if !isList {
 		values = []any{v}
 	}
-	_, secret := into.(*setting.SecretList)
+	list, secret := into.(*setting.SecretList)
+	if secret {
+		if values, ok := withTables(v); ok {
+			b.secretList(values, n, list, path)
+			return
+		}
+	}
 	var texts []string
 	for i, item := range values {
 		place, sub := n, path
@@ -236,6 +242,8 @@ func textHint(v any, path []string, secret bool) string {
 		}
 	case string:
 		return fmt.Sprintf("write %q", t)
+	case time.Time:
+		return fmt.Sprintf("write %q", t.Format(time.RFC3339))
 	}
 	return `write "text"`
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/poller"
 )
 
@@ -81,6 +82,9 @@ func (s *shower) key(name string, value any) {
 
 // shown gives a value as it may be shown.
 func shown(name string, v reflect.Value) any {
+	if secret, ok := reflect.TypeAssert[setting.Secret](v); ok {
+		return shownSecret(secret)
+	}
 	if m, ok := reflect.TypeAssert[encoding.TextMarshaler](v); ok {
 		text, err := m.MarshalText()
 		if err != nil {

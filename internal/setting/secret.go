@@ -17,10 +17,26 @@ import (
 
 // Secret is a reference to a secret value: "env:NAME", "file:/path", "cred:NAME" (systemd's $CREDENTIALS_DIRECTORY), or the
 // value itself. It never prints: not with fmt, not as text or JSON.
-type Secret struct{ ref string }
+type Secret struct {
+	ref      string
+	id       string
+	notAfter time.Time
+}
 
 // NewSecret makes a secret from its reference.
 func NewSecret(ref string) Secret { return Secret{ref: ref} }
+
+// With gives the secret a name and an end of its use; both may be zero.
+func (s Secret) With(id string, notAfter time.Time) Secret {
+	s.id, s.notAfter = id, notAfter
+	return s
+}
+
+// ID is the name of the secret for those who hold several; it may be empty.
+func (s Secret) ID() string { return s.id }
+
+// NotAfter is when the secret stops being used; zero: never.
+func (s Secret) NotAfter() time.Time { return s.notAfter }
 
 // UnmarshalText takes the reference.
 func (s *Secret) UnmarshalText(text []byte) error {

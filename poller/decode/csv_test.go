@@ -8,37 +8,48 @@ import (
 
 func TestRowsBecomeObjectsOfStrings(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
-		"plain":                {"id,name\n007,Ann\n1.10,Bob\n", `[{"id":"007","name":"Ann"},{"id":"1.10","name":"Bob"}]`},
-		"no last line end":     {"id,name\n1,Ann", `[{"id":"1","name":"Ann"}]`},
-		"crlf":                 {"id,name\r\n1,Ann\r\n2,\r\n", `[{"id":"1","name":"Ann"},{"id":"2","name":""}]`},
-		"cut line end":         {"id,name\r\n1,Ann\r", `[{"id":"1","name":"Ann"}]`},
-		"header only":          {"id,name\n", `[]`},
-		"header without end":   {"id,name", `[]`},
-		"empty lines":          {"\n\r\nid,name\n\n1,Ann\n\r\n\n2,Bob\n\n", `[{"id":"1","name":"Ann"},{"id":"2","name":"Bob"}]`},
-		"quotes":               {"\"id\",\"name\"\n\"1\",\"Ann, \"\"the\"\" one\"\n", `[{"id":"1","name":"Ann, \"the\" one"}]`},
-		"only quotes":          {"a,b\n\"\",\"\"\"\"\n", `[{"a":"","b":"\""}]`},
-		"exact line ends":      {"a,b\n\"x\r\ny\nz\rw\",1\n", `[{"a":"x\r\ny\nz\rw","b":"1"}]`},
-		"white space is kept":  {"a,b\n  x ,\t\n", `[{"a":"  x ","b":"\t"}]`},
-		"quote inside":         {"a;b\n5\" pipe;x\"\"y\n", `[{"a":"5\" pipe","b":"x\"\"y"}]`},
-		"control characters":   {"a\n\x00\x01\x1f\\\x7f\n", "[{\"a\":\"\\u0000\\u0001\\u001f\\\\\x7f\"}]"},
-		"lone carriage return": {"a,b\nx\ry,1\n", `[{"a":"x\ry","b":"1"}]`},
-		"bytes are kept":       {"a\n\xff\n", "[{\"a\":\"\xff\"}]"},
-		"one column":           {"id\n1\n2\n", `[{"id":"1"},{"id":"2"}]`},
-		"semicolons":           {"id;price, EUR;x\n1;2,50;3\n", `[{"id":"1","price, EUR":"2,50","x":"3"}]`},
-		"tabs":                 {"id\tname\n1\ta,b;c\n", `[{"id":"1","name":"a,b;c"}]`},
-		"pipes":                {"id|name\n1|x\n", `[{"id":"1","name":"x"}]`},
-		"quoted delimiters":    {"id,\"a;b;c\"\n1,x\n", `[{"id":"1","a;b;c":"x"}]`},
-		"header of two lines":  {"id;\"first\nname\"\n1;x\n", `[{"id":"1","first\nname":"x"}]`},
-		"sep line":             {"sep=;\r\nid;a,b,c\r\n1;x\r\n", `[{"id":"1","a,b,c":"x"}]`},
-		"quoted sep line":      {"\"sep=|\"\nid|x\n1|2\n", `[{"id":"1","x":"2"}]`},
-		"sep line of a tab":    {"SEP=\t\nid\tx\n1\t2\n", `[{"id":"1","x":"2"}]`},
-		"trimmed names":        {"id , name\n1,x\n", `[{"id":"1","name":"x"}]`},
-		"names twice":          {"a,a,a_2,a\n1,2,3,4\n", `[{"a":"1","a_3":"2","a_2":"3","a_4":"4"}]`},
-		"names missing":        {"id,,\n1,2,3\n", `[{"id":"1","column_2":"2","column_3":"3"}]`},
-		"a generated name":     {"column_2,\n1,2\n", `[{"column_2":"1","column_2_2":"2"}]`},
-		"escaped names":        {"\"a\"\"b\",c\\d\n1,2\n", `[{"a\"b":"1","c\\d":"2"}]`},
+		"plain":                         {"id,name\n007,Ann\n1.10,Bob\n", `[{"id":"007","name":"Ann"},{"id":"1.10","name":"Bob"}]`},
+		"no last line end":              {"id,name\n1,Ann", `[{"id":"1","name":"Ann"}]`},
+		"crlf":                          {"id,name\r\n1,Ann\r\n2,\r\n", `[{"id":"1","name":"Ann"},{"id":"2","name":""}]`},
+		"cut line end":                  {"id,name\r\n1,Ann\r", `[{"id":"1","name":"Ann"}]`},
+		"header only":                   {"id,name\n", `[]`},
+		"header without end":            {"id,name", `[]`},
+		"empty lines":                   {"\n\r\nid,name\n\n1,Ann\n\r\n\n2,Bob\n\n", `[{"id":"1","name":"Ann"},{"id":"2","name":"Bob"}]`},
+		"quotes":                        {"\"id\",\"name\"\n\"1\",\"Ann, \"\"the\"\" one\"\n", `[{"id":"1","name":"Ann, \"the\" one"}]`},
+		"only quotes":                   {"a,b\n\"\",\"\"\"\"\n", `[{"a":"","b":"\""}]`},
+		"exact line ends":               {"a,b\n\"x\r\ny\nz\rw\",1\n", `[{"a":"x\r\ny\nz\rw","b":"1"}]`},
+		"white space is kept":           {"a,b\n  x ,\t\n", `[{"a":"  x ","b":"\t"}]`},
+		"quote inside":                  {"a;b\n5\" pipe;x\"\"y\n", `[{"a":"5\" pipe","b":"x\"\"y"}]`},
+		"control characters":            {"a\n\x00\x01\x1f\\\x7f\n", "[{\"a\":\"\\u0000\\u0001\\u001f\\\\\x7f\"}]"},
+		"lone carriage return":          {"a,b\nx\ry,1\n", `[{"a":"x\ry","b":"1"}]`},
+		"carriage return first":         {"a\n\rx\n", `[{"a":"\rx"}]`},
+		"pairs of quotes in the header": {"\"a\"\",,,\";b\n1;2\n", `[{"a\",,,":"1","b":"2"}]`},
+		"bytes are kept":                {"a\n\xff\n", "[{\"a\":\"\xff\"}]"},
+		"one column":                    {"id\n1\n2\n", `[{"id":"1"},{"id":"2"}]`},
+		"semicolons":                    {"id;price, EUR;x\n1;2,50;3\n", `[{"id":"1","price, EUR":"2,50","x":"3"}]`},
+		"tabs":                          {"id\tname\n1\ta,b;c\n", `[{"id":"1","name":"a,b;c"}]`},
+		"pipes":                         {"id|name\n1|x\n", `[{"id":"1","name":"x"}]`},
+		"quoted delimiters":             {"id,\"a;b;c\"\n1,x\n", `[{"id":"1","a;b;c":"x"}]`},
+		"header of two lines":           {"id;\"first\nname\"\n1;x\n", `[{"id":"1","first\nname":"x"}]`},
+		"sep line":                      {"sep=;\r\nid;a,b,c\r\n1;x\r\n", `[{"id":"1","a,b,c":"x"}]`},
+		"quoted sep line":               {"\"sep=|\"\nid|x\n1|2\n", `[{"id":"1","x":"2"}]`},
+		"sep line of a tab":             {"SEP=\t\nid\tx\n1\t2\n", `[{"id":"1","x":"2"}]`},
+		"trimmed names":                 {"id , name\n1,x\n", `[{"id":"1","name":"x"}]`},
+		"names twice":                   {"a,a,a_2,a\n1,2,3,4\n", `[{"a":"1","a_3":"2","a_2":"3","a_4":"4"}]`},
+		"names missing":                 {"id,,\n1,2,3\n", `[{"id":"1","column_2":"2","column_3":"3"}]`},
+		"a generated name":              {"column_2,\n1,2\n", `[{"column_2":"1","column_2_2":"2"}]`},
+		"escaped names":                 {"\"a\"\"b\",c\\d\n1,2\n", `[{"a\"b":"1","c\\d":"2"}]`},
 	} {
 		t.Run(name, func(t *testing.T) { want(t, c.in, Options{Format: "csv"}, c.want) })
+	}
+}
+
+func TestRowsMayStandAcrossTheEndOfTheBuffer(t *testing.T) {
+	const rows = "1,\"a\"\"b\"\r\n\r\n\"2\",c\r\n\n\"3\",\"\r\n\"\r\n"
+	const document = `{"a":"1","b":"a\"b"},{"a":"2","b":"c"},{"a":"3","b":"\r\n"}`
+	for n := range len(rows) {
+		long := strings.Repeat("x", 64<<10-6-n) // the buffer ends n bytes behind the first of rows
+		want(t, "a,b\n"+long+",\n"+rows, Options{Format: "csv"}, `[{"a":"`+long+`","b":""},`+document+`]`)
 	}
 }
 

@@ -44,6 +44,7 @@ func TestALineThatIsNoRecordIsAnErrorWithItsPlace(t *testing.T) {
 		{"{\"a\":1}\n\n  {\"a\":x}\n", 3, 16, "invalid character 'x'"},
 		{"1\n2,3\n", 2, 3, "invalid character ','"},
 		{"{\"a\":\n1}\n", 1, 5, "does not end on its line"},
+		{"1\n{\"a\":\n", 2, 7, "does not end on its line"},
 		{"[1\n2]\n", 1, 2, "does not end on its line"},
 		{"{} {}\n", 1, 3, "invalid character '{'"},
 		{"<html>\n", 1, 0, "'<'"},

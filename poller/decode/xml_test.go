@@ -94,6 +94,7 @@ func TestAListThatComesInPartsIsOne(t *testing.T) {
 	o := Options{Format: "xml", Records: "r.group.item"}
 	want(t, `<r><group n="1"><item>1</item></group><x/><group n="2"/><y/><group n="3"><item>2</item>text</group><x/></r>`, o,
 		`{"r":{"group":{"item":["1","2"],"@n":["1","2","3"],"#text":"text"},"x":["",""],"y":""}}`)
+	want(t, `<r><group`+xsi+` xsi:nil="true"/><group><item/></group></r>`, o, `{"r":{"group":{"item":[""]}}}`)
 	want(t, `<r><group n="1"/><group n="2"/></r>`, o, `{"r":{"group":{"@n":["1","2"],"item":[]}}}`)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,6 +27,8 @@ type Poller struct {
 	client   *outbound.Client
 	identity string
 	compare  string
+	// keyInBytes says that equal bytes mean an equal key; a key that is a member's name is beside the bytes.
+	keyInBytes bool
 
 	turn  chan struct{} // holds one token while nobody polls or edits
 	known *memory       // nil: to be read from the store
@@ -61,10 +64,15 @@ func New(source Source, o Options, transport http.RoundTripper) (*Poller, error)
 	p := &Poller{
 		source: source, opts: o, spec: spec, shape: shape, hasher: differ.NewHasher(o.Seed), requests: requests,
 		identity: identityOf(&source, requests.target.Origin()), compare: comparisonOf(&source),
-		turn: make(chan struct{}, 1),
+		keyInBytes: !slices.Contains(source.Key, differ.MustPath("@key")),
+		turn:       make(chan struct{}, 1),
+	}
+	home, err := p.proving(transport)
+	if err != nil {
+		return nil, fmt.Errorf("source %s: %w", source.Name, err)
 	}
 	p.client = outbound.NewClient(outbound.Options{
-		Target: requests.target, Transport: transport, Timeout: source.Timeout.Std(), MaxBody: int64(source.Response.MaxBody),
+		Target: requests.target, Transport: transport, Home: home, Timeout: source.Timeout.Std(), MaxBody: int64(source.Response.MaxBody),
 		Retry: outbound.Retry{
 			Attempts: source.Retry.Attempts, Base: source.Retry.Base.Std(), Max: source.Retry.Max.Std(),
 			MaxWait: source.Retry.MaxWait.Std(), On: source.Retry.On,

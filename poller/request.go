@@ -1,7 +1,6 @@
 package poller
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -25,7 +24,6 @@ type requests struct {
 	secret  []parameter     // those with a secret in them: for the origin only
 	headers []header
 	body    template
-	auth    Auth
 	agent   string
 }
 
@@ -43,7 +41,7 @@ type header struct {
 
 // compileRequests reads all that a request is made of. Problems are reported by key.
 func compileRequests(s *Source, agent string, problems *setting.Problems) *requests {
-	r := &requests{method: s.Method, auth: s.Auth, agent: agent}
+	r := &requests{method: s.Method, agent: agent}
 	if r.method == "" {
 		r.method = http.MethodGet
 	}
@@ -280,7 +278,7 @@ func (r *requests) build(v values, at *url.URL) (outbound.Request, error) {
 		}
 		q.SecretQuery.Add(name, value)
 	}
-	return q, r.authorize(&q, v)
+	return q, nil
 }
 
 // fillHeaders sets what every host may see on Header and all that was configured on Credentials: nobody can tell which
@@ -299,31 +297,6 @@ func (r *requests) fillHeaders(q *outbound.Request, v values) error {
 		default:
 			q.Credentials.Set(h.name, value)
 		}
-	}
-	return nil
-}
-
-// authorize adds what the table auth asks for.
-func (r *requests) authorize(q *outbound.Request, v values) error {
-	switch r.auth.Kind {
-	case "basic":
-		password, err := v.secrets.Resolve(r.auth.Password)
-		if err != nil {
-			return err
-		}
-		encoded := base64.StdEncoding.EncodeToString([]byte(r.auth.Username + ":" + password))
-		v.secrets.Remember(encoded)
-		q.Credentials.Set("Authorization", "Basic "+encoded)
-	case "bearer", "header":
-		token, err := v.secrets.Resolve(r.auth.Token)
-		if err != nil {
-			return err
-		}
-		if r.auth.Kind == "bearer" {
-			q.Credentials.Set("Authorization", "Bearer "+token)
-			return nil
-		}
-		q.Credentials.Set(r.auth.Header, token)
 	}
 	return nil
 }

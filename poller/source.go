@@ -3,6 +3,7 @@ package poller
 import (
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/poller/auth"
 )
 
 // Source is the configuration of one polled API, the table [source.NAME]. DefaultSource has the defaults.
@@ -36,12 +37,12 @@ type Source struct {
 	To      []string `toml:"to"`
 	Type    string   `toml:"type"`
 
-	Pages    Pages    `toml:"pages"`
-	Deletes  Deletes  `toml:"deletes"`
-	Guard    Guard    `toml:"guard"`
-	Response Response `toml:"response"`
-	Auth     Auth     `toml:"auth"`
-	Retry    Retry    `toml:"retry"`
+	Pages    Pages       `toml:"pages"`
+	Deletes  Deletes     `toml:"deletes"`
+	Guard    Guard       `toml:"guard"`
+	Response Response    `toml:"response"`
+	Auth     auth.Config `toml:"auth"`
+	Retry    Retry       `toml:"retry"`
 
 	Conditional  string   `toml:"conditional"`
 	Redirects    string   `toml:"redirects"`
@@ -87,15 +88,6 @@ type Response struct {
 	Message    differ.Path      `toml:"message"`     // of the text that says what the error is
 	MaxBody    setting.Size     `toml:"max_body"`    // of one answer, after decompression
 	MaxScan    setting.Size     `toml:"max_scan"`    // of all answers of one poll together
-}
-
-// Auth is how a request proves who asks, the table auth.
-type Auth struct {
-	Kind     string         `toml:"kind"` // "none", "basic", "bearer", "header"
-	Username string         `toml:"username"`
-	Password setting.Secret `toml:"password"`
-	Token    setting.Secret `toml:"token"`
-	Header   string         `toml:"header"`
 }
 
 // Retry is the in-poll retry of one request, the table retry.

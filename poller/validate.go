@@ -11,6 +11,7 @@ import (
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/poller/auth"
 )
 
 // DefaultSource gives a source with the default of each key.
@@ -23,7 +24,7 @@ func DefaultSource() Source {
 		Deletes:  Deletes{Detect: "off", Confirm: 2},
 		Guard:    Guard{MaxDeletes: 0.2, MinDeletes: 10, Empty: "hold"},
 		Response: Response{Format: "json", MaxBody: 256 << 20, MaxScan: 4 << 30},
-		Auth:     Auth{Kind: "none"},
+		Auth:     auth.Default(),
 		Retry: Retry{
 			Attempts: 3, Base: setting.Duration(time.Second), Max: setting.Duration(15 * time.Second),
 			MaxWait: setting.Duration(time.Minute),
@@ -292,34 +293,6 @@ func (c *check) formatKeys() {
 	}
 	if !r.Message.IsZero() && r.Error.IsZero() {
 		c.add(`write error = "the condition that says so"`, "message is the text of an error, and no error is described", "response", "message")
-	}
-}
-
-func (c *check) auth() {
-	a := c.s.Auth
-	c.choice(a.Kind, []string{"none", "basic", "bearer", "header"}, "auth", "kind")
-	given := map[string]bool{"username": a.Username != "", "password": !a.Password.IsZero(), "token": !a.Token.IsZero(), "header": a.Header != ""}
-	needed := map[string][]string{"basic": {"username", "password"}, "bearer": {"token"}, "header": {"header", "token"}}[a.Kind]
-	for _, key := range slices.Sorted(maps.Keys(given)) {
-		switch {
-		case slices.Contains(needed, key) && !given[key]:
-			c.add("", fmt.Sprintf("auth.kind = %q needs %s", a.Kind, key), "auth", key)
-		case given[key] && !slices.Contains(needed, key) && a.Kind != "":
-			c.add("", fmt.Sprintf("auth.kind = %q does not use %s", a.Kind, key), "auth", key)
-		}
-	}
-	if a.Header != "" && !isToken(a.Header) {
-		c.add("", fmt.Sprintf("%q is not a header name", a.Header), "auth", "header")
-	}
-	for key, ref := range map[string]setting.Secret{"password": a.Password, "token": a.Token} {
-		if given[key] {
-			c.resolve(ref, "auth", key)
-		}
-	}
-	for name := range c.s.Headers {
-		if a.Kind != "none" && (strings.EqualFold(name, "Authorization") && a.Kind != "header" || strings.EqualFold(name, a.Header)) {
-			c.add("remove one of them", "auth and headers both set "+name, "headers", name)
-		}
 	}
 }
 

@@ -86,13 +86,13 @@ func TestEachMistakeIsReportedAtItsKey(t *testing.T) {
 		{"guard.max_events", func(s *Source) { s.Guard.MaxEvents = -1 }, "guard.max_events: -1 is too small"},
 		{"format", func(s *Source) { s.Response.Format = "yaml" }, `response.format: "yaml" is not known here`},
 		{"max_body", func(s *Source) { s.Response.MaxBody = 0 }, "response.max_body: max_body must be more than zero"},
-		{"auth.kind", func(s *Source) { s.Auth.Kind = "oauth2" }, `auth.kind: "oauth2" is not known here`},
-		{"auth without a token", func(s *Source) { s.Auth.Kind = "bearer" }, `auth.token: auth.kind = "bearer" needs token`},
-		{"auth without a password", func(s *Source) { s.Auth.Kind, s.Auth.Username = "basic", "u" }, `auth.password: auth.kind = "basic" needs password`},
+		{"auth.kind", func(s *Source) { s.Auth.Kind = "oauth3" }, `auth.kind: kind = "oauth3" does not exist`},
+		{"auth without a token", func(s *Source) { s.Auth.Kind = "bearer" }, `auth.token: kind = "bearer" needs token`},
+		{"auth without a password", func(s *Source) { s.Auth.Kind, s.Auth.Username = "basic", "u" }, `auth.password: kind = "basic" needs password`},
 		{"auth with too much", func(s *Source) {
 			s.Auth.Kind, s.Auth.Token, s.Auth.Username = "bearer", secretRef("env:TOKEN"), "u"
-		}, `auth.username: auth.kind = "bearer" does not use username`},
-		{"token without a kind", func(s *Source) { s.Auth.Token = secretRef("env:TOKEN") }, `auth.token: auth.kind = "none" does not use token`},
+		}, `auth.username: username does not count with kind = "bearer"`},
+		{"token without a kind", func(s *Source) { s.Auth.Token = secretRef("env:TOKEN") }, `auth.token: token is set, but kind is "none"`},
 		{"auth with an unset secret", func(s *Source) { s.Auth.Kind, s.Auth.Token = "bearer", secretRef("env:NOPE") }, "auth.token: secret env:NOPE is not set"},
 		{"auth header name", func(s *Source) {
 			s.Auth.Kind, s.Auth.Token, s.Auth.Header = "header", secretRef("env:TOKEN"), "a:b"

@@ -19,6 +19,7 @@ import (
 type Options struct {
 	Target       Target
 	Transport    http.RoundTripper // shared by all clients; see NewTransport
+	Home         http.RoundTripper // for requests to the target's origin, with credentials; nil: Transport
 	Timeout      time.Duration     // of one request, from the connection to the last byte of the body; 0: none
 	MaxBody      int64             // bytes of one answer after decompression; 0: no limit
 	Retry        Retry
@@ -215,13 +216,17 @@ func (h hop) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Response != nil {
 		req.Header.Del("Referer") // the client fills it with the whole URL that redirected
 	}
+	transport := h.client.opts.Transport
 	if h.client.home(req.URL) {
+		if h.client.opts.Home != nil {
+			transport = h.client.opts.Home
+		}
 		if h.client.opts.Target.Socket != "" {
 			req.Host = "localhost"
 		}
 		t.authorize(req)
 	}
-	resp, err := h.client.opts.Transport.RoundTrip(req)
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		err = causeOf(ctx, err)
 		cancel()

@@ -1,0 +1,84 @@
+package poller
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/poller/auth"
+)
+
+// proving gives the transport for the origin: the one that proves who asks.
+func (p *Poller) proving(base http.RoundTripper) (http.RoundTripper, error) {
+	if p.source.Auth.Kind == auth.KindNone {
+		return base, nil
+	}
+	a, err := auth.New(&p.source.Auth, auth.Options{
+		Origin: p.requests.target.URL, Secrets: p.opts.Secrets, Transport: base, Timeout: p.source.Timeout.Std(),
+		UserAgent: p.requests.agent, Name: p.source.Name, Now: p.opts.Now, Expand: p.expandLogin,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return auth.Prove(a, base), nil
+}
+
+// expandLogin fills the placeholders in a text of a login.
+func (p *Poller) expandLogin(text string, e auth.Escape) (string, error) {
+	t, err := loginText(text, e)
+	if err != nil {
+		return "", err
+	}
+	now := p.opts.Now()
+	return t.render(values{now: now, scheduled: now, secrets: p.opts.Secrets})
+}
+
+// loginText reads a text of a login; its values are escaped for where it stands.
+func loginText(text string, e auth.Escape) (template, error) {
+	where := always(inPlain)
+	switch e {
+	case auth.EscapeNone:
+	case auth.EscapeURL:
+		query := strings.IndexByte(text, '?')
+		where = func(offset int) place {
+			if query >= 0 && offset > query {
+				return inQuery
+			}
+			return inPath
+		}
+	case auth.EscapeHeader:
+		where = always(inHeader)
+	case auth.EscapeForm:
+		where = always(inQuery)
+	case auth.EscapeJSON:
+		where = placesOfBody(text, "application/json")
+	case auth.EscapeXML:
+		where = always(inXML)
+	}
+	return parseTemplate(text, where)
+}
+
+// auth checks the table auth. Its own package knows what is valid; here is what depends on the rest of the source.
+func (c *check) auth() {
+	a := &c.s.Auth
+	c.problems.Under("auth", a.Validate(c.secrets))
+	if a.Grant == "refresh_token" {
+		c.add("use client_credentials, password or jwt_bearer", "this version cannot keep a rotated refresh token", "auth", "grant")
+	}
+	for _, text := range a.Texts() {
+		key := append([]string{"auth"}, text.Key...)
+		t, err := loginText(text.Text, text.Escape)
+		switch {
+		case err != nil:
+			c.add(setting.Hint(err), err.Error(), key...)
+		case t.uses("page"):
+			c.add("remove {page}", "a login has no pages", key...)
+		}
+	}
+	for header := range c.s.Headers {
+		if slices.ContainsFunc(a.SetsHeaders(), func(name string) bool { return strings.EqualFold(name, header) }) {
+			c.add("remove one of them", "auth and headers both set "+header, "headers", header)
+		}
+	}
+}

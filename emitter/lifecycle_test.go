@@ -385,3 +385,38 @@ func TestNewRefusesAWebhookThatCannotBeSentTo(t *testing.T) {
 		}
 	}
 }
+
+func TestAShardTakenAnewWhileItIsReadIsReadAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := small(newBench(t))
+		b.outbox.latency = 50 * time.Millisecond
+		b.receiver().answer = took(time.Millisecond)
+		b.outbox.commit(b.event("w", "hot"))
+		b.start()
+		b.emit(repeat("hot", 100)...)
+		b.emit(keys(100)...)
+		for range 50 {
+			time.Sleep(17 * time.Millisecond)
+			b.d.Take(1)
+		}
+		time.Sleep(time.Hour)
+		b.stop()
+		checkOrder(t, b.receiver(), 201, true)
+	})
+}
+
+// A clock that was wrong when a time was stored must not silence a webhook for years.
+func TestAStoredTimeInTheFarFutureIsNotBelieved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		wrong := time.Now().Add(10 * 365 * 24 * time.Hour)
+		late := b.event("w", "a")
+		late.Attempts, late.NextAt = 1, wrong
+		b.outbox.commit(late, b.event("w", "b"))
+		b.outbox.gates["w"] = GateState{State: GateShut, Failures: 3, Until: wrong}
+		b.start()
+		time.Sleep(25 * time.Hour)
+		b.stop()
+		checkOrder(t, b.receiver(), 2, true)
+	})
+}

@@ -2,7 +2,7 @@ package emitter
 
 import "time"
 
-// take begins to look after a shard. Until loaded is called, what is dispatched is left to the store.
+// take begins to look after a shard, or does so anew. Until loaded is called, what is dispatched is left to the store.
 func (q *queue) take(shard int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -11,9 +11,8 @@ func (q *queue) take(shard int) {
 		w = &window{shard: shard, known: map[int64]*item{}}
 		q.windows[shard] = w
 	}
-	w.gen++
-	w.owned, w.loading, w.cursor = true, true, cursor{}
-	delete(q.reader.windows, w)
+	q.disown(w)
+	w.owned, w.loading = true, true
 }
 
 // loaded hears whether the store has something for a shard that was taken.
@@ -35,10 +34,12 @@ func (q *queue) loaded(shard int, pending bool) {
 func (q *queue) drop(shard int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	w := q.windows[shard]
-	if w == nil {
-		return
+	if w := q.windows[shard]; w != nil {
+		q.disown(w)
 	}
+}
+
+func (q *queue) disown(w *window) {
 	w.gen++
 	w.owned, w.loading, w.cursor = false, false, cursor{}
 	delete(q.reader.windows, w)

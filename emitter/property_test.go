@@ -144,7 +144,9 @@ func (w *world) step() {
 		w.d.Drop(shard)
 		time.Sleep(time.Duration(w.chance.IntN(50)) * time.Millisecond)
 		w.d.Take(shard)
-	case n < 78:
+	case n < 77:
+		w.d.Take(1 + w.chance.IntN(2)) // a new epoch of a shard that is held
+	case n < 79:
 		w.d.Requeue()
 	default:
 		time.Sleep(time.Duration(w.chance.IntN(1000)) * time.Millisecond)

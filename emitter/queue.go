@@ -87,7 +87,7 @@ func (q *queue) admit(w *window, d Delivery, now time.Time) bool {
 
 // enter puts a delivery into its lane.
 func (q *queue) enter(l *lane, d Delivery, now time.Time) {
-	it := &item{Delivery: d, lane: l, due: d.NextAt, tries: min(d.Attempts, resumedTries)}
+	it := &item{Delivery: d, lane: l, due: q.credible(d.NextAt, now), tries: min(d.Attempts, resumedTries)}
 	if first := q.webhook.Retry.wait(0); first > 0 && d.Attempts == 0 && !d.Replay {
 		it.due = later(it.due, d.At.Add(first))
 	}
@@ -103,6 +103,16 @@ func (q *queue) enter(l *lane, d Delivery, now time.Time) {
 		q.agenda.remove(l)
 		q.agenda.place(l, now)
 	}
+}
+
+// credible bounds a stored time: written by a clock that was wrong, it must not stop a delivery for years.
+func (q *queue) credible(at, now time.Time) time.Time {
+	schedule := &q.webhook.Retry
+	longest := max(2*schedule.wait(len(schedule.Schedule)), retryAfterMax)
+	if at.Sub(now) > longest {
+		return now.Add(longest)
+	}
+	return at
 }
 
 // resumedTries is how far the schedule of a delivery has gone at most after a restart: probes of a shut gate count as attempts

@@ -293,9 +293,11 @@ func (q *queue) stop() {
 func (q *queue) start(gate GateState) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	now := time.Now()
+	gate.Until = q.credible(gate.Until, now)
 	q.gate = NewGate(gate, q.webhook.MaxInFlight)
 	q.running = true
-	q.pump(time.Now())
+	q.pump(now)
 }
 
 // disowned hears that an entry is not written because the shard has gone.

@@ -85,6 +85,10 @@ func TestValidatorsFromBeforeAPartialPollAreForgotten(t *testing.T) {
 	if api.last() != `"1"|` {
 		t.Errorf("asked with %s", api.last())
 	}
+	r.want(Partial)
+	if api.last() != "|" {
+		t.Errorf("asked with %s", api.last())
+	}
 	// Now upstream goes back to what the first validator stands for: a 304 would hide that.
 	api.etag, api.body = `"1"`, `[{"id":"1","s":1}]`
 	r.want(Complete)

@@ -321,13 +321,16 @@ func TestSecretParametersAreAddedToNextPagesOfTheOrigin(t *testing.T) {
 	var queries []string
 	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
 		queries = append(queries, q.URL.RawQuery)
-		if len(queries) == 1 {
+		switch len(queries) {
+		case 1:
 			w.Header().Set("Link", "<?page=2&a=1,2>; rel=next")
+		case 2:
+			w.Header().Set("Link", "<?key=given&page=3>; rel=next")
 		}
 		fmt.Fprintf(w, `[{"id":%d}]`, len(queries))
 	}, func(s *Source) { s.Pages.Kind = "link"; s.URL += "?key={secret:env:PASSWORD}" })
 	r.want(Complete)
-	want := []string{"key=pass%2Fplanted+secret%2B", "page=2&a=1,2&key=pass%2Fplanted+secret%2B"}
+	want := []string{"key=pass%2Fplanted+secret%2B", "page=2&a=1,2&key=pass%2Fplanted+secret%2B", "key=given&page=3"}
 	if fmt.Sprint(queries) != fmt.Sprint(want) {
 		t.Errorf("queries %q, want %q", queries, want)
 	}

@@ -355,6 +355,9 @@ func TestOtherOriginsAreNotAsked(t *testing.T) {
 }
 
 func TestErrorsSayWhatHappenedAndNoSecret(t *testing.T) {
+	nowhere := roundTrip(func(*http.Request) (*http.Response, error) {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "crm.example.com", IsNotFound: true}}
+	})
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
@@ -366,7 +369,7 @@ func TestErrorsSayWhatHappenedAndNoSecret(t *testing.T) {
 		attempts                       int
 	}{
 		{"nobody listens", closed.URL, "connect", "connection refused by 127.0.0.1:", 2},
-		{"unknown host", "http://no-such-host.invalid", "dns", "cannot find the host no-such-host.invalid", 2},
+		{"unknown host", "http://crm.example.com", "dns", "cannot find the host crm.example.com: no such host", 2},
 		{"certificate", secure.URL, "tls", "TLS with 127.0.0.1:", 1},
 		{"plain HTTP instead of TLS", strings.Replace(plain.URL, "http:", "https:", 1), "tls", "TLS with 127.0.0.1:", 2},
 		{"no answer", plain.URL, "network", "closed the connection without an answer", 2},
@@ -374,10 +377,17 @@ func TestErrorsSayWhatHappenedAndNoSecret(t *testing.T) {
 		{"no socket", "unix:/nonexistent.sock:/", "connect", "cannot connect to unix:/nonexistent.sock", 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			client := NewClient(Options{
-				Target: targetOf(t, c.address), Transport: NewTransport(), Timeout: 50 * time.Millisecond,
+			o := Options{
+				Target: targetOf(t, c.address), Transport: NewTransport(), Timeout: 10 * time.Second,
 				Retry: Retry{Attempts: 2, Base: time.Millisecond, Max: time.Millisecond},
-			})
+			}
+			switch c.reason {
+			case "dns":
+				o.Transport = nowhere
+			case "timeout":
+				o.Timeout = 50 * time.Millisecond
+			}
+			client := NewClient(o)
 			u := *targetOf(t, c.address).URL
 			u.Path, u.RawQuery = "/x", "token=planted"
 			_, err := client.Do(t.Context(), Request{URL: &u, SecretQuery: url.Values{"k": {"planted"}}}) //nolint:bodyclose // no response
@@ -391,6 +401,11 @@ func TestErrorsSayWhatHappenedAndNoSecret(t *testing.T) {
 		})
 	}
 }
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+// RoundTrip calls f.
+func (f roundTrip) RoundTrip(q *http.Request) (*http.Response, error) { return f(q) }
 
 func TestABodyIsReadWithinTheTimeout(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, q *http.Request) {

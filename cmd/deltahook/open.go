@@ -84,6 +84,9 @@ func (a *app) openStore(ctx context.Context, cfg *config.Config, secrets *settin
 		return nil, err
 	}
 	s, err := sqlite.Open(ctx, sqlite.Options{Path: path, ReadOnly: p == reading})
+	if _, locked := errors.AsType[*sqlite.LockedError](err); locked {
+		return nil, &exitError{code: exitTemporary, err: err}
+	}
 	if err != nil {
 		return nil, failure(err)
 	}

@@ -109,27 +109,16 @@ func BenchmarkPoll(b *testing.B) {
 	for _, size := range []struct {
 		name    string
 		records int
-		known   int
 		record  func(int) string
 	}{
-		{"small", 20_000, 1_000_000, smallRecord},
-		{"large", 2000, 10_000, largeRecord},
+		{"small", 200_000, smallRecord},
+		{"large", 10_000, largeRecord},
 	} {
 		doc := list(size.records, size.record)
-		order := rand.New(rand.NewPCG(1, 2)).Perm(size.known)
-		known := func(shuffled bool) *poll {
-			return newPoll(size.known, func(h *Hasher, n int) (Hash, uint64) {
-				if shuffled {
-					n = order[n]
-				}
-				raw := uint64(0)
-				if n < size.records {
-					raw = h.Raw([]byte(size.record(n)))
-				}
-				return h.Key(fmt.Append(nil, 1_000_000+n)), raw
-			})
-		}
-		p, shuffled := known(false), known(true)
+		shuffled := rand.New(rand.NewPCG(1, 2)).Perm(size.records)
+		p := newPoll(size.records, func(h *Hasher, n int) (Hash, uint64) {
+			return h.Key(fmt.Append(nil, 1_000_000+shuffled[n])), h.Raw([]byte(size.record(shuffled[n])))
+		})
 		key := func(rec Record) []byte {
 			p.key, _ = p.spec.AppendKey(p.key[:0], rec)
 			return p.key
@@ -139,15 +128,32 @@ func BenchmarkPoll(b *testing.B) {
 		b.Run(size.name+"/hash", func(b *testing.B) {
 			against(b, p, doc, func(rec Record) { p.hasher.Key(key(rec)); p.hasher.Raw(rec.Raw) })
 		})
-		for name, p := range map[string]*poll{"/compare": p, "/compare-shuffled": shuffled} {
-			b.Run(size.name+name, func(b *testing.B) {
-				against(b, p, doc, func(rec Record) {
-					if s, _ := p.index.See(p.hasher.Key(key(rec)), p.hasher.Raw(rec.Raw)); s != Same {
-						b.Fatal("a record changed")
-					}
-				})
-			})
+		compare := func(rec Record) {
+			if s, _ := p.index.See(p.hasher.Key(key(rec)), p.hasher.Raw(rec.Raw)); s != Same {
+				b.Fatal("a record changed")
+			}
 		}
+		b.Run(size.name+"/compare-in-another-order", func(b *testing.B) {
+			p.index.order.scanned = true
+			against(b, p, doc, func(rec Record) {
+				p.index.order.wait = mostPause
+				compare(rec)
+			})
+		})
+		b.Run(size.name+"/compare", func(b *testing.B) {
+			p.index.order = order{}
+			for range 2 {
+				p.run(b, doc, compare)
+			}
+			against(b, p, doc, compare)
+		})
+		b.Run(size.name+"/compare-next", func(b *testing.B) {
+			against(b, p, doc, func(rec Record) {
+				if _, same := p.index.SeeNext(p.hasher.Raw(rec.Raw)); !same {
+					b.Fatal("a record changed")
+				}
+			})
+		})
 	}
 }
 

@@ -10,7 +10,8 @@ type Index struct {
 	slabs []slab
 	table slots
 	n     int
-	hint  int // where the next record is when the listing has the same order as the last time
+	hint  int // where the next record is when the listing has the order of the entries
+	order order
 }
 
 // slab holds entries that stand side by side; all but the last are full.
@@ -56,7 +57,7 @@ func (x *Index) Len() int { return x.n }
 // Bytes is the memory that the index holds.
 func (x *Index) Bytes() int {
 	const entrySize, markSize = 32, 1
-	bytes := x.table.bytes()
+	bytes := x.table.bytes() + cap(x.order.noted)*4
 	for i := range x.slabs {
 		bytes += cap(x.slabs[i].entries)*entrySize + cap(x.slabs[i].marks)*markSize
 	}
@@ -94,8 +95,9 @@ func (x *Index) Get(hash Hash) (p Print, missing int, ok bool) {
 	return x.entry(pos).print, int(*x.mark(pos) & maxMissing), true
 }
 
-// Begin starts a scan: no record is seen any more.
+// Begin starts a scan: no record is seen any more. At times it also brings the entries into the order of the listing.
 func (x *Index) Begin() {
+	x.arrange()
 	x.hint = 0
 	for i := range x.slabs {
 		marks := x.slabs[i].marks
@@ -113,6 +115,7 @@ func (x *Index) See(hash Hash, raw uint64) (s Sighting, canon uint64) {
 		if pos = x.find(hash); pos < 0 {
 			return Unknown, 0
 		}
+		x.order.misses++
 	}
 	x.hint = pos + 1
 	e, mark := x.entry(pos), x.mark(pos)
@@ -125,6 +128,7 @@ func (x *Index) See(hash Hash, raw uint64) (s Sighting, canon uint64) {
 		s = Differs
 	}
 	*mark |= seenMark
+	x.order.note(pos)
 	return s, e.print.Canon
 }
 
@@ -158,6 +162,7 @@ func (x *Index) Remove(hash Hash) bool {
 	}
 	pos, last := x.table.pos(slot), x.n-1
 	x.vacate(slot)
+	x.order.forget()
 	if pos != last {
 		moved := x.entry(last)
 		x.table.set(x.slot(moved.hash), moved.hash, pos)
@@ -177,6 +182,9 @@ func (x *Index) put(hash Hash, p Print, mark uint8) {
 	if pos := x.find(hash); pos >= 0 {
 		x.entry(pos).print, *x.mark(pos) = p, mark
 		return
+	}
+	if mark == seenMark {
+		x.order.note(x.n)
 	}
 	x.append(entry{hash: hash, print: p}, mark)
 	if x.n > x.table.room() {

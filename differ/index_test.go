@@ -264,3 +264,102 @@ func TestSeeingDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// scan sees the records and gives how many of them the hint did not find.
+func scan(t *testing.T, x *Index, records []int) (misses int) {
+	t.Helper()
+	x.Begin()
+	for _, n := range records {
+		if hash, same := x.SeeNext(uint64(n)); same && hash == hashOf(n) {
+			continue
+		}
+		if s, canon := x.See(hashOf(n), uint64(n)); s != Same || canon != printOf(n).Canon {
+			t.Fatalf("record %d is %v with %d", n, s, canon)
+		}
+	}
+	return x.order.misses
+}
+
+func TestAnIndexTakesOverTheOrderOfTheListing(t *testing.T) {
+	const records = 20_000
+	r := rand.New(rand.NewPCG(1, 1))
+	x := NewIndex(records)
+	for _, n := range r.Perm(records + 100) {
+		x.Put(hashOf(n), printOf(n), n%3)
+	}
+	listing := make([]int, records) // some records are missing in it
+	for n := range listing {
+		listing[n] = n
+	}
+	if misses := scan(t, x, listing); misses < records*9/10 {
+		t.Fatalf("only %d misses at first", misses)
+	}
+	for round := range 3 {
+		if misses := scan(t, x, listing); misses > 0 {
+			t.Errorf("round %d: %d misses", round, misses)
+		}
+	}
+	r.Shuffle(records, func(i, j int) { listing[i], listing[j] = listing[j], listing[i] })
+	for range 3 {
+		scan(t, x, listing)
+	}
+	if misses := scan(t, x, listing); misses > 0 {
+		t.Errorf("%d misses in another order", misses)
+	}
+	if unseen := collect(x.Unseen); len(unseen) != 100 || x.Len() != records+100 {
+		t.Errorf("%d unseen of %d", len(unseen), x.Len())
+	}
+	for n := range records + 100 {
+		if p, missing, ok := x.Get(hashOf(n)); !ok || p != printOf(n) || missing != n%3 {
+			t.Fatalf("record %d is known as %v, %d, %v", n, p, missing, ok)
+		}
+	}
+}
+
+func TestAnIndexGivesUpOnAListingWithoutOrder(t *testing.T) {
+	const records, scans = 2000, 100
+	r := rand.New(rand.NewPCG(1, 1))
+	x := NewIndex(records)
+	for n := range records {
+		x.Put(hashOf(n), printOf(n), 0)
+	}
+	noted := 0
+	for range scans {
+		scan(t, x, r.Perm(records))
+		if x.order.noted != nil {
+			noted++
+		}
+	}
+	if noted < 2 || noted > 10 {
+		t.Errorf("the order was noted in %d of %d scans", noted, scans)
+	}
+}
+
+func TestChangesWhileTheOrderIsNoted(t *testing.T) {
+	const records = 5000
+	x := NewIndex(0)
+	for n := range records {
+		x.Put(hashOf(records-n), printOf(records-n), 0)
+	}
+	x.Begin()
+	for n := 1; n <= records; n++ {
+		x.See(hashOf(n), uint64(n))
+		if n%10 == 0 {
+			x.Set(hashOf(-n), printOf(-n))
+			x.Put(hashOf(n), printOf(n), 0)
+			x.See(hashOf(n), uint64(n))
+		}
+	}
+	x.Begin()
+	if e := x.entry(10); e.hash != hashOf(-10) {
+		t.Error("a record that was set in the scan does not stand where it was seen")
+	}
+	for n := 1; n <= records; n++ {
+		if s, _ := x.See(hashOf(n), uint64(n)); s != Same {
+			t.Fatalf("record %d is %v", n, s)
+		}
+	}
+	if misses := x.order.misses; misses > records/5 {
+		t.Errorf("%d misses", misses)
+	}
+}

@@ -10,9 +10,12 @@ import (
 )
 
 const (
-	// One probe of the index per lane, however many deliveries wait in it.
-	nextLaneSQL = `SELECT d.shard, d.webhook, e.at FROM delivery d INDEXED BY delivery_pending CROSS JOIN event e ON e.seq = d.seq
-		WHERE d.state = 0 AND (d.shard, d.webhook) > (?, ?) ORDER BY d.shard, d.webhook, d.seq LIMIT 1`
+	// The next lane is one of the same shard or the first of a later one: two probes of the index, however many deliveries
+	// wait. A comparison of pairs, (shard, webhook) > (?, ?), would walk through all deliveries of the lane.
+	nextLaneSQL = `SELECT * FROM (SELECT d.shard, d.webhook, e.at FROM delivery d INDEXED BY delivery_pending CROSS JOIN event e ON e.seq = d.seq
+			WHERE d.state = 0 AND d.shard = ?1 AND d.webhook > ?2 ORDER BY d.webhook, d.seq LIMIT 1)
+		UNION ALL SELECT * FROM (SELECT d.shard, d.webhook, e.at FROM delivery d INDEXED BY delivery_pending CROSS JOIN event e ON e.seq = d.seq
+			WHERE d.state = 0 AND d.shard > ?1 ORDER BY d.shard, d.webhook, d.seq LIMIT 1) LIMIT 1`
 	nameSQL    = `SELECT text FROM name WHERE id = ?`
 	ownedSQL   = `SELECT id, epoch FROM shard WHERE owner = ?`
 	pendingSQL = `SELECT d.seq, d.attempts, d.next_at, d.replay, e.id, n.text, e.key, e.type, e.sequence, e.at, coalesce(c.body, b.body)

@@ -14,7 +14,8 @@ func TestHotQueriesTouchPendingRowsOnly(t *testing.T) {
 		args  int
 		want  string
 	}{
-		"next lane":   {nextLaneSQL, 2, "SEARCH d USING COVERING INDEX delivery_pending ((shard,webhook)>(?,?))"},
+		"next lane":   {nextLaneSQL, 2, "SEARCH d USING COVERING INDEX delivery_pending (shard=? AND webhook>?)"},
+		"next shard":  {nextLaneSQL, 2, "SEARCH d USING COVERING INDEX delivery_pending (shard>?)"},
 		"pending":     {pendingSQL, 4, "SEARCH d USING INDEX delivery_pending (shard=? AND webhook=? AND seq>?)"},
 		"prints":      {printsSQL, 1, "SEARCH print USING PRIMARY KEY (book=?)"},
 		"body":        {bodySQL, 2, "SEARCH p USING PRIMARY KEY (book=? AND hash=?)"},

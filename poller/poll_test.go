@@ -318,6 +318,34 @@ func TestAKeyMayBeMadeOfParts(t *testing.T) {
 	r.tells(`created ["01","4711"]`, `created ["014","711"]`, `created ["0","14711"]`)
 }
 
+func TestMembersOfAnObjectAreRecordsWhateverTheirOrder(t *testing.T) {
+	body := `{"a":{"s":1},"b":{"s":1},"c":{"s":2}}`
+	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }, func(s *Source) {
+		s.Key, s.Initial, s.Deletes.Confirm = differ.Paths{differ.MustPath("@key")}, "emit", 1
+	})
+	r.want(Complete)
+	r.tells("created a", "created b", "created c")
+	body = `{"b":{"s":1},"c":{"s":2},"a":{"s":1}}`
+	r.untouched(func() { r.want(Unchanged) })
+	body = `{"b":{"s":1},"c":{"s":2},"d":{"s":1}}`
+	r.want(Complete)
+	r.tells("created d", "deleted a")
+}
+
+func TestAListInAnotherOrderIsUnchanged(t *testing.T) {
+	list := newShelf("1", "2", "3", "4", "5")
+	r := newRig(t, list.ServeHTTP, nil)
+	r.want(Complete)
+	for _, order := range [][]string{{"5", "4", "3", "2", "1"}, {"2", "1", "4", "3", "5"}, {"1", "3", "5", "2", "4"}} {
+		list.order = order
+		r.untouched(func() { r.want(Unchanged) })
+	}
+	list.remove("3")
+	r.want(Complete)
+	r.want(Complete)
+	r.tells("deleted 3")
+}
+
 func TestASingleObjectIsARecord(t *testing.T) {
 	body := `{"version":1,"at":"10:00"}`
 	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }, func(s *Source) {

@@ -54,9 +54,16 @@ func (s *scan) beginPage() {
 	s.hashes, s.digest = s.hashes[:0], 0
 }
 
-// record looks at one record. An unchanged one costs two hashes and a look-up.
+// record looks at one record. An unchanged one in its usual place costs one hash.
 func (s *scan) record(rec differ.Record) error {
 	s.counts.Records++
+	raw := s.p.hasher.Raw(rec.Raw)
+	if s.p.keyInBytes && s.watch == nil {
+		if hash, same := s.index.SeeNext(raw); same {
+			s.saw(hash)
+			return nil
+		}
+	}
 	key, err := s.p.keyOf(s.key[:0], rec)
 	if err != nil {
 		return s.skip(err)
@@ -65,11 +72,8 @@ func (s *scan) record(rec differ.Record) error {
 	if s.watch != nil && s.watch.Record != nil {
 		s.watch.Record(string(key), rec.Raw)
 	}
-	hash, raw := s.p.hasher.Key(key), s.p.hasher.Raw(rec.Raw)
-	s.digest += mixed(hash)
-	if s.page > 1 {
-		s.hashes = append(s.hashes, hash)
-	}
+	hash := s.p.hasher.Key(key)
+	s.saw(hash)
 	switch sighting, canon := s.index.See(hash, raw); sighting {
 	case differ.Same:
 		return nil
@@ -83,6 +87,17 @@ func (s *scan) record(rec differ.Record) error {
 		return s.queue(differ.Created, hash, print, rec)
 	}
 	return nil
+}
+
+// lastKey gives the key of the last record that had one, when each record's key is read.
+func (s *scan) lastKey() string { return string(s.key) }
+
+// saw notes the key of a record of the current page.
+func (s *scan) saw(hash differ.Hash) {
+	s.digest += mixed(hash)
+	if s.page > 1 {
+		s.hashes = append(s.hashes, hash)
+	}
 }
 
 // mixed spreads a hash so that sums of sets of them differ.

@@ -363,3 +363,28 @@ func TestChangesWhileTheOrderIsNoted(t *testing.T) {
 		t.Errorf("%d misses", misses)
 	}
 }
+
+func TestRemovingEndsTheNotingOfTheOrder(t *testing.T) {
+	const records = 3000
+	x := NewIndex(records)
+	for n := range records {
+		x.Put(hashOf(records-n), printOf(records-n), 0)
+	}
+	x.Begin()
+	for n := 1; n <= records; n++ {
+		x.See(hashOf(n), uint64(n))
+	}
+	for n := 1; n <= records; n += 3 {
+		x.Remove(hashOf(n))
+	}
+	x.Begin()
+	for n := 1; n <= records; n++ {
+		want := Same
+		if n%3 == 1 {
+			want = Unknown
+		}
+		if s, _ := x.See(hashOf(n), uint64(n)); s != want {
+			t.Fatalf("record %d is %v, want %v", n, s, want)
+		}
+	}
+}

@@ -22,9 +22,9 @@ func TestABacklogIsReadInPagesInOrderWithBoundedMemory(t *testing.T) {
 			b.outbox.commit(b.event("w", fmt.Sprintf("k%d", i%70)))
 		}
 		most := 0
-		b.receiver().answer = func(post) reply {
+		b.receiver().set(func(post) reply {
 			return reply{status: 200, took: rand.N(10 * time.Millisecond)}
-		}
+		})
 		b.start()
 		for range 3000 {
 			time.Sleep(10 * time.Millisecond)
@@ -49,7 +49,7 @@ func TestTheHandOverFromBacklogToLiveEventsNeitherSkipsNorRepeats(t *testing.T) 
 				b.window, backlog = DefaultWindow(), 1000
 			}
 			b.outbox.latency = time.Duration(chance.IntN(20)) * time.Millisecond
-			b.receiver().answer = func(post) reply { return reply{status: 200, took: rand.N(8 * time.Millisecond)} }
+			b.receiver().set(func(post) reply { return reply{status: 200, took: rand.N(8 * time.Millisecond)} })
 			for range backlog {
 				b.outbox.commit(b.event("w", fmt.Sprintf("k%d", chance.IntN(40))))
 			}
@@ -91,7 +91,7 @@ func TestAHandOverOutOfOrderLosesNothing(t *testing.T) {
 	for _, flood := range []int{0, 50} {
 		synctest.Test(t, func(t *testing.T) {
 			b := small(newBench(t))
-			b.receiver().answer = took(10 * time.Millisecond)
+			b.receiver().set(took(10 * time.Millisecond))
 			b.start()
 			synctest.Wait()
 			early := b.outbox.commit(b.event("w", "x"), b.event("w", "y"))
@@ -111,13 +111,12 @@ func TestAHandOverOutOfOrderLosesNothing(t *testing.T) {
 func TestBlockedRecordsDoNotFillTheWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := small(newBench(t))
-		bad := true
-		b.receiver().answer = func(p post) reply {
-			if bad && p.key[0] == 'b' {
+		b.receiver().set(func(p post) reply {
+			if p.key[0] == 'b' {
 				return reply{status: 500}
 			}
 			return reply{status: 200}
-		}
+		})
 		b.start()
 		for i := range 60 {
 			b.emit(repeat(fmt.Sprintf("bad%d", i), 20)...)
@@ -135,7 +134,7 @@ func TestBlockedRecordsDoNotFillTheWindow(t *testing.T) {
 		if s := b.stats(); s.Queued > 60+30 {
 			t.Errorf("%d deliveries in memory", s.Queued)
 		}
-		bad = false
+		b.receiver().set(nil)
 		time.Sleep(40 * time.Hour)
 		b.stop()
 		checkOrder(t, b.receiver(), 60*20+60+200, true)
@@ -146,12 +145,12 @@ func TestBlockedRecordsDoNotFillTheWindow(t *testing.T) {
 func TestABlockedSourceDoesNotDelayAnotherOneOfItsShard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := small(newBench(t, func(w *Webhook) { w.Order = "source" }))
-		b.receiver().answer = func(p post) reply {
+		b.receiver().set(func(p post) reply {
 			if p.body == "bad 1" {
 				return reply{status: 500}
 			}
 			return reply{status: 200}
-		}
+		})
 		b.start()
 		b.emit(repeat("bad", 500)...)
 		time.Sleep(10 * time.Minute)
@@ -187,7 +186,7 @@ func TestReadingGoesOnAfterTheStoreWasAway(t *testing.T) {
 		})
 		b.start()
 		time.Sleep(time.Minute)
-		if n := b.outbox.calls["lanes"]; n > 8 {
+		if n := b.outbox.called("lanes"); n > 8 {
 			t.Errorf("the store was asked %d times in a minute", n)
 		}
 		away.Store(false)

@@ -45,7 +45,7 @@ func TestT1T2T3AnOutageOfAnHourCostsAFewProbesAndLosesNothing(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { mustRate(t, w, "50/s") })
 		b.observer = h.observer()
 		back := time.Now().Add(time.Hour)
-		b.receiver().answer = down(back)
+		b.receiver().set(down(back))
 		b.start()
 		for range 3600 {
 			b.emit(keys(10)...)
@@ -80,12 +80,12 @@ func TestT1T2T3AnOutageOfAnHourCostsAFewProbesAndLosesNothing(t *testing.T) {
 func TestT5AnEventThatAlwaysFailsIsRetriedOnScheduleParkedAndBlocksNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.receiver().answer = func(p post) reply {
+		b.receiver().set(func(p post) reply {
 			if p.body == "bad 1" {
 				return reply{status: 500}
 			}
 			return reply{status: 200}
-		}
+		})
 		b.start()
 		bad := b.emit("bad")[0]
 		b.emit("bad") // waits behind it
@@ -127,12 +127,12 @@ func TestAFailedDeliveryIsTriedAgainOnItsScheduleWhileOthersGoThrough(t *testing
 		b := newBench(t, func(w *Webhook) {
 			w.Retry.Schedule = []setting.Duration{0, setting.Duration(10 * time.Second), setting.Duration(time.Minute)}
 		})
-		b.receiver().answer = func(p post) reply {
+		b.receiver().set(func(p post) reply {
 			if p.key == "bad" {
 				return reply{status: 500}
 			}
 			return reply{status: 200}
-		}
+		})
 		b.start()
 		start := time.Now()
 		b.emit("bad")
@@ -171,17 +171,11 @@ func TestTheFirstStepOfTheScheduleDelaysTheFirstAttempt(t *testing.T) {
 func TestProbesDoNotUseUpTheScheduleOfTheirEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		down := true
-		b.receiver().answer = func(post) reply {
-			if down {
-				return reply{err: fmt.Errorf("read: %w", http.ErrServerClosed)}
-			}
-			return reply{status: 200}
-		}
+		b.receiver().set(func(post) reply { return reply{err: fmt.Errorf("read: %w", http.ErrServerClosed)} })
 		b.start()
 		b.emit("a", "b", "c")
 		time.Sleep(6 * time.Hour)
-		down = false
+		b.receiver().set(nil)
 		time.Sleep(5*time.Minute + 20*time.Second)
 		if n := len(b.receiver().delivered()); n != 3 {
 			t.Errorf("%d of 3 delivered one pause after the receiver was back", n)
@@ -197,12 +191,12 @@ func TestT5T17ARefusedEventIsParkedAtOnceAndTheGateDoesNotMove(t *testing.T) {
 			var h heard
 			b := newBench(t)
 			b.observer = h.observer()
-			b.receiver().answer = func(p post) reply {
+			b.receiver().set(func(p post) reply {
 				if p.body == "a 1" {
 					return reply{status: status, after: "3600"}
 				}
 				return reply{status: 200}
-			}
+			})
 			b.start()
 			refused := b.emit("a", "a", "b")[0]
 			time.Sleep(time.Second)
@@ -211,8 +205,8 @@ func TestT5T17ARefusedEventIsParkedAtOnceAndTheGateDoesNotMove(t *testing.T) {
 			if row.state != "parked" || !strings.Contains(row.reason, strconv.Itoa(status)) || len(row.attempts) != 1 {
 				t.Errorf("%d: %s %q %v", status, row.state, row.reason, row.attempts)
 			}
-			if len(b.receiver().delivered()) != 2 || b.outbox.saves != 0 {
-				t.Errorf("%d: delivered %q, the gate was saved %d times", status, b.receiver().delivered(), b.outbox.saves)
+			if len(b.receiver().delivered()) != 2 || b.outbox.called("gate") != 0 {
+				t.Errorf("%d: delivered %q, the gate was saved %d times", status, b.receiver().delivered(), b.outbox.called("gate"))
 			}
 			if len(h.lines) != 1 || !strings.HasPrefix(h.lines[0], "parked evt_1: the receiver refuses the event") {
 				t.Errorf("%d: the observer heard %q", status, h.lines)
@@ -225,12 +219,12 @@ func TestT5T17ARefusedEventIsParkedAtOnceAndTheGateDoesNotMove(t *testing.T) {
 func TestALaneWaitsUntilItsParkedEventIsDurablyParked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.receiver().answer = func(p post) reply {
+		b.receiver().set(func(p post) reply {
 			if p.body == "a 1" {
 				return reply{status: 422}
 			}
 			return reply{status: 200}
-		}
+		})
 		b.outbox.setFault(func(op string) error {
 			if op == "park" {
 				return errRefused
@@ -258,23 +252,17 @@ func TestT18A410PausesTheWebhookUntilAPersonResumesIt(t *testing.T) {
 		var h heard
 		b := newBench(t)
 		b.observer = h.observer()
-		gone := true
-		b.receiver().answer = func(post) reply {
-			if gone {
-				return reply{status: 410}
-			}
-			return reply{status: 200}
-		}
+		b.receiver().set(func(post) reply { return reply{status: 410} })
 		b.start()
 		b.emit(keys(5)...)
 		time.Sleep(24 * time.Hour)
 		if n := len(b.receiver().got()); n != 1 {
 			t.Errorf("%d requests to a receiver that said 410", n)
 		}
-		if g := b.stats().Gate; g.State != GatePaused || b.outbox.gates["w"].State != GatePaused {
-			t.Errorf("gate %+v, stored %+v", g, b.outbox.gates["w"])
+		if g := b.stats().Gate; g.State != GatePaused || b.outbox.gate("w").State != GatePaused {
+			t.Errorf("gate %+v, stored %+v", g, b.outbox.gate("w"))
 		}
-		gone = false
+		b.receiver().set(nil)
 		if !b.d.Resume("w") || b.d.Resume("unknown") {
 			t.Error("Resume confuses the names")
 		}
@@ -293,12 +281,12 @@ func TestD1D16NothingIsSentBeforeRetryAfterIsOver(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
 			start := time.Now()
-			b.receiver().answer = func(p post) reply {
+			b.receiver().set(func(p post) reply {
 				if p.at.Before(start.Add(time.Hour)) {
 					return reply{status: status, after: "3600"}
 				}
 				return reply{status: 200}
-			}
+			})
 			b.start()
 			b.emit(keys(100)...)
 			time.Sleep(2 * time.Hour)
@@ -314,12 +302,12 @@ func TestD1D16NothingIsSentBeforeRetryAfterIsOver(t *testing.T) {
 func TestT10EachAttemptHasAFreshTimestampTheSameIDAndTheSameBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.receiver().answer = func(p post) reply {
+		b.receiver().set(func(p post) reply {
 			if p.attempt != "3" {
 				return reply{status: 500}
 			}
 			return reply{status: 200}
-		}
+		})
 		b.start()
 		b.emit("a")
 		time.Sleep(time.Hour)
@@ -339,12 +327,12 @@ func TestT10EachAttemptHasAFreshTimestampTheSameIDAndTheSameBytes(t *testing.T) 
 func TestAttemptsAreNotedWithTheirTrigger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.receiver().answer = func(p post) reply {
+		b.receiver().set(func(p post) reply {
 			if p.key == "bad" && (p.attempt == "1" || p.attempt == "2") {
 				return reply{status: 500}
 			}
 			return reply{status: 200}
-		}
+		})
 		b.start()
 		bad := b.emit("bad")[0]
 		time.Sleep(1500 * time.Millisecond)

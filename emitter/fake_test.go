@@ -22,7 +22,6 @@ type fakeOutbox struct {
 	mu    sync.Mutex
 	rows  map[Lane][]*fakeRow // in order of Seq
 	gates map[string]GateState
-	saves int // of gates
 	acked int // receipts
 	calls map[string]int
 	// fault is asked before each call; an error refuses it.
@@ -165,7 +164,6 @@ func (f *fakeOutbox) SaveGate(_ context.Context, webhook string, state GateState
 		return err
 	}
 	f.gates[webhook] = state
-	f.saves++
 	return nil
 }
 
@@ -174,6 +172,20 @@ func (f *fakeOutbox) setFault(fault func(op string) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fault = fault
+}
+
+// called counts the calls so far.
+func (f *fakeOutbox) called(op string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[op]
+}
+
+// gate gives a stored gate.
+func (f *fakeOutbox) gate(webhook string) GateState {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.gates[webhook]
 }
 
 // replay queues a settled delivery again.
@@ -220,10 +232,8 @@ type post struct {
 
 // fakeReceiver is a transport that answers by itself. It checks on the way that no record has two requests at a time.
 type fakeReceiver struct {
-	// answer decides on a request; nil: 200 at once. It may take its time.
-	answer func(p post) reply
-
 	mu       sync.Mutex
+	answer   func(p post) reply // see set
 	posts    []post
 	flying   map[string]int // by key
 	together int            // now
@@ -248,10 +258,7 @@ func (f *fakeReceiver) RoundTrip(req *http.Request) (*http.Response, error) {
 	p := post{at: time.Now(), id: exact(headerID), key: key, attempt: exact(headerAttempt), body: string(body)}
 	f.enter(key)
 	defer f.leave(key)
-	r := reply{status: http.StatusOK}
-	if f.answer != nil {
-		r = f.answer(p)
-	}
+	r := f.decide(p)
 	if r.took > 0 {
 		waitFor(req.Context(), r.took)
 	}
@@ -270,6 +277,23 @@ func (f *fakeReceiver) RoundTrip(req *http.Request) (*http.Response, error) {
 		h.Set("Retry-After", r.after)
 	}
 	return &http.Response{StatusCode: r.status, Header: h, Body: http.NoBody, Request: req}, nil
+}
+
+// set changes how requests are answered; nil: 200 at once.
+func (f *fakeReceiver) set(answer func(p post) reply) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answer = answer
+}
+
+func (f *fakeReceiver) decide(p post) reply {
+	f.mu.Lock()
+	answer := f.answer
+	f.mu.Unlock()
+	if answer == nil {
+		return reply{status: http.StatusOK}
+	}
+	return answer(p)
 }
 
 func (f *fakeReceiver) enter(key string) {

@@ -16,7 +16,7 @@ import (
 func TestStopWaitsForWhatIsInFlightAndStartsNothingNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.receiver().answer = took(3 * time.Second)
+		b.receiver().set(took(3 * time.Second))
 		b.start()
 		b.emit("a", "a", "b")
 		time.Sleep(time.Second)
@@ -35,7 +35,7 @@ func TestStopWaitsForWhatIsInFlightAndStartsNothingNew(t *testing.T) {
 func TestStopCancelsAtItsDeadlineAndTheCancelledAttemptDoesNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.Timeout = setting.Duration(time.Hour) })
-		b.receiver().answer = took(10 * time.Minute)
+		b.receiver().set(took(10 * time.Minute))
 		b.start()
 		a := b.emit("a")[0]
 		time.Sleep(time.Second)
@@ -49,10 +49,10 @@ func TestStopCancelsAtItsDeadlineAndTheCancelledAttemptDoesNotCount(t *testing.T
 			t.Errorf("Stop took %s", took)
 		}
 		row := b.outbox.row(a.Ref)
-		if row.state != "pending" || len(row.attempts) != 0 || b.outbox.saves != 0 {
-			t.Errorf("the delivery is %s with %v, the gate was saved %d times", row.state, row.attempts, b.outbox.saves)
+		if row.state != "pending" || len(row.attempts) != 0 || b.outbox.called("gate") != 0 {
+			t.Errorf("the delivery is %s with %v, the gate was saved %d times", row.state, row.attempts, b.outbox.called("gate"))
 		}
-		b.receiver().answer = nil
+		b.receiver().set(nil)
 		b.start()
 		time.Sleep(time.Second)
 		b.stop()
@@ -128,19 +128,19 @@ func TestAStoreThatRefusesIsAskedAgainWithPausesAndNothingIsSentTwice(t *testing
 			}
 			return nil
 		})
-		b.receiver().answer = func(p post) reply {
+		b.receiver().set(func(p post) reply {
 			if p.key == "bad" && p.attempt == "1" {
 				return reply{status: 500}
 			}
 			return reply{status: 200}
-		}
+		})
 		b.start()
 		synctest.Wait()
 		b.emit(keys(50)...)
 		b.emit("bad")
 		time.Sleep(10 * time.Minute)
-		for op, n := range b.outbox.calls {
-			if n > 1000 {
+		for _, op := range []string{"ack", "retry", "gate", "pending"} {
+			if n := b.outbox.called(op); n > 1000 {
 				t.Errorf("the store was asked %d times to %s in ten minutes", n, op)
 			}
 		}
@@ -151,8 +151,8 @@ func TestAStoreThatRefusesIsAskedAgainWithPausesAndNothingIsSentTwice(t *testing
 		if s := b.outbox.states("w"); s["delivered"] != 51 {
 			t.Errorf("outbox %v", s)
 		}
-		if b.outbox.gates["w"].State != GateOpen {
-			t.Errorf("stored gate %+v", b.outbox.gates["w"])
+		if b.outbox.gate("w").State != GateOpen {
+			t.Errorf("stored gate %+v", b.outbox.gate("w"))
 		}
 		if !strings.Contains(strings.Join(h.lines, "\n"), "store failed: ack: disk full") {
 			t.Errorf("the observer heard %q", h.lines)
@@ -167,11 +167,11 @@ func TestAcknowledgementsAreBatched(t *testing.T) {
 		b.emit(keys(2000)...)
 		time.Sleep(time.Second)
 		b.stop()
-		if n := b.outbox.calls["ack"]; n > 20 {
+		if n := b.outbox.called("ack"); n > 20 {
 			t.Errorf("2,000 deliveries were acknowledged in %d calls", n)
 		}
-		if b.outbox.saves != 0 {
-			t.Errorf("the gate was saved %d times for successes", b.outbox.saves)
+		if b.outbox.called("gate") != 0 {
+			t.Errorf("the gate was saved %d times for successes", b.outbox.called("gate"))
 		}
 	})
 }
@@ -179,7 +179,7 @@ func TestAcknowledgementsAreBatched(t *testing.T) {
 func TestADroppedShardIsLeftAloneAndATakenOneReadFromTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.MaxInFlight = 1 })
-		b.receiver().answer = took(time.Second)
+		b.receiver().set(took(time.Second))
 		b.start()
 		b.emit("a", "a", "b")
 		time.Sleep(500 * time.Millisecond)
@@ -204,7 +204,7 @@ func TestADroppedShardIsLeftAloneAndATakenOneReadFromTheStore(t *testing.T) {
 func TestT19AShardTakenAgainDoesNotRepeatWhatIsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.receiver().answer = took(10 * time.Second)
+		b.receiver().set(took(10 * time.Second))
 		b.start()
 		b.emit("a", "a")
 		time.Sleep(time.Second)
@@ -221,7 +221,7 @@ func TestAnEventOfADroppedShardIsNeitherRetriedNorParkedByUs(t *testing.T) {
 	for _, status := range []int{500, 422} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
-			b.receiver().answer = func(post) reply { return reply{status: status, took: time.Second} }
+			b.receiver().set(func(post) reply { return reply{status: status, took: time.Second} })
 			b.start()
 			a := b.emit("a")[0]
 			time.Sleep(500 * time.Millisecond)
@@ -233,7 +233,7 @@ func TestAnEventOfADroppedShardIsNeitherRetriedNorParkedByUs(t *testing.T) {
 			if n := len(b.receiver().got()); n != 1 {
 				t.Errorf("%d: %d requests, the shard was dropped during the first", status, n)
 			}
-			b.receiver().answer = nil
+			b.receiver().set(nil)
 			b.d.Take(1)
 			b.d.Resume("w")
 			time.Sleep(time.Minute)
@@ -266,7 +266,7 @@ func TestAReplayedEventGoesBeforeLaterOnesOfItsRecordThatWait(t *testing.T) {
 		b.start()
 		old := b.emit("a")[0]
 		time.Sleep(time.Second)
-		b.receiver().answer = took(time.Second)
+		b.receiver().set(took(time.Second))
 		b.emit("a", "a")
 		time.Sleep(100 * time.Millisecond) // "a 2" is in flight
 		b.outbox.replay(old.Ref)
@@ -283,7 +283,7 @@ func TestAReplayedEventGoesBeforeLaterOnesOfItsRecordThatWait(t *testing.T) {
 func TestT17ARestartDoesNotForgetThatAReceiverIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.receiver().answer = func(post) reply { return reply{status: http.StatusServiceUnavailable} }
+		b.receiver().set(func(post) reply { return reply{status: http.StatusServiceUnavailable} })
 		b.start()
 		b.emit(keys(20)...)
 		time.Sleep(30 * time.Minute)
@@ -297,7 +297,7 @@ func TestT17ARestartDoesNotForgetThatAReceiverIsDown(t *testing.T) {
 		if len(posts) > 1 {
 			t.Errorf("%d requests in four minutes after the restart, the pause is five", len(posts))
 		}
-		b.receiver().answer = nil
+		b.receiver().set(nil)
 		time.Sleep(6 * time.Minute)
 		b.stop()
 		if n := len(b.receiver().delivered()); n != 21 {
@@ -331,12 +331,12 @@ func TestPauseStopsAWebhookDurablyAndKeepsItsQueue(t *testing.T) {
 func TestStatsTellWhatAWebhookDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.receiver().answer = func(p post) reply {
+		b.receiver().set(func(p post) reply {
 			if p.key == "bad" {
 				return reply{status: 500}
 			}
 			return reply{status: 200, took: time.Second}
-		}
+		})
 		b.start()
 		first := time.Now()
 		b.emit("a")
@@ -390,7 +390,7 @@ func TestAShardTakenAnewWhileItIsReadIsReadAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := small(newBench(t))
 		b.outbox.latency = 50 * time.Millisecond
-		b.receiver().answer = took(time.Millisecond)
+		b.receiver().set(took(time.Millisecond))
 		b.outbox.commit(b.event("w", "hot"))
 		b.start()
 		b.emit(repeat("hot", 100)...)

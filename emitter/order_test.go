@@ -18,7 +18,7 @@ func took(d time.Duration) func(post) reply {
 func TestEventsOfOneRecordGoOutOneAfterTheOtherAndThoseOfManyTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.receiver().answer = func(post) reply { return reply{status: 200, took: rand.N(time.Second)} }
+		b.receiver().set(func(post) reply { return reply{status: 200, took: rand.N(time.Second)} })
 		b.start()
 		for range 20 {
 			b.emit(keys(10)...)
@@ -38,7 +38,7 @@ func TestEventsOfOneRecordGoOutOneAfterTheOtherAndThoseOfManyTogether(t *testing
 func TestOrderSourceSendsOneEventOfASourceAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.Order = "source" })
-		b.receiver().answer = took(100 * time.Millisecond)
+		b.receiver().set(took(100 * time.Millisecond))
 		b.start()
 		b.emit(keys(50)...)
 		time.Sleep(time.Minute)
@@ -63,7 +63,7 @@ func byNumber(a, b string) int {
 func TestOrderNoneDoesNotWaitForEarlierEventsOfARecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.Order = "none" })
-		b.receiver().answer = took(time.Second)
+		b.receiver().set(took(time.Second))
 		b.start()
 		b.emit(repeat("a", 36)...)
 		time.Sleep(9 * time.Second) // 1+2+…+8 in the slow start
@@ -78,7 +78,7 @@ func TestOrderNoneDoesNotWaitForEarlierEventsOfARecord(t *testing.T) {
 func TestT4AFreshEventOvertakesTheBacklogOfAnotherRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.MaxInFlight = 1 })
-		b.receiver().answer = took(time.Second)
+		b.receiver().set(took(time.Second))
 		b.start()
 		b.emit(repeat("hot", 10_000)...)
 		time.Sleep(10 * time.Second)
@@ -98,7 +98,7 @@ func TestT4ADeadWebhookDelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		dead := b.webhook("dead")
-		dead.answer = took(time.Hour)
+		dead.set(took(time.Hour))
 		b.start()
 		for _, key := range keys(100) {
 			b.d.Dispatch(1, b.outbox.commit(b.event("dead", key), b.event("w", key)), true)

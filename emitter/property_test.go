@@ -199,7 +199,7 @@ func TestEveryEventArrivesInOrderOrIsParkedWhateverHappens(t *testing.T) {
 			w := &world{bench: b, chance: rand.New(rand.NewPCG(seed, 7))}
 			b.outbox.latency = time.Duration(w.chance.IntN(30)) * time.Millisecond
 			for _, r := range b.receivers {
-				r.answer = w.weather
+				r.set(w.weather)
 			}
 			w.begin()
 			for range 250 {

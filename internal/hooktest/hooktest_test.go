@@ -82,11 +82,11 @@ func post(t *testing.T, url, secret string, payload []byte) (status int, after s
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := emitter.NewSigner("standard", secret)
+	signer, err := emitter.NewSigner(emitter.SignOptions{Style: "standard", Keys: []emitter.SigningKey{{Secret: secret}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := signer.Sign(req.Header, "evt_1", time.Now(), payload); err != nil {
+	if err := signer.Sign(req.Header, &emitter.Message{ID: "evt_1", At: time.Now(), Body: payload}); err != nil {
 		t.Fatal(err)
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -82,8 +82,11 @@ func TestKindNoneSendsNothingAndLetsRefusalsBe(t *testing.T) {
 func TestCredentialsAreShownToTheirOriginOnly(t *testing.T) {
 	v := newVault("S", "not-for-others")
 	for _, c := range []Config{
-		{Kind: KindBasic, Username: "u", Password: env("S")}, {Kind: KindBearer, Token: env("S")}, {Kind: KindQuery, Param: "k", Token: env("S")},
-		{Kind: KindDigest, Username: "u", Password: env("S")}, {Kind: KindNTLM, Username: "u", Password: env("S")},
+		{Kind: KindBasic, Username: "u", Password: env("S")},
+		{Kind: KindBearer, Token: env("S")},
+		{Kind: KindQuery, Param: "k", Token: env("S")},
+		{Kind: KindDigest, Username: "u", Password: env("S")},
+		{Kind: KindNTLM, Username: "u", Password: env("S")},
 		{Kind: KindHMAC, Key: env("S"), Content: "{method}", Headers: map[string]string{"X-S": "{signature}"}},
 		{Kind: KindOAuth2, TokenURL: "http://127.0.0.1:1/", ClientID: "c", ClientSecret: env("S")},
 		{Kind: KindLogin, URL: "http://127.0.0.1:1/"},

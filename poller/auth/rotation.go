@@ -68,7 +68,7 @@ func (r *rotation) save(ctx context.Context, a *tokenAnswer) error {
 func (r *rotation) failure(what string, err error) *Error {
 	return &Error{
 		Reason: ReasonKeeper, cause: err,
-		Message: fmt.Sprintf("the refresh token of %s cannot be %s; nothing was asked with it", r.name, what),
+		Message: fmt.Sprintf("the refresh token of %s cannot be %s; the API was not asked", r.name, what),
 		Hint:    "check the store; the refresh token that the server gave last is the only one that it takes",
 	}
 }

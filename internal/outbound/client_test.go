@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -186,11 +187,12 @@ func TestRetryAfterIsHonouredInBothForms(t *testing.T) {
 
 func TestT17OneEngineWaitsAndItWaitsWithinBounds(t *testing.T) {
 	c := NewClient(Options{Target: Target{URL: &url.URL{}}, Retry: Retry{Attempts: 9, Base: time.Second, Max: 10 * time.Second}})
-	for attempt, most := range []time.Duration{1, 2, 4, 8, 10, 10, 10} {
+	for attempt, seconds := range []int{1, 2, 4, 8, 10, 10, 10} {
+		most := time.Duration(seconds) * time.Second
 		for range 50 {
 			got := c.backoff(time.Second, 10*time.Second, attempt, nil)
-			if got < most*time.Second/2 || got > most*time.Second {
-				t.Fatalf("wait %d is %v, want up to %ds", attempt, got, most)
+			if got < most/2 || got > most {
+				t.Fatalf("wait %d is %v, want up to %v", attempt, got, most)
 			}
 		}
 	}
@@ -244,7 +246,7 @@ func TestALastRefusalWithAWaitDefers(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
 	c, q := asking(t, s, func(o *Options) { o.Retry.Attempts = 1 })
-	_, err := c.Do(t.Context(), q) //nolint:bodyclose // there is no response with an error
+	_, err := c.Do(t.Context(), q)
 	if wait, ok := errors.AsType[*DeferredError](err); !ok || wait.Status != 503 || wait.Error() != "the server answered 503 and asks to wait 2s" {
 		t.Errorf("error %v", err)
 	}
@@ -309,7 +311,7 @@ func TestACircleOfRedirectsEnds(t *testing.T) {
 		http.Redirect(w, q, fmt.Sprint("/", asked), http.StatusFound)
 	})
 	c, q := asking(t, s, nil)
-	_, err := c.Do(t.Context(), q) //nolint:bodyclose // there is no response with an error
+	_, err := c.Do(t.Context(), q)
 	if e, ok := errors.AsType[*Error](err); !ok || e.Reason != "redirect" || asked != 11 {
 		t.Errorf("error %v, asked %d times", err, asked)
 	}
@@ -345,11 +347,11 @@ func TestOtherOriginsAreNotAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Do(t.Context(), Request{URL: evil}); err == nil || strings.Contains(err.Error(), "planted") { //nolint:bodyclose // no response
+	if _, err := c.Do(t.Context(), Request{URL: evil}); err == nil || strings.Contains(err.Error(), "planted") {
 		t.Errorf("error %v", err)
 	}
 	cdn := &url.URL{Scheme: "https", Host: "cdn.example.com"}
-	if _, err := c.Do(t.Context(), Request{URL: cdn, Method: "POST", Body: []byte("x")}); err == nil { //nolint:bodyclose // no response
+	if _, err := c.Do(t.Context(), Request{URL: cdn, Method: "POST", Body: []byte("x")}); err == nil {
 		t.Error("a body was sent to another host")
 	}
 }
@@ -390,7 +392,7 @@ func TestErrorsSayWhatHappenedAndNoSecret(t *testing.T) {
 			client := NewClient(o)
 			u := *targetOf(t, c.address).URL
 			u.Path, u.RawQuery = "/x", "token=planted"
-			_, err := client.Do(t.Context(), Request{URL: &u, SecretQuery: url.Values{"k": {"planted"}}}) //nolint:bodyclose // no response
+			_, err := client.Do(t.Context(), Request{URL: &u, SecretQuery: url.Values{"k": {"planted"}}})
 			e, ok := errors.AsType[*Error](err)
 			if !ok || e.Reason != c.reason || !strings.Contains(e.Message, c.message) || e.Attempts != c.attempts {
 				t.Errorf("%+v (%v)", e, err)
@@ -430,7 +432,7 @@ func TestACancelledRequestGivesTheCause(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	s := serve(t, func(_ http.ResponseWriter, q *http.Request) { cancel(cause); <-q.Context().Done() })
 	c, q := asking(t, s, nil)
-	if _, err := c.Do(ctx, q); !errors.Is(err, cause) { //nolint:bodyclose // no response
+	if _, err := c.Do(ctx, q); !errors.Is(err, cause) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -472,7 +474,7 @@ func TestBodiesAreDecompressedCountedAndComplete(t *testing.T) {
 					w.Header().Set("Content-Encoding", c.coding)
 				}
 				if c.length > 0 {
-					w.Header().Set("Content-Length", fmt.Sprint(c.length))
+					w.Header().Set("Content-Length", strconv.Itoa(c.length))
 				}
 				_, _ = w.Write(c.body)
 			})

@@ -72,15 +72,15 @@ func NewSender(o SenderOptions) (*Sender, error) {
 func (s *Sender) setHeaders(contentType, userAgent string) {
 	s.header = http.Header{"Content-Type": {contentType}, "User-Agent": {userAgent}}
 	for name, value := range s.webhook.Headers {
-		switch lower := strings.ToLower(name); {
-		case lower == "host":
+		switch strings.ToLower(name) {
+		case "host":
 			s.host = value
-		case lower == "user-agent":
+		case "user-agent":
 			s.header["User-Agent"] = []string{value}
+		case "content-type":
+			delete(s.header, "Content-Type")
+			fallthrough
 		default:
-			if lower == "content-type" {
-				delete(s.header, "Content-Type")
-			}
 			setExact(s.header, name, value)
 		}
 		if carriesSecret(name) {

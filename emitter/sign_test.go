@@ -62,13 +62,21 @@ func TestStandardWebhooksVector(t *testing.T) {
 		"padding added": vectorSecret + "=",
 	} {
 		h := signed(t, secret)
-		if got := h["webhook-signature"]; len(got) != 1 || got[0] != vectorV1 {
+		if got := exactly(h, "webhook-signature"); got != vectorV1 {
 			t.Errorf("%s: signature %q, want %q", name, got, vectorV1)
 		}
-		if h["webhook-id"][0] != vectorID || h["webhook-timestamp"][0] != "1614265330" {
+		if exactly(h, "webhook-id") != vectorID || exactly(h, "webhook-timestamp") != "1614265330" {
 			t.Errorf("%s: headers %v", name, h)
 		}
 	}
+}
+
+// exactly gives the one value of a header in this very spelling.
+func exactly(h http.Header, name string) string {
+	if values := h[name]; len(values) == 1 {
+		return values[0]
+	}
+	return ""
 }
 
 func mustKey(t *testing.T, secret string) []byte {
@@ -83,7 +91,7 @@ func mustKey(t *testing.T, secret string) []byte {
 func TestRotationSignsWithEachSecretSeparatedByOneBlank(t *testing.T) {
 	other := GenerateSecret()
 	h := signed(t, other, vectorSecret)
-	list := strings.Split(h["webhook-signature"][0], " ")
+	list := strings.Split(exactly(h, "webhook-signature"), " ")
 	if len(list) != 2 || list[1] != vectorV1 || list[0] == vectorV1 || !strings.HasPrefix(list[0], "v1,") {
 		t.Fatalf("signatures %q", list)
 	}
@@ -99,7 +107,7 @@ func TestT22AStandardSecretIsDecodedAndNotTakenAsText(t *testing.T) {
 	mac := hmac.New(sha256.New, []byte(vectorSecret))
 	_, _ = mac.Write([]byte(vectorID + ".1614265330." + vectorBody))
 	text := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
-	if got := signed(t, vectorSecret)["webhook-signature"][0]; got == text {
+	if got := exactly(signed(t, vectorSecret), "webhook-signature"); got == text {
 		t.Fatal("the text of the secret was used as the key")
 	}
 }
@@ -127,7 +135,7 @@ func TestT23D17AnEmptyOrWeakSecretIsRefused(t *testing.T) {
 
 func TestSignNoneSendsIDAndTimeButNoSignature(t *testing.T) {
 	h := signedAs(t, SignOptions{Style: "none"}, vector())
-	if len(h) != 3 || h["webhook-id"] == nil || h["webhook-timestamp"] == nil {
+	if len(h) != 3 || exactly(h, "webhook-id") == "" || exactly(h, "webhook-timestamp") == "" {
 		t.Fatalf("headers %v", h)
 	}
 }

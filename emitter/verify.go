@@ -40,7 +40,7 @@ type VerifyOptions struct {
 }
 
 // Verify checks a request that was signed as Standard Webhooks v1: any of the secrets may match any of the signatures.
-// tolerance bounds the age, and the lead, of the timestamp; 0 does not check it. body has the bytes as they came. The error
+// The tolerance bounds the age, and the lead, of the timestamp; 0 does not check it. The body has the bytes as they came. The error
 // wraps one of the reasons above, and shows neither secret nor expected signature.
 func Verify(h http.Header, body []byte, secrets []string, now time.Time, tolerance time.Duration) error {
 	return VerifyRequest(&Received{Header: h, Body: body}, VerifyOptions{Style: "standard", Secrets: secrets, Now: now, Tolerance: tolerance})

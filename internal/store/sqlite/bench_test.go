@@ -148,25 +148,25 @@ func BenchmarkDurable(b *testing.B) {
 			s := newBench(b)
 			s.fill(waiting)
 			for _, n := range []int{1, 10, 100, 1000} {
-				b.Run(fmt.Sprintf("commit=%d", n), func(b *testing.B) { s.measure(b, n, s.commit) })
-				b.Run(fmt.Sprintf("acknowledge=%d", n), func(b *testing.B) { s.measure(b, n, s.acknowledge) })
+				b.Run(fmt.Sprintf("commit=%d", n), func(b *testing.B) { measure(b, s, n, s.commit) })
+				b.Run(fmt.Sprintf("acknowledge=%d", n), func(b *testing.B) { measure(b, s, n, s.acknowledge) })
 			}
 		})
 	}
 }
 
 // measure runs one step with n events again and again.
-func (b *bench) measure(sub *testing.B, n int, step func(n int) time.Duration) {
-	sub.Helper()
-	parent := b.B
-	b.B = sub
-	defer func() { b.B = parent }()
-	bound := fsyncBound(sub)
+func measure(b *testing.B, s *bench, n int, step func(n int) time.Duration) {
+	b.Helper()
+	parent := s.B
+	s.B = b
+	defer func() { s.B = parent }()
+	bound := fsyncBound(b)
 	var times []time.Duration
-	for sub.Loop() {
+	for b.Loop() {
 		times = append(times, step(n))
 	}
-	b.report(times, n, bound)
+	s.report(times, n, bound)
 }
 
 // acknowledge commits n changes, acknowledges the n oldest that wait and says how long the latter took.

@@ -41,8 +41,8 @@ type deliveryRow struct {
 func deliveryFilter(dq store.DeliveryQuery) (f filter, err error) {
 	f.number("d.seq < ?", dq.Before)
 	f.text("d.seq = (SELECT seq FROM event WHERE id = ?)", dq.EventID)
-	f.text("w.text = ?", dq.Webhook)
-	f.text("n.text = ?", dq.Source)
+	f.text("d.webhook = (SELECT id FROM name WHERE text = ?)", dq.Webhook)
+	f.text("e.source = (SELECT id FROM name WHERE text = ?)", dq.Source)
 	f.text("e.type = ?", dq.Type)
 	f.text("e.key = ?", dq.Key)
 	f.number("e.at >= ?", micros(dq.Since))

@@ -77,7 +77,7 @@ func (s *Store) Polls(ctx context.Context, source string, limit int) (list []pol
 func (s *Store) Events(ctx context.Context, eq store.EventQuery) (list []store.EventRow, err error) {
 	var f filter
 	f.number("e.seq < ?", eq.Before)
-	f.text("n.text = ?", eq.Source)
+	f.text("e.source = (SELECT id FROM name WHERE text = ?)", eq.Source)
 	f.text("e.type = ?", eq.Type)
 	f.text("e.key = ?", eq.Key)
 	f.number("e.at >= ?", micros(eq.Since))

@@ -11,14 +11,15 @@ import (
 	"github.com/deltahook/deltahook/internal/store/storetest"
 )
 
-// file is a place for one database, with a clock that tests can turn.
+// file is a place for one database, with a clock that stands still unless a test turns it.
 type file struct {
 	path  string
+	start time.Time
 	ahead atomic.Int64
 }
 
 func fresh(t storetest.T) storetest.Backend {
-	return &file{path: filepath.Join(t.TempDir(), "deltahook.db")}
+	return &file{path: filepath.Join(t.TempDir(), "deltahook.db"), start: time.Now()}
 }
 
 func (f *file) Open(t storetest.T) store.Store {
@@ -30,7 +31,7 @@ func (f *file) Open(t storetest.T) store.Store {
 	return s
 }
 
-func (f *file) now() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }
+func (f *file) now() time.Time { return f.start.Add(time.Duration(f.ahead.Load())) }
 
 func (f *file) Pass(d time.Duration) { f.ahead.Add(int64(d)) }
 

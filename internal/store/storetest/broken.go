@@ -14,10 +14,9 @@ import (
 
 // Mutant is a way in which a store could break a promise.
 type Mutant struct {
-	Promise Promise
-	Name    string // what is wrong with it
-	breaks  breakage
-	by      string // the test that must notice it; empty: any of the promise
+	Name   string // what is wrong with it
+	By     string // the test that must notice it
+	breaks breakage
 }
 
 // of gives places whose stores are broken.

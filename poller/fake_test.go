@@ -251,13 +251,19 @@ type rig struct {
 	poller *Poller
 	now    time.Time
 	seen   int // events that told has given
+
+	serving sync.Mutex // held while the API answers
 }
 
 // newRig makes a source that polls handler, with its configuration as edit leaves it.
 func newRig(tb testing.TB, handler http.HandlerFunc, edit func(*Source)) *rig {
 	tb.Helper()
 	r := &rig{t: tb, ledger: newMemLedger(), outlet: &memOutlet{}, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	r.api = httptest.NewServer(handler)
+	r.api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		r.serving.Lock()
+		defer r.serving.Unlock()
+		handler(w, q)
+	}))
 	tb.Cleanup(r.api.Close)
 	r.opts = Options{
 		Ledger: r.ledger, Outlet: r.outlet, Seed: differ.Seed{1, 2, 3}, TempDir: tb.TempDir(),
@@ -303,7 +309,20 @@ func (r *rig) edit(change func(*Source)) {
 func (r *rig) poll() Result {
 	r.t.Helper()
 	r.now = r.now.Add(time.Minute)
-	return r.poller.Poll(r.t.Context(), Occasion{})
+	return r.pollIn(r.t.Context())
+}
+
+// pollIn polls; what the API looks at may be changed before and behind it.
+func (r *rig) pollIn(ctx context.Context) Result {
+	r.idle()
+	defer r.idle()
+	return r.poller.Poll(ctx, Occasion{})
+}
+
+// idle waits until the API has answered all that it was asked.
+func (r *rig) idle() {
+	r.serving.Lock()
+	defer r.serving.Unlock()
 }
 
 // want polls and checks the verdict.

@@ -504,7 +504,7 @@ func TestAnInterruptedPollHasNoEffect(t *testing.T) {
 	r.want(Complete)
 	block = true
 	r.untouched(func() {
-		if got := r.poller.Poll(ctx, Occasion{}); got.Verdict != Failed || !interrupted(&got) {
+		if got := r.pollIn(ctx); got.Verdict != Failed || !interrupted(&got) {
 			t.Errorf("result %+v", got)
 		}
 	})
@@ -517,7 +517,7 @@ func TestACommitThatHasBegunIsNotInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r := newRig(t, list.ServeHTTP, nil)
 	r.ledger.before = func(Commit) error { cancel(); return nil }
-	if got := r.poller.Poll(ctx, Occasion{}); got.Verdict != Complete {
+	if got := r.pollIn(ctx); got.Verdict != Complete {
 		t.Errorf("%s: %s", got.Verdict, got.Message)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -282,9 +283,10 @@ func TestNoMorePollsBeginAtOnceThanThereAreWorkers(t *testing.T) {
 func TestAFailingSourceBacksOffUpToAnHourAndGoesOnForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()
-		failing := true
+		var failing atomic.Bool
+		failing.Store(true)
 		d.act = func(context.Context, Source) Result {
-			if failing {
+			if failing.Load() {
 				return Result{Poll: Poll{Verdict: Failed, Message: "HTTP 503"}, Err: errors.New("HTTP 503")}
 			}
 			return Result{Poll: Poll{Verdict: Unchanged}}
@@ -303,7 +305,7 @@ func TestAFailingSourceBacksOffUpToAnHourAndGoesOnForEver(t *testing.T) {
 		if st, _ := s.Status("a"); st.State != Unwell || st.Failures < 10 || st.Message != "HTTP 503" || !st.NextPoll.After(time.Now()) || !st.Since.Equal(start) {
 			t.Errorf("status %+v", st)
 		}
-		failing = false
+		failing.Store(false)
 		time.Sleep(time.Hour)
 		if got := d.told(); len(got) != 1 || got[0] != "recovered 13" && got[0] != "recovered 12" {
 			t.Errorf("told %q", got)
@@ -621,8 +623,8 @@ func TestJitterDelaysWithinItsBound(t *testing.T) {
 func TestAMachineThatSleptIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()
-		var slept time.Duration // timers did not run meanwhile
-		s := newScheduler(Options{Observer: d, Now: func() time.Time { return time.Now().Add(slept) }}.withDefaults(),
+		var slept atomic.Int64 // timers did not run meanwhile
+		s := newScheduler(Options{Observer: d, Now: func() time.Time { return time.Now().Add(time.Duration(slept.Load())) }}.withDefaults(),
 			func(s Source) (polls, error) { return deskSource{d, s}, nil })
 		start := time.Now()
 		once := plainSource("once", 0)
@@ -632,7 +634,7 @@ func TestAMachineThatSleptIsNoticed(t *testing.T) {
 		add(t, s, once, skip)
 		s.Start(t.Context())
 		time.Sleep(time.Hour)
-		slept = 8 * time.Hour
+		slept.Store(int64(8 * time.Hour))
 		time.Sleep(time.Hour)
 		stop(t, s)
 		if got := d.times("once", start); len(got) != 2 || got[1] > 61*time.Minute {

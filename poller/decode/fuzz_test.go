@@ -21,6 +21,11 @@ func decoded(t *testing.T, in []byte, o Options) (string, bool) {
 	t.Helper()
 	out, err := read(bytes.NewReader(in), o)
 	slow, slowErr := read(iotest.OneByteReader(bytes.NewReader(in)), o)
+	_, damaged := errors.AsType[*EncodingError](err) // what decompressors still give before they notice depends on their reads
+	_, alsoDamaged := errors.AsType[*EncodingError](slowErr)
+	if damaged && slowErr != nil || alsoDamaged && err != nil {
+		return "", false
+	}
 	if out != slow || !sameError(err, slowErr) {
 		t.Fatalf("read byte by byte it is another document:\n%q\n%q\n%v\n%v", out, slow, err, slowErr)
 	}

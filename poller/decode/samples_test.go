@@ -58,14 +58,14 @@ func TestAnswersOfRealSystems(t *testing.T) {
 </feed>`,
 			o:       Options{Format: "xml", ForceArray: []string{"feed.entry.link", "feed.link"}},
 			records: "feed.entry", key: "id", keys: []string{"urn:1", "urn:2"},
-			around: map[string]string{`feed.link.#(\@rel=="next").@href`: `"/feed?page=2"`, "feed.title.#text": `"News"`, "feed.@lang": `"en"`},
+			around: map[string]string{`feed.link.#(@rel=="next").@href`: `"/feed?page=2"`, "feed.title.#text": `"News"`, "feed.@lang": `"en"`},
 			first:  `{"id":"urn:1","title":"One","link":[{"@href":"/1"}],"content":{"@type":"xhtml","div":{"b":"you","#text":"Hi "}}}`,
 		},
 		"an ERP in ISO-8859-1": {
 			in: latin("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>\r\n<!DOCTYPE Artikelliste SYSTEM \"artikel.dtd\">\r\n" +
 				"<Artikelliste Stand=\"2026-11-23\">\r\n  <Artikel Nr=\"00042\"><Bezeichnung>Türgriff Größe 5</Bezeichnung><Preis Währung=\"EUR\">9,90</Preis></Artikel>\r\n</Artikelliste>\r\n"),
 			o:       Options{Format: "xml", ContentType: "application/xml"},
-			records: "Artikelliste.Artikel", key: `\@Nr`, keys: []string{"00042"},
+			records: "Artikelliste.Artikel", key: "@Nr", keys: []string{"00042"},
 			around: map[string]string{"Artikelliste.@Stand": `"2026-11-23"`},
 			first:  `{"@Nr":"00042","Bezeichnung":"Türgriff Größe 5","Preis":{"@Währung":"EUR","#text":"9,90"}}`,
 		},

@@ -195,7 +195,7 @@ func (p *Poller) judge(err error, r *Result) {
 		r.Verdict, r.Until, r.Message = Deferred, wait.Until, wait.Error()
 		return
 	}
-	r.Verdict, r.Err = Failed, err
+	r.Verdict = Failed
 	r.Message = p.opts.Secrets.Redact(err.Error())
 	if f, ok := errors.AsType[*fault](err); ok {
 		r.Hint = p.opts.Secrets.Redact(f.hint)
@@ -208,4 +208,5 @@ func (p *Poller) judge(err error, r *Result) {
 	} else if errors.Is(err, context.Canceled) {
 		r.Message = "the poll was interrupted; nothing was changed"
 	}
+	r.Err = &fault{message: r.Message, hint: r.Hint, cause: err}
 }

@@ -18,7 +18,10 @@ func TestT4NothingIsRememberedWithoutItsEvents(t *testing.T) {
 	r.want(Complete)
 	api.etag, api.body = `"2"`, `[{"id":"1","s":2}]`
 	r.ledger.before = func(c Commit) error { // dies in the middle of the transaction
-		for range c.Writes {
+		for _, err := range c.Writes {
+			if err != nil {
+				t.Error(err)
+			}
 			break
 		}
 		return errors.New("power failure")

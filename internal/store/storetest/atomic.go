@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
 )
 
@@ -100,6 +102,14 @@ func committed(w *world, m poller.Ledger) (poller.State, []poller.Write) {
 	return st, append(second, gone)
 }
 
+// goesOn commits what failed before, with the webhook that was new then.
+func (w *world) goesOn(m store.Member, st poller.State, writes []poller.Write) {
+	w.Helper()
+	w.equal("version", w.commit(m, "contacts", writes...).Version, st.Version+1)
+	w.equal("pending", len(w.pending(m)), 10+8)
+	w.equal("for the new webhook", len(w.lane(m, emitter.Lane{Shard: store.ShardOf("contacts"), Webhook: "new"}, 10)), 4)
+}
+
 func failureLeavesNothing(w *world) {
 	m := w.owner("a", shortTTL)
 	st, writes := committed(w, m)
@@ -117,7 +127,7 @@ func failureLeavesNothing(w *world) {
 	}
 	m = w.restart("b")
 	w.unchanged("a failed commit and a restart", before, w.dump(m, "contacts"))
-	w.equal("version", w.commit(m, "contacts", writes...).Version, st.Version+1)
+	w.goesOn(m, st, writes)
 }
 
 func cancellationLeavesNothing(w *world) {
@@ -140,7 +150,7 @@ func cancellationLeavesNothing(w *world) {
 		}
 		w.unchanged(fmt.Sprintf("a cancellation after %d writes", n), before, w.dump(m, "contacts"))
 	}
-	w.equal("version", w.commit(m, "contacts", writes...).Version, st.Version+1)
+	w.goesOn(m, st, writes)
 }
 
 func panicLeavesNothing(w *world) {
@@ -158,7 +168,7 @@ func panicLeavesNothing(w *world) {
 		_, _ = m.Commit(w.ctx(), c)
 	}()
 	w.unchanged("a panic", before, w.dump(m, "contacts"))
-	w.equal("version", w.commit(m, "contacts", writes...).Version, st.Version+1)
+	w.goesOn(m, st, writes)
 }
 
 func gapIsRefused(w *world) {

@@ -98,6 +98,9 @@ func sweepInSteps(w *world) {
 	w.equal("deliveries left", len(w.deliveries(store.DeliveryQuery{Limit: 10_000})), 500)
 	w.sweep(noon().AddDate(1, 0, 0), noon())
 	w.equal("pending", len(w.pending(m)), 500)
+	w.ack(m, w.pending(m)...)
+	w.sweep(noon().AddDate(1, 0, 0), noon())
+	w.equal("deliveries left", len(w.deliveries(store.DeliveryQuery{})), 0)
 }
 
 // left makes a source with some state that left the configuration at noon.

@@ -99,27 +99,28 @@ func (w *walk) page(ctx context.Context, s step) (*answer, error) {
 
 func (w *walk) request(s step) (outbound.Request, error) {
 	v := w.values
-	v.page = s.page
+	v.page, v.offset = s.page, s.offset
 	req, err := w.p.requests.build(v, s.url)
 	if err != nil {
 		return req, err
 	}
-	if s.param != "" {
-		req.URL = setParam(req.URL, s.param, s.page)
+	for _, p := range s.params {
+		req.URL = setParam(req.URL, p.name, p.value)
 	}
-	if s.sizes != "" {
-		req.URL = setParam(req.URL, s.sizes, s.size)
+	if s.header != nil {
+		req.Header.Set(s.header.name, s.header.value)
+	}
+	if s.body != nil {
+		if req.Body, err = setBodyParam(req.Body, s.body); err != nil {
+			return req, newFault("body must be a JSON object or a form; nothing was changed", "pages.in = \"body\": %s cannot be set: %v", s.body.name, err)
+		}
 	}
 	if s.url != nil && !w.p.client.Allows(s.url) {
 		return req, newFault("list the host in allowed_hosts if it may be asked, without credentials; nothing was changed",
 			"page %d leads to another origin, %s://%s", w.result.Pages, s.url.Scheme, s.url.Host)
 	}
-	if len(req.Body) == 0 && w.walker != (oneAnswer{}) {
-		where := fingerprint(req.URL.String())
-		if w.asked[where] {
-			return req, newFault("the server's paging runs in a circle; nothing was changed", "page %d has the same address as an earlier one", w.result.Pages+1)
-		}
-		w.asked[where] = true
+	if err := w.askedOnce(req, s); err != nil {
+		return req, err
 	}
 	if w.send.ETag != "" {
 		req.Header.Set("If-None-Match", w.send.ETag)
@@ -128,6 +129,23 @@ func (w *walk) request(s step) (outbound.Request, error) {
 		req.Header.Set("If-Modified-Since", w.send.LastModified)
 	}
 	return req, nil
+}
+
+// askedOnce fails when a page is asked for twice: the paging runs in a circle.
+func (w *walk) askedOnce(req outbound.Request, s step) error {
+	if w.p.source.Pages.Kind == "" {
+		return nil
+	}
+	question := req.URL.String() + "\n" + string(req.Body)
+	if s.header != nil {
+		question += "\n" + s.header.value
+	}
+	where := fingerprint(question)
+	if w.asked[where] {
+		return newFault("the server's paging runs in a circle; nothing was changed", "page %d has the same address as an earlier one", w.result.Pages+1)
+	}
+	w.asked[where] = true
+	return nil
 }
 
 func (w *walk) unanswered(err error, page int) error {
@@ -163,6 +181,7 @@ func (w *walk) read(resp *outbound.Response, body *countedBody, number int) (*an
 		return nil, err
 	}
 	a.records, a.total, a.envelope = w.scan.counts.Records-before, w.scan.counts.Records, w.reader.Envelope()
+	a.last = w.scan.lastKey()
 	w.validators(resp)
 	return a, w.repeated(a)
 }

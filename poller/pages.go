@@ -5,9 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
-
-	"github.com/deltahook/deltahook/differ"
 )
 
 // walker leads through the pages of one listing. It says that the listing is complete only on a positive signal of the
@@ -24,12 +21,16 @@ type walker interface {
 
 // step is one page to ask for.
 type step struct {
-	url   *url.URL // nil: the configured one
-	page  int      // for {page} and pages.param
-	param string   // query parameters to set; empty: none
-	sizes string
-	size  int
+	url    *url.URL    // nil: the configured one
+	page   int         // for {page}
+	offset int         // for {offset}
+	params []pageParam // of the query, replacing what is there
+	header *pageParam
+	body   *pageParam // a path in a JSON body, or a field of a form; the value is JSON
 }
+
+// pageParam is a name with its plain value.
+type pageParam struct{ name, value string }
 
 // answer is what a walker may know of a page that was read.
 type answer struct {
@@ -38,6 +39,7 @@ type answer struct {
 	header   http.Header
 	records  int    // on this page
 	total    int    // on all pages so far
+	last     string // key of the last record of this page
 	envelope []byte // the document without its records
 }
 
@@ -45,8 +47,16 @@ func newWalker(p Pages) walker {
 	switch p.Kind {
 	case "link":
 		return &linkWalker{}
+	case "next_url":
+		return &nextWalker{end: ending{conf: p}}
+	case "cursor":
+		return &cursorWalker{end: ending{conf: p}, seen: map[string]bool{}}
+	case "offset":
+		return &offsetWalker{end: ending{conf: p}}
+	case "last_key":
+		return &lastKeyWalker{end: ending{conf: p}}
 	case "page":
-		return &pageWalker{conf: p, page: p.Start}
+		return &pageWalker{conf: p, end: ending{conf: p}, page: p.Start}
 	}
 	return oneAnswer{}
 }
@@ -81,82 +91,26 @@ func (*linkWalker) shifted() bool { return false }
 // pageWalker counts pages up.
 type pageWalker struct {
 	conf    Pages
+	end     ending
 	page    int // that is asked for next
 	largest int // page so far
 	last    int // records of the page before
-	total   int64
-	moved   bool // the total was not the same on all pages
 }
 
 func (w *pageWalker) next(a *answer) (step, bool, error) {
 	if a != nil {
 		w.last, w.largest = a.records, max(w.largest, a.records)
-		end, err := w.ends(a)
-		if end || err != nil {
+		if end, err := w.end.reached(a); end || err != nil {
 			return step{}, end, err
 		}
 	}
-	s := step{page: w.page, param: w.conf.Param, sizes: w.conf.Sizes, size: w.conf.Size}
+	s := step{page: w.page}
+	w.conf.set(&s, strconv.Itoa(w.page))
 	w.page++
 	return s, false, nil
 }
 
-// ends looks for the strongest signal there is: what the server says, and without it an empty page. A short page says
-// nothing, since servers cap the size that they were asked for.
-func (w *pageWalker) ends(a *answer) (bool, error) {
-	total, err := w.reachedTotal(a)
-	if err != nil {
-		return false, err
-	}
-	if !w.conf.More.IsZero() {
-		more, ok := truth(w.conf.More.Get(a.envelope))
-		if !ok {
-			kind := w.conf.More.Get(a.envelope).Kind()
-			return false, fmt.Errorf("pages.has_more %q is %s in the answer of page %d, not true or false", w.conf.More, kind, a.number)
-		}
-		if more {
-			return false, nil
-		}
-		if !w.conf.Total.IsZero() && !total {
-			return false, fmt.Errorf("the server says that there are no more pages after %d records, but its total is larger", a.total)
-		}
-		return true, nil
-	}
-	if total || a.records > 0 {
-		return total, nil
-	}
-	if !w.conf.Total.IsZero() {
-		return false, fmt.Errorf("page %d is empty after %d records, but the server's total is larger", a.number, a.total)
-	}
-	return true, nil
-}
-
-func (w *pageWalker) reachedTotal(a *answer) (bool, error) {
-	if w.conf.Total.IsZero() {
-		return false, nil
-	}
-	v := w.conf.Total.Get(a.envelope)
-	total, err := strconv.ParseInt(strings.TrimSpace(v.Text()), 10, 64)
-	if err != nil || total < 0 {
-		return false, fmt.Errorf("pages.total %q is %s in the answer of page %d, not a number of records", w.conf.Total, v.Kind(), a.number)
-	}
-	w.moved = w.moved || a.number > 1 && total != w.total
-	w.total = total
-	return int64(a.total) >= total, nil
-}
-
-func (w *pageWalker) shifted() bool { return w.moved }
-
-// truth reads true and false, also as the numbers and texts that older APIs write.
-func truth(v differ.Value) (value, ok bool) {
-	switch v.Kind() {
-	case differ.Bool, differ.Number, differ.String:
-		value, err := strconv.ParseBool(strings.ToLower(v.Text()))
-		return value, err == nil
-	case differ.Missing, differ.Null, differ.Object, differ.Array:
-	}
-	return false, false
-}
+func (w *pageWalker) shifted() bool { return w.end.moved }
 
 // past takes a 404 for the end only behind a page that was shorter than the others: behind a full one it may as well be an
 // outage.

@@ -3,9 +3,11 @@ package poller
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,25 +28,46 @@ func gzipped(tb testing.TB, text string) []byte {
 	return b.Bytes()
 }
 
-// paged serves list in pages by the parameter page (from 1), in the envelope {"items":…,"total":…,"more":…} and with a Link
-// header, unless fault answers instead.
+// paged serves list in pages by whatever leads to them: the parameter page (from 1), offset, token (in the query, the header
+// X-Token or the body) or after (a key). Its envelope is {"items":…,"total":…,"more":…,"next":…,"token":…}, and it has a
+// Link header. Fault may answer instead.
 func paged(list *shelf, size int, fault func(w http.ResponseWriter, page int) bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, q *http.Request) {
-		page := 1
-		if n, err := strconv.Atoi(q.URL.Query().Get("page")); err == nil {
-			page = n
-		}
-		if fault != nil && fault(w, page) {
+		from := pageStart(list, size, q)
+		if fault != nil && fault(w, from/size+1) {
 			return
 		}
-		records := list.page((page-1)*size, page*size)
-		more := page*size < list.len()
+		records := list.page(from, from+size)
+		more, next, token := from+size < list.len(), "null", "null"
 		if more {
-			w.Header().Set("Link", fmt.Sprintf(`</contacts?page=1>; rel="first", </contacts?page=%d&a=1,2>; title="a, b"; REL="Next last"`, page+1))
+			page := from/size + 2
+			w.Header().Set("Link", fmt.Sprintf(`</contacts?page=1>; rel="first", </contacts?page=%d&a=1,2>; title="a, b"; REL="Next last"`, page))
+			next, token = fmt.Sprintf(`"?page=%d"`, page), fmt.Sprintf(`"t/%d&"`, from+size)
 		}
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"items":[%s],"total":%d,"more":%t}`, strings.Join(records, ","), list.len(), more)
+		fmt.Fprintf(w, `{"items":[%s],"total":%d,"more":%t,"next":%s,"token":%s}`, strings.Join(records, ","), list.len(), more, next, token)
 	}
+}
+
+func pageStart(list *shelf, size int, q *http.Request) int {
+	query := q.URL.Query()
+	if n, err := strconv.Atoi(query.Get("page")); err == nil {
+		return (n - 1) * size
+	}
+	if n, err := strconv.Atoi(query.Get("offset")); err == nil {
+		return n
+	}
+	if after := query.Get("after"); after != "" {
+		all := list.page(0, list.len())
+		return 1 + slices.IndexFunc(all, func(body string) bool { return strings.Contains(body, `"id":"`+after+`"`) })
+	}
+	token := query.Get("token") + q.Header.Get("X-Token")
+	var body struct{ Token string }
+	if json.NewDecoder(q.Body).Decode(&body) == nil {
+		token += body.Token
+	}
+	n, _ := strconv.Atoi(strings.Trim(token, "t/&"))
+	return n
 }
 
 type pageCase struct {
@@ -64,6 +87,29 @@ func pageCases() []pageCase {
 		{"page in the table", func(s *Source) {
 			s.Pages.Kind, s.Records, s.Query = "page", items, map[string]string{"page": "{page}", "q": "a b&c"}
 		}, 5},
+		{"next_url", func(s *Source) { s.Pages.Kind, s.Records, s.Pages.Next = "next_url", items, differ.MustPath("next") }, 4},
+		{"next_url, total", func(s *Source) {
+			s.Pages.Kind, s.Records, s.Pages.Next, s.Pages.Total = "next_url", items, differ.MustPath("next"), differ.MustPath("total")
+		}, 4},
+		{"cursor in the query", func(s *Source) {
+			s.Pages.Kind, s.Records, s.Pages.Next, s.Pages.Param = "cursor", items, differ.MustPath("token"), "token"
+		}, 4},
+		{"cursor in a header, has_more", func(s *Source) {
+			s.Pages.Kind, s.Records, s.Pages.Next, s.Pages.Param = "cursor", items, differ.MustPath("token"), "X-Token"
+			s.Pages.In, s.Pages.More = "header", differ.MustPath("more")
+		}, 4},
+		{"cursor in the body", func(s *Source) {
+			s.Pages.Kind, s.Records, s.Pages.Next, s.Pages.In, s.Pages.Param = "cursor", items, differ.MustPath("token"), "body", "token"
+			s.Method, s.Body = "POST", `{"filter":{"a":1}}`
+		}, 4},
+		{"offset, empty page", func(s *Source) { s.Pages.Kind, s.Records = "offset", items }, 5},
+		{"offset, total and a capped size", func(s *Source) {
+			s.Pages.Kind, s.Records, s.Pages.Total, s.Pages.Size, s.Pages.Sizes = "offset", items, differ.MustPath("total"), 500, "limit"
+		}, 4},
+		{"last_key", func(s *Source) { s.Pages.Kind, s.Records, s.Pages.Param = "last_key", items, "after" }, 5},
+		{"last_key, has_more", func(s *Source) {
+			s.Pages.Kind, s.Records, s.Pages.Param, s.Pages.More = "last_key", items, "after", differ.MustPath("more")
+		}, 4},
 	}
 }
 
@@ -155,6 +201,33 @@ func TestT11APageThatComesAgainIsAnError(t *testing.T) {
 			func(s *Source) { s.Pages.Kind = "page" },
 			func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `[{"id":1},{"id":2}]`) },
 			"page 2 has the same records as page 1",
+		},
+		{
+			"a token that comes again",
+			func(s *Source) {
+				s.Pages.Kind, s.Pages.Param, s.Pages.Next, s.Records = "cursor", "t", differ.MustPath("t"), differ.MustPath("r")
+			},
+			func(w http.ResponseWriter, q *http.Request) {
+				fmt.Fprintf(w, `{"r":[{"id":%q}],"t":0}`, q.URL.Query().Get("t"))
+			},
+			"the token in the answer of page 2 came before: the server's paging runs in a circle",
+		},
+		{
+			"more without a token",
+			func(s *Source) {
+				s.Pages.Kind, s.Pages.Param, s.Pages.Next, s.Records = "cursor", "t", differ.MustPath("t"), differ.MustPath("r")
+				s.Pages.More = differ.MustPath("more")
+			},
+			func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"r":[{"id":1}],"more":true,"t":""}`) },
+			`the server says that there is more behind page 1, but pages.next "t" does not say where`,
+		},
+		{
+			"an end before the total",
+			func(s *Source) {
+				s.Pages.Kind, s.Pages.Next, s.Records, s.Pages.Total = "next_url", differ.MustPath("n"), differ.MustPath("r"), differ.MustPath("total")
+			},
+			func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"r":[{"id":1}],"total":7}`) },
+			"the server says that there are no more pages after 1 records, but its total is larger",
 		},
 		{
 			"a link to itself",

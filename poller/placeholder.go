@@ -45,10 +45,13 @@ type values struct {
 	now       time.Time // start of the poll
 	scheduled time.Time
 	page      int
+	offset    int
 	secrets   *setting.Secrets
 }
 
-func placeholderNames() []string { return []string{"now", "scheduled_at", "page", "secret"} }
+func placeholderNames() []string {
+	return []string{"now", "offset", "page", "scheduled_at", "secret"}
+}
 
 // parseTemplate reads a text whose byte at an offset stands at the place that where gives.
 func parseTemplate(text string, where func(offset int) place) (template, error) {
@@ -109,7 +112,7 @@ func newPart(name, argument string, where place) (part, error) {
 	if !slices.Contains(placeholderNames(), name) {
 		return part{}, &setting.HintedError{
 			Message: "unknown placeholder " + written,
-			Hint:    fmt.Sprintf("placeholders are {now}, {scheduled_at}, {page} and {secret:env:NAME}; write {%s} for the text itself", written),
+			Hint:    fmt.Sprintf("placeholders are {now}, {scheduled_at}, {page}, {offset} and {secret:env:NAME}; write {%s} for the text itself", written),
 		}
 	}
 	if name != "secret" {
@@ -180,6 +183,8 @@ func (v values) value(p part) (string, error) {
 		return v.scheduled.UTC().Format(time.RFC3339), nil
 	case "page":
 		return strconv.Itoa(v.page), nil
+	case "offset":
+		return strconv.Itoa(v.offset), nil
 	}
 	if v.secrets == nil { // the text is only checked
 		return "0", nil
@@ -211,7 +216,7 @@ func (p part) escape(text string) (string, error) {
 }
 
 func (p part) escapeJSON(text string) (string, error) {
-	if p.where == inJSON && p.name == "page" {
+	if p.where == inJSON && (p.name == "page" || p.name == "offset") {
 		return text, nil
 	}
 	quoted, err := json.Marshal(text)

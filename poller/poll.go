@@ -27,7 +27,7 @@ type Poller struct {
 	client   *outbound.Client
 	identity string
 	compare  string
-	// keyInBytes says that equal bytes mean an equal key; a key that is a member's name is beside the bytes.
+	// keyInBytes says that a record whose bytes are known needs no look at its key; a key that is a member's name is beside the bytes.
 	keyInBytes bool
 
 	turn  chan struct{} // holds one token while nobody polls or edits
@@ -55,8 +55,8 @@ func New(source Source, o Options, transport http.RoundTripper) (*Poller, error)
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", source.Name, err)
 	}
-	if source.Pages.Kind == "page" && source.Pages.Param == "" && !requests.uses("page") {
-		source.Pages.Param = "page"
+	if name := source.Pages.Kind; source.Pages.Param == "" && slices.Contains([]string{"page", "offset"}, name) && !requests.uses(name) {
+		source.Pages.Param = name
 	}
 	if transport == nil {
 		transport = outbound.NewTransport()
@@ -64,7 +64,7 @@ func New(source Source, o Options, transport http.RoundTripper) (*Poller, error)
 	p := &Poller{
 		source: source, opts: o, spec: spec, shape: shape, hasher: differ.NewHasher(o.Seed), requests: requests,
 		identity: identityOf(&source, requests.target.Origin()), compare: comparisonOf(&source),
-		keyInBytes: !slices.Contains(source.Key, differ.MustPath("@key")),
+		keyInBytes: !slices.Contains(source.Key, differ.MustPath("@key")) && source.Pages.Kind != "last_key",
 		turn:       make(chan struct{}, 1),
 	}
 	home, err := p.proving(transport)

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/deltahook/deltahook/internal/outbound"
@@ -302,7 +301,7 @@ func (r *requests) fillHeaders(q *outbound.Request, v values) error {
 }
 
 // setParam sets a query parameter of u, replacing one that is there.
-func setParam(u *url.URL, name string, value int) *url.URL {
+func setParam(u *url.URL, name, value string) *url.URL {
 	var kept []string
 	for segment := range strings.SplitSeq(u.RawQuery, "&") {
 		key, _, _ := strings.Cut(segment, "=")
@@ -311,6 +310,6 @@ func setParam(u *url.URL, name string, value int) *url.URL {
 		}
 	}
 	out := *u
-	out.RawQuery = strings.Join(append(kept, url.QueryEscape(name)+"="+strconv.Itoa(value)), "&")
+	out.RawQuery = strings.Join(append(kept, url.QueryEscape(name)+"="+url.QueryEscape(value)), "&")
 	return &out
 }

@@ -52,8 +52,10 @@ type Source struct {
 
 // Pages says how a listing goes on after its first answer, the table pages.
 type Pages struct {
-	Kind  string           `toml:"kind"` // "link", "page"; empty: one answer is the whole listing
+	Kind  string           `toml:"kind"` // "link", "next_url", "cursor", "page", "offset", "last_key"; empty: one answer is the whole listing
 	Param string           `toml:"param"`
+	In    string           `toml:"in"`   // where param is set: "query", "header"; "body": where the placeholder stands
+	Next  differ.Path      `toml:"next"` // of the next URL or token
 	Start int              `toml:"start"`
 	Size  int              `toml:"size"`
 	Sizes string           `toml:"size_param"`

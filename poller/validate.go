@@ -91,9 +91,7 @@ func (c *check) request() {
 			c.resolve(ref, strings.Split(key, ".")...)
 		}
 	}
-	if r.uses("page") && s.Pages.Kind != "page" {
-		c.add(`set pages = { kind = "page" }, or remove {page}`, `{page} is used, but the pages are not counted`, "pages", "kind")
-	}
+	c.pagePlaceholders(r)
 	if s.Body != "" && s.Method == http.MethodGet {
 		c.problems.Warn(`set method = "POST" unless the API really reads the body of a GET`, "a GET with a body is often ignored", "body")
 	}
@@ -220,31 +218,6 @@ func (c *check) keyOf(err error) []string {
 		}
 	}
 	return nil
-}
-
-func (c *check) pages() {
-	p := c.s.Pages
-	if p.Kind != "" {
-		c.choice(p.Kind, []string{"link", "page"}, "pages", "kind")
-	}
-	c.atLeast(p.Max, 1, "pages", "max")
-	only := map[string]bool{
-		"param": p.Param != "", "size": p.Size != 0, "size_param": p.Sizes != "", "total": !p.Total.IsZero(), "has_more": !p.More.IsZero(),
-		"start": p.Start != 1,
-	}
-	for _, key := range slices.Sorted(maps.Keys(only)) {
-		if only[key] && p.Kind != "page" {
-			c.add(`set pages.kind = "page", or remove it`, "pages."+key+` counts only with pages.kind = "page"`, "pages", key)
-		}
-	}
-	if p.Kind == "" && p.Delay > 0 {
-		c.add("set pages.kind, or remove it", "pages.delay counts only with pages.kind", "pages", "delay")
-	}
-	c.atLeast(p.Start, 0, "pages", "start")
-	c.atLeast(p.Size, 0, "pages", "size")
-	if (p.Size > 0) != (p.Sizes != "") {
-		c.add(`write both, like size = 100, size_param = "per_page"`, "size and size_param belong together", "pages", "size")
-	}
 }
 
 func (c *check) deletes() {

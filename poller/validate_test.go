@@ -71,7 +71,12 @@ func TestEachMistakeIsReportedAtItsKey(t *testing.T) {
 		{"deadline", func(s *Source) { s.Deadline = 0 }, "deadline: deadline must be more than zero"},
 		{"no key", func(s *Source) { s.Key = nil }, ": key is missing"},
 		{"initial", func(s *Source) { s.Initial = "all" }, `initial: "all" is not known here`},
-		{"pages.kind", func(s *Source) { s.Pages.Kind = "cursor" }, `pages.kind: "cursor" is not known here`},
+		{"pages.kind", func(s *Source) { s.Pages.Kind = "pager" }, `pages.kind: "pager" is not known here`},
+		{"a cursor without its path", func(s *Source) { s.Pages.Kind, s.Pages.Param = "cursor", "after" }, `pages.kind: pages.kind = "cursor" needs next`},
+		{"a last key without its parameter", func(s *Source) { s.Pages.Kind = "last_key" }, `pages.kind: pages.kind = "last_key" needs param`},
+		{"a token in the body of a GET", func(s *Source) {
+			s.Pages.Kind, s.Pages.Param, s.Pages.Next, s.Pages.In = "cursor", "after", differ.MustPath("next"), "body"
+		}, `pages.in: pages.in = "body" needs a request with a body`},
 		{"pages without a kind", func(s *Source) { s.Pages.Param = "p" }, "pages.param: pages.param counts only with"},
 		{"total with link", func(s *Source) { s.Pages.Kind, s.Pages.Total = "link", differ.MustPath("t") }, "pages.total: pages.total counts only with"},
 		{"delay without a kind", func(s *Source) { s.Pages.Delay = setting.Duration(time.Second) }, "pages.delay: pages.delay counts only with"},

@@ -46,7 +46,7 @@ func (v view) Act(ctx context.Context, a admin.Action) error {
 }
 
 func (v view) actOnWebhook(a admin.Action) error {
-	known := false
+	var known bool
 	switch a.Verb {
 	case admin.Pause:
 		known = v.d.dispatcher.Pause(a.Webhook, "paused by hand")

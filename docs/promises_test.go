@@ -16,7 +16,7 @@ func TestEveryPromiseNamesTestsThatExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	there := testNames(t)
-	for _, line := range strings.Split(string(page), "\n") {
+	for line := range strings.SplitSeq(string(page), "\n") {
 		if !strings.HasPrefix(line, "| P") {
 			continue
 		}

@@ -23,8 +23,8 @@ const (
 // GenerateSecret makes a signing secret of Standard Webhooks: "whsec_" and 32 random bytes in base64.
 func GenerateSecret() string { return secretMark + base64.StdEncoding.EncodeToString(random()) }
 
-// GenerateSecretFor makes a secret of 32 random bytes, spelled as receivers of this style have them. public is the key to give
-// to the receiver where that is another one; else it is empty and both sides have the secret.
+// GenerateSecretFor makes a secret of 32 random bytes, spelled as receivers of this style have them. The public key is what to
+// give to the receiver where that is another one; else it is empty and both sides have the secret.
 func GenerateSecretFor(style string) (secret, public string, err error) {
 	switch {
 	case style == signNone || !slices.Contains(SignStyles(), style):

@@ -1,6 +1,7 @@
 package emitter
 
 import (
+	"slices"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -82,10 +83,8 @@ func mustPattern(text string) pattern {
 
 func (p pattern) has(names ...string) bool {
 	for _, one := range p {
-		for _, name := range names {
-			if one.name == name {
-				return true
-			}
+		if slices.Contains(names, one.name) {
+			return true
 		}
 	}
 	return false

@@ -90,7 +90,7 @@ func (s *messageSignature) params(at time.Time, keyID string) string {
 		b.WriteString(";keyid=" + quoted(keyID))
 	}
 	b.WriteString(";alg=" + quoted(s.Alg))
-	if s.Signature.Nonce {
+	if s.Nonce {
 		b.WriteString(";nonce=" + quoted(s.nonce()))
 	}
 	if s.Tag != "" {

@@ -147,7 +147,7 @@ func splitParams(text string) (components []string, params map[string]string, ok
 	if list, ok = strings.CutSuffix(list, ")"); !ok || !isList {
 		return nil, nil, false
 	}
-	for _, name := range strings.Fields(list) {
+	for name := range strings.FieldsSeq(list) {
 		if components = append(components, unquoted(name)); len(name) < 3 || quoted(unquoted(name)) != name {
 			return nil, nil, false
 		}

@@ -14,6 +14,10 @@ func decodeOptions(s *Source, contentType string) decode.Options {
 		Format: s.Response.Format, Charset: s.Response.Charset, ContentType: contentType,
 		MaxBody: int64(s.Response.MaxBody), CSV: decode.CSV{Delimiter: s.Response.Delimiter, Columns: s.Response.Columns},
 	}
+	for _, p := range s.Key {
+		// A table without the key's columns is not the list: an error page in plain text looks like a header row.
+		o.CSV.Require = append(o.CSV.Require, strings.ReplaceAll(p.String(), `\`, ""))
+	}
 	for _, p := range s.Response.ForceArray {
 		o.ForceArray = append(o.ForceArray, p.String())
 	}

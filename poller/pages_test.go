@@ -62,7 +62,9 @@ func pageStart(list *shelf, size int, q *http.Request) int {
 		return 1 + slices.IndexFunc(all, func(body string) bool { return strings.Contains(body, `"id":"`+after+`"`) })
 	}
 	token := query.Get("token") + q.Header.Get("X-Token")
-	var body struct{ Token string }
+	var body struct {
+		Token string `json:"token"`
+	}
 	if json.NewDecoder(q.Body).Decode(&body) == nil {
 		token += body.Token
 	}

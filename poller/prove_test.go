@@ -49,8 +49,7 @@ func (s *tokens) source(c *Source) {
 
 func TestT18ATokenThatExpiresDuringAWalkIsRenewedOnceAndTheWalkGoesOn(t *testing.T) {
 	server := &tokens{t: t, life: 2}
-	var r *rig
-	r = newRig(t, server.ServeHTTP, func(s *Source) {
+	r := newRig(t, server.ServeHTTP, func(s *Source) {
 		server.source(s)
 		s.Auth.TokenURL = strings.TrimSuffix(s.URL, "/contacts") + "/token"
 	})
@@ -79,7 +78,9 @@ func TestASessionThatExpiresInsideA200IsOpenedAgain(t *testing.T) {
 	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		if q.URL.Path == "/login" {
-			var body struct{ User, Password string }
+			var body struct {
+				Password string `json:"password"`
+			}
 			if err := json.NewDecoder(q.Body).Decode(&body); err != nil || body.Password != "pass/planted secret+" {
 				w.WriteHeader(http.StatusForbidden)
 				return

@@ -123,7 +123,7 @@ func deliverAll(b *testing.B, url string, n, concurrency int) time.Duration {
 }
 
 // filled gives a store with n events that wait for the webhook app, of as many records of one source.
-func filled(b testing.TB, n int) (*sqlite.Store, store.Member) {
+func filled(b *testing.B, n int) (*sqlite.Store, store.Member) {
 	b.Helper()
 	ctx := b.Context()
 	st, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(b.TempDir(), "bench.db")})

@@ -215,13 +215,14 @@ func TestNoSecretIsInLogsNorInTheAdminAPI(t *testing.T) {
 	})
 	b.api.set(`{"items":[{"id":1,"n":2}]}`)
 	until(t, "a failing webhook", func() bool { return strings.Contains(b.log.String(), "webhook is failing") })
-	text := b.log.String()
+	var text strings.Builder
+	text.WriteString(b.log.String())
 	for _, path := range []string{"/api/v1/status", "/api/v1/events", "/api/v1/deliveries"} {
-		text += get(t, "http://"+b.daemon.Addr()+path)
+		text.WriteString(get(t, "http://"+b.daemon.Addr()+path))
 	}
 	for _, planted := range []string{"planted-in-query", "planted-in-environment", secret, strings.TrimPrefix(secret, "whsec_")} {
-		if strings.Contains(text, planted) {
-			t.Errorf("%q was printed in\n%s", planted, text)
+		if strings.Contains(text.String(), planted) {
+			t.Errorf("%q was printed in\n%s", planted, text.String())
 		}
 	}
 }

@@ -66,7 +66,7 @@ func (o *office) jsonLogin(w http.ResponseWriter, r *http.Request) {
 	defer o.mu.Unlock()
 	var form struct {
 		User     string `json:"user"`
-		Password string `json:"password"` //nolint:gosec // of a test
+		Password string `json:"password"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&form); err != nil || r.Header.Get("Content-Type") != "application/json" {
 		o.problem = fmt.Sprintf("%v, %v", err, r.Header)

@@ -31,7 +31,7 @@ func (a *app) listen() *cobra.Command {
 			"it. Requests that do not verify are answered 401.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			secrets, err := a.keys(keys)
+			how, err := a.keys(keys)
 			if err != nil {
 				return err
 			}
@@ -39,7 +39,7 @@ func (a *app) listen() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l := &listener{app: a, secrets: secrets, status: status, asJSON: asJSON, left: n, seen: map[string]int{}}
+			l := &listener{app: a, how: how, status: status, asJSON: asJSON, left: n, seen: map[string]int{}}
 			return l.serve(cmd.Context(), addr)
 		},
 	}
@@ -68,9 +68,9 @@ func (a *app) listenAddress(args []string, webhook string) (string, error) {
 // listener is the receiver of `listen`.
 type listener struct {
 	*app
-	secrets []string
-	status  int
-	asJSON  bool
+	how    emitter.VerifyOptions
+	status int
+	asJSON bool
 
 	mu   sync.Mutex
 	left int            // events until it stops; 0: it does not
@@ -85,7 +85,7 @@ func (l *listener) serve(ctx context.Context, addr string) error {
 	if err != nil {
 		return failureHint(fmt.Errorf("listen: %w", err), "another program may use the port: deltahook listen 127.0.0.1:PORT")
 	}
-	fmt.Fprintf(l.stderr, "listening on http://%s, verifying with %d secret(s); Ctrl-C stops\n", ln.Addr(), len(l.secrets))
+	fmt.Fprintf(l.stderr, "listening on http://%s, verifying as %s with %d secret(s); Ctrl-C stops\n", ln.Addr(), l.how.Style, len(l.how.Secrets))
 	server := &http.Server{Handler: l, ReadHeaderTimeout: 10 * time.Second}
 	stopped := context.AfterFunc(ctx, func() {
 		shut, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
@@ -108,7 +108,9 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	err = emitter.Verify(r.Header, body, l.secrets, time.Now(), emitter.DefaultTolerance)
+	how := l.how
+	how.Now, how.Tolerance = time.Now(), emitter.DefaultTolerance
+	err = emitter.VerifyRequest(&emitter.Received{Method: r.Method, URL: "http://" + r.Host + r.RequestURI, Header: r.Header, Body: body}, how)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -143,7 +145,12 @@ func (l *listener) print(h http.Header, body []byte) {
 	id := h.Get("webhook-id")
 	l.seen[id]++
 	var e envelope
-	_ = json.Unmarshal(body, &e) // other formats show their size and id alone
+	_ = json.Unmarshal(body, &e) // what other formats lack is not shown
+	for _, name := range []string{"ce-type", "deltahook-event"} {
+		if e.Type == "" {
+			e.Type = h.Get(name)
+		}
+	}
 	line := fmt.Sprintf("%s  %s  %-24s", time.Now().Format(time.TimeOnly), l.paint(green, "✓"), e.Type)
 	if e.Data.Sequence > 0 {
 		line += fmt.Sprintf("  key %s  sequence %d", clip(e.Data.Key, 40), e.Data.Sequence)

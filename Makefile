@@ -39,6 +39,12 @@ test: ## Run all tests
 race: ## Run all tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout 12m ./...
 
+.PHONY: interop
+interop: ## Check deliveries with the libraries of receivers (needs the network; Node.js for most of them)
+	@if command -v npm >/dev/null; then npm ci --prefix interop/node --no-audit --no-fund || echo 'interop: npm cannot install the libraries; their tests are skipped' >&2; \
+	else echo 'interop: npm is not installed; the tests of Node.js libraries are skipped' >&2; fi
+	@cd interop && { go mod download || { echo 'interop: skipped, the Go modules cannot be downloaded' >&2; exit 0; }; go test -count=1 -v ./...; }
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for a while (FUZZTIME=10s each)
 	@files=$$(grep -rl --include='*_test.go' '^func Fuzz' . || true); \

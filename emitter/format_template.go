@@ -61,10 +61,10 @@ type templateEvent struct {
 // jsonText is JSON that is spliced in; it prints as it is.
 type jsonText string
 
-// probe runs the template once, to find fields that do not exist: the language looks for them when they are needed only.
+// probe runs the template once, to find fields and templates that do not exist: the language looks for them when they are needed only.
 func probe(made *template.Template) error {
 	err := made.Execute(&limited{left: maxRendered}, templateEvent{Record: "{}", Previous: "{}", Data: "{}", Changed: []string{""}})
-	if err != nil && strings.Contains(err.Error(), "can't evaluate field") {
+	if err != nil && (strings.Contains(err.Error(), "can't evaluate field") || strings.HasSuffix(err.Error(), "not defined")) {
 		return err
 	}
 	return nil

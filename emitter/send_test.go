@@ -450,6 +450,21 @@ func TestRetryAfterComesWithAnyFailureButNotWithASuccess(t *testing.T) {
 	}
 }
 
+// T14, D1, D16: in whatever form a receiver writes it, the wait is not shortened, and the day is its cap.
+func TestT14D1D16RetryAfterComesThroughInEachForm(t *testing.T) {
+	r := newRig(t)
+	for _, form := range hooktest.RetryForms(time.Now()) {
+		r.Set(hooktest.RetryAfter(http.StatusServiceUnavailable, form.Value))
+		var late time.Duration
+		if strings.HasPrefix(form.Name, "date") { // it is relative to the Date of the answer, which is later than that of the form
+			late = 30 * time.Second
+		}
+		if o := r.send(t); o.RetryAfter > form.Wait || o.RetryAfter < form.Wait-late {
+			t.Errorf("%s, %q: %s, want %s", form.Name, form.Value, o.RetryAfter, form.Wait)
+		}
+	}
+}
+
 func TestAChangedSecretFileSignsTheNextAttempt(t *testing.T) {
 	r := newRig(t)
 	file := filepath.Join(t.TempDir(), "secret")

@@ -5,7 +5,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -36,21 +35,31 @@ func RetryAfter(code int, value string) Fault { return Answer(code, "", "Retry-A
 // Redirect answers with a redirect.
 func Redirect(code int, location string) Fault { return Answer(code, "", "Location", location) }
 
-// Flaky meets that share of the requests with the fault, by chance.
-func Flaky(share float64, seed uint64, f Fault) Fault {
+// Flaky meets that share of the requests with one of the faults, by chance.
+func Flaky(share float64, seed uint64, faults ...Fault) Fault {
 	var mu sync.Mutex
 	chance := rand.New(rand.NewPCG(seed, seed))
 	return func(w http.ResponseWriter, r *http.Request, n int) bool {
 		mu.Lock()
-		hit := chance.Float64() < share
+		hit, which := chance.Float64() < share, chance.IntN(len(faults))
 		mu.Unlock()
-		return hit && f(w, r, n)
+		return hit && faults[which](w, r, n)
 	}
 }
 
 // First meets the first n requests with the fault.
 func First(n int, f Fault) Fault {
 	return func(w http.ResponseWriter, r *http.Request, at int) bool { return at <= n && f(w, r, at) }
+}
+
+// Informational sends n interim answers (1xx) and leaves the final one to whatever follows.
+func Informational(n int) Fault {
+	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		for range n {
+			w.WriteHeader(http.StatusEarlyHints)
+		}
+		return false
+	}
 }
 
 // Hang does not answer until the sender goes away.
@@ -112,29 +121,4 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
-}
-
-// Cut sends a status line that promises a body, and closes the connection in the middle of it.
-func Cut(code int) Fault {
-	return hijacked("HTTP/1.1 " + strconv.Itoa(code) + " " + http.StatusText(code) + "\r\nContent-Length: 1000\r\n\r\nthe begin")
-}
-
-// Close closes the connection without an answer.
-func Close() Fault { return hijacked("") }
-
-// Garbage answers with something that is not HTTP.
-func Garbage() Fault { return hijacked("\x00\x01 nonsense\r\n\r\n") }
-
-// hijacked writes raw bytes and closes the connection. On HTTP/2, which cannot be hijacked, the stream is reset.
-func hijacked(raw string) Fault {
-	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
-		conn, buf, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(http.ErrAbortHandler)
-		}
-		_, _ = buf.WriteString(raw)
-		_ = buf.Flush()
-		_ = conn.Close()
-		return true
-	}
 }

@@ -23,7 +23,8 @@ const (
 // a bound, whatever becomes of it.
 func (s *Sender) answer(resp *http.Response) Outcome {
 	now := time.Now()
-	o := Outcome{Status: resp.StatusCode, Skew: clockSkew(resp.Header, now)}
+	o := Outcome{Status: resp.StatusCode}
+	o.Skew, o.Dated = clockSkew(resp.Header, now)
 	o.Class, o.Reason = classOf(resp.StatusCode)
 	if o.Class == Delivered && !s.webhook.SuccessWhen.IsZero() {
 		return s.condition(resp, o)
@@ -97,17 +98,4 @@ func statusText(resp *http.Response) string {
 		target = "the same host"
 	}
 	return text + ": a redirect to " + target + " is not followed; put the final address into url"
-}
-
-// clockSkew compares the receiver's Date with our clock. Date has whole seconds, so that up to a second means nothing.
-func clockSkew(h http.Header, now time.Time) time.Duration {
-	date, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return 0
-	}
-	skew := date.Sub(now.Truncate(time.Second))
-	if skew.Abs() <= time.Second {
-		return 0
-	}
-	return skew
 }

@@ -40,6 +40,8 @@ type Observer struct {
 	Resumed func(webhook string)
 	// Parked: a delivery has left the queue for a person to decide; d has no Body.
 	Parked func(d Delivery, reason string, o Outcome)
+	// Clock: the receiver's clock, by its answers, is more than a minute from ours (off), or no longer. Each is said once.
+	Clock func(webhook string, skew time.Duration, off bool)
 	// StoreFailed: the outbox refused; it is asked again until it takes it. op is "ack", "retry", "park", "gate", "lanes" or "pending".
 	StoreFailed func(op string, err error)
 }
@@ -58,7 +60,8 @@ type Stats struct {
 	Parked    int64         // since the start
 	LastError string        // of the last failed attempt
 	LastAt    time.Time     // when that was
-	Skew      time.Duration // receiver's clock minus ours, as of the last answer
+	Skew      time.Duration // receiver's clock minus ours, as of the last answer that told
+	ClockOff  bool          // they differ so much that it was said, see Observer.Clock
 }
 
 // Dispatcher sees committed deliveries through to their receivers.

@@ -244,6 +244,7 @@ type fakeReceiver struct {
 type reply struct {
 	status int
 	after  string // Retry-After
+	date   time.Time
 	took   time.Duration
 	err    error
 }
@@ -275,6 +276,9 @@ func (f *fakeReceiver) RoundTrip(req *http.Request) (*http.Response, error) {
 	h := http.Header{}
 	if r.after != "" {
 		h.Set("Retry-After", r.after)
+	}
+	if !r.date.IsZero() {
+		h.Set("Date", r.date.UTC().Format(http.TimeFormat))
 	}
 	return &http.Response{StatusCode: r.status, Header: h, Body: http.NoBody, Request: req}, nil
 }

@@ -59,7 +59,8 @@ type Outcome struct {
 	Error      string        // for people, redacted; empty when delivered
 	Excerpt    string        // start of the answer, at most 4 KiB, valid UTF-8
 	RetryAfter time.Duration // what the receiver asks for, at most 24 h; 0: nothing
-	Skew       time.Duration // receiver's clock minus ours, by its Date header; 0: unknown or within a second
+	Skew       time.Duration // receiver's clock minus ours, by its Date header; 0: within a second, or not known
+	Dated      bool          // there was such a header
 	At         time.Time     // start
 	Took       time.Duration
 }

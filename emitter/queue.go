@@ -36,6 +36,7 @@ type queue struct {
 	// unreadUntil keeps a probe from asking a store that fails over and over.
 	unreadUntil time.Time
 	tally       Stats
+	clock       clockWatch
 }
 
 func newQueue(w Webhook, d *Dispatcher, send func(context.Context, Delivery) Outcome) *queue {

@@ -101,12 +101,6 @@ func (q *queue) tallyFailure(o Outcome) {
 	q.tallySkew(o)
 }
 
-func (q *queue) tallySkew(o Outcome) {
-	if o.Status != 0 {
-		q.tally.Skew = o.Skew
-	}
-}
-
 // delivered lets the lane go on before the acknowledgement is durable: a crash in between repeats both, in order.
 func (q *queue) delivered(it *item, o Outcome, now time.Time) {
 	q.tally.Delivered++

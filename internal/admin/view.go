@@ -79,6 +79,8 @@ type Webhook struct {
 	Failures  int       `json:"consecutive_failures"`
 	NextTry   time.Time `json:"next_try,omitzero"`
 	Note      string    `json:"note,omitempty"`
+	// ClockSkewMS is how far the receiver's clock is ahead of ours, by its last answer; 0: not at all, or not known.
+	ClockSkewMS int64 `json:"clock_skew_ms,omitempty"`
 }
 
 // Event is one detected change.

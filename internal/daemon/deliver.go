@@ -31,8 +31,18 @@ func (w receiverWatcher) observer() emitter.Observer {
 				"webhook", d.Webhook, "event", d.ID, "type", d.Type, "reason", reason, "status", o.Status,
 				"hint", "deltahook deliveries --parked; deltahook replay "+d.ID)
 		},
+		Clock: w.clock,
 		StoreFailed: func(op string, err error) {
 			w.log.Error("the store refused; it is asked again", "op", op, "err", err)
 		},
 	}
+}
+
+func (w receiverWatcher) clock(webhook string, skew time.Duration, off bool) {
+	if !off {
+		w.log.Info("the clocks of this machine and of the receiver agree again", "webhook", webhook)
+		return
+	}
+	w.log.Warn("the clocks of this machine and of the receiver differ; receivers refuse signatures that are five minutes off",
+		"webhook", webhook, "receiver_is_ahead_by", skew.Round(time.Second).String(), "hint", "look at NTP on both: timedatectl")
 }

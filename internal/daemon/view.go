@@ -109,7 +109,7 @@ func sourceStatus(s poller.Status) admin.Source {
 func webhookStatus(w emitter.Stats, q store.Queue) admin.Webhook {
 	out := admin.Webhook{
 		Name: w.Webhook, State: "ok", Queued: max(q.Pending, int64(w.Queued)), InFlight: w.InFlight, Parked: q.Parked, Oldest: oldest(w.Oldest, q.Oldest),
-		Delivered: w.Delivered, Failed: w.Failed, Failures: w.Gate.Failures,
+		Delivered: w.Delivered, Failed: w.Failed, Failures: w.Gate.Failures, ClockSkewMS: w.Skew.Milliseconds(),
 	}
 	switch {
 	case w.Gate.State == "paused":
@@ -118,6 +118,9 @@ func webhookStatus(w emitter.Stats, q store.Queue) admin.Webhook {
 		out.State, out.Note, out.NextTry = "failing", w.LastError, w.Gate.Until
 	case w.Ramping && !w.LastAt.IsZero():
 		out.State = "recovering"
+	}
+	if w.ClockOff && out.Note == "" {
+		out.Note = "its clock differs from ours by " + w.Skew.Abs().Round(time.Second).String() + ": beyond 5m its receiver refuses signatures"
 	}
 	return out
 }

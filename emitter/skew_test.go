@@ -1,0 +1,55 @@
+package emitter
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// T11: a wrong clock is told once, long before signatures are refused, and once more when it is right again.
+func TestT11AClockThatIsWrongIsToldOnceAndOnceWhenItIsRight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said []string
+		b := newBench(t)
+		b.observer.Clock = func(_ string, skew time.Duration, off bool) { said = append(said, fmt.Sprint(skew, off)) }
+		var skew time.Duration
+		dated := true
+		b.receiver().set(func(p post) reply {
+			r := reply{status: 200}
+			if dated {
+				r.date = p.at.Add(skew)
+			}
+			return r
+		})
+		b.start()
+		answers := func(n int, off time.Duration) {
+			skew = off
+			for range n {
+				b.emit("a")
+				time.Sleep(time.Second)
+			}
+		}
+		answers(5, 59*time.Second) // not worth a word
+		answers(5, -2*time.Minute) // told
+		answers(2, 0)              // may be the other machine behind the same address
+		answers(1, -3*time.Minute) // known
+		answers(2, 0)
+		if s := b.stats(); !s.ClockOff {
+			t.Errorf("stats %+v", s)
+		}
+		dated = false
+		answers(5, 0) // an answer without a date tells nothing
+		dated = true
+		answers(1, 0)
+		answers(5, time.Hour) // told anew
+		b.stop()
+		if want := []string{"-2m0s true", "0s false", "1h0m0s true"}; !slices.Equal(said, want) {
+			t.Errorf("said %q, want %q", said, want)
+		}
+		if s := b.stats(); !s.ClockOff || s.Skew != time.Hour {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}

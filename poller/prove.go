@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/deltahook/deltahook/internal/auth"
 	"github.com/deltahook/deltahook/internal/setting"
-	"github.com/deltahook/deltahook/poller/auth"
 )
 
 // proving gives the transport for the origin: the one that proves who asks.

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/deltahook/deltahook/differ"
-	"github.com/deltahook/deltahook/poller/auth"
+	"github.com/deltahook/deltahook/internal/auth"
 )
 
 // tokens is an API with paging whose tokens are good for a number of requests, and the server that gives them.

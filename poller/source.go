@@ -2,8 +2,8 @@ package poller
 
 import (
 	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/auth"
 	"github.com/deltahook/deltahook/internal/setting"
-	"github.com/deltahook/deltahook/poller/auth"
 )
 
 // Source is the configuration of one polled API, the table [source.NAME]. DefaultSource has the defaults.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/auth"
 	"github.com/deltahook/deltahook/internal/setting"
-	"github.com/deltahook/deltahook/poller/auth"
 )
 
 // DefaultSource gives a source with the default of each key.

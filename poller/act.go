@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// PollNow makes a source due at once; one that is being polled is polled once more afterwards.
+// PollNow makes a source due at once, also outside its active hours; one that is being polled is polled once more afterwards.
 func (s *Scheduler) PollNow(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -22,7 +22,7 @@ func (s *Scheduler) PollNow(name string) error {
 		t.again = true
 		return nil
 	}
-	t.due, t.scheduled = s.now(), s.now()
+	t.ask(s.now())
 	s.enqueue(t)
 	return nil
 }
@@ -114,16 +114,16 @@ func (s *Scheduler) Status(name string) (Status, bool) {
 	if !ok {
 		return Status{}, false
 	}
-	return t.status(name), true
+	return t.status(name, s.now()), true
 }
 
 // Statuses gives a snapshot of all sources, by name.
 func (s *Scheduler) Statuses() []Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]Status, 0, len(s.tasks))
+	all, now := make([]Status, 0, len(s.tasks)), s.now()
 	for name, t := range s.tasks {
-		all = append(all, t.status(name))
+		all = append(all, t.status(name, now))
 	}
 	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Source, b.Source) })
 	return all

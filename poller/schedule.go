@@ -195,31 +195,38 @@ func (c cronSchedule) first(wall time.Time) time.Time {
 // errNoSchedule says that neither every nor cron was given.
 var errNoSchedule = errors.New("the source has neither every nor cron")
 
-// schedule makes the schedule of a valid source that starts at start.
-func (s *Source) schedule(start time.Time) (Schedule, error) {
-	if s.Every > 0 {
-		return newEvery(s.Name, s.Every.Std(), s.Spread, start), nil
-	}
-	if s.Cron == "" {
-		return nil, errNoSchedule
-	}
-	zone, err := s.zone()
+// schedule makes the schedule of a valid source that starts at start, and the hours that it keeps to.
+func (s *Source) schedule(start time.Time) (Schedule, Hours, error) {
+	zone, err := loadZone(s.Timezone)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return ParseSchedule(s.Cron, zone)
+	var schedule Schedule
+	switch {
+	case s.Every > 0:
+		schedule = newEvery(s.Name, s.Every.Std(), s.Spread, start)
+	case s.Cron == "":
+		return nil, nil, errNoSchedule
+	default:
+		if schedule, err = ParseSchedule(s.Cron, zone); err != nil {
+			return nil, nil, err
+		}
+	}
+	hours := s.Active.in(zone)
+	if len(hours) > 0 {
+		schedule = within{schedule, hours}
+	}
+	return schedule, hours, nil
 }
 
-func (s *Source) zone() (*time.Location, error) {
-	if s.Timezone == "" {
+// loadZone gives the time zone of this name, UTC when it is empty.
+func loadZone(name string) (*time.Location, error) {
+	if name == "" {
 		return time.UTC, nil
 	}
-	if s.Timezone == "Local" {
-		return nil, errors.New(`"Local" is not a time zone`)
-	}
-	zone, err := time.LoadLocation(s.Timezone)
-	if err != nil {
-		return nil, fmt.Errorf("%q is not a time zone", s.Timezone)
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "Local" {
+		return nil, fmt.Errorf("%q is not a time zone", name)
 	}
 	return zone, nil
 }

@@ -60,6 +60,42 @@ func TestT19CronKeepsItsPromiseWhenTheClockIsChanged(t *testing.T) {
 	}
 }
 
+// Lord Howe: from 02:00 to 02:30 on 3 October 2027, from 02:00 back to 01:30 on 4 April 2027. Sydney: the same days, by an
+// hour. Santiago: from midnight to 01:00 on 5 September 2027.
+func TestT19CronKeepsItsPromiseInOtherZones(t *testing.T) {
+	const layout = "01-02 15:04 -0700"
+	for _, c := range []struct {
+		zone, spec string
+		from       string
+		want       []string
+	}{
+		{"Australia/Lord_Howe", "15 2 * * *", "2027-10-02T12:00", []string{"10-03 02:45 +1100", "10-04 02:15 +1100"}},
+		{"Australia/Lord_Howe", "45 1 * * *", "2027-04-03T12:00", []string{"04-04 01:45 +1100", "04-05 01:45 +1030"}},
+		{"Australia/Lord_Howe", "*/20 * * * *", "2027-10-03T01:30", []string{"10-03 01:40 +1030", "10-03 02:40 +1100", "10-03 03:00 +1100"}},
+		{"Australia/Lord_Howe", "*/20 * * * *", "2027-04-04T01:20", []string{"04-04 01:40 +1100", "04-04 01:40 +1030", "04-04 02:00 +1030"}},
+		{"Australia/Sydney", "30 2 * * *", "2027-10-02T12:00", []string{"10-03 03:30 +1100", "10-04 02:30 +1100"}},
+		{"Australia/Sydney", "30 2 * * *", "2027-04-03T12:00", []string{"04-04 02:30 +1100", "04-05 02:30 +1000"}},
+		{"America/Santiago", "0 0 * * *", "2027-09-04T12:00", []string{"09-05 01:00 -0300", "09-06 00:00 -0300"}},
+		{"America/Santiago", "0 0 * * sun", "2027-09-01T12:00", []string{"09-05 01:00 -0300", "09-12 00:00 -0300"}},
+		{"Europe/Berlin", "30 2 * * *", "2027-10-30T12:00", []string{"10-31 02:30 +0200", "11-01 02:30 +0100"}},
+		{"Europe/Berlin", "0 */2 * * *", "2027-10-31T01:30", []string{"10-31 02:00 +0200", "10-31 04:00 +0100"}},
+		{"UTC", "30 2 * * *", "2027-03-13T12:00", []string{"03-14 02:30 +0000", "03-15 02:30 +0000"}},
+	} {
+		z := zone(t, c.zone)
+		at, err := time.ParseInLocation("2006-01-02T15:04", c.from, z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := parsed(t, c.spec, z)
+		for _, want := range c.want {
+			at = s.Next(at)
+			if got := at.Format(layout); got != want {
+				t.Errorf("%s %s: got %s, want %s", c.zone, c.spec, got, want)
+			}
+		}
+	}
+}
+
 func TestAFixedTimeFiresOnEachDayOfEachYear(t *testing.T) {
 	for _, name := range []string{"America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Tehran", "Africa/Cairo"} {
 		z := zone(t, name)

@@ -139,7 +139,7 @@ func (s *Scheduler) startDue() time.Duration {
 		if wait := t.due.Sub(now); wait > 0 {
 			return min(wait, longestSleep)
 		}
-		if t.overslept(now) {
+		if t.overslept(now) || t.closed(now) {
 			t.plan(t.schedule.Next(now))
 			s.enqueue(t)
 			continue
@@ -153,7 +153,7 @@ func (s *Scheduler) startDue() time.Duration {
 // start runs one poll in its own goroutine.
 func (s *Scheduler) start(t *task) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
-	t.running, t.stopped = cancel, make(chan struct{})
+	t.running, t.stopped, t.asked = cancel, make(chan struct{}), false
 	t.progress.set(Progress{})
 	occasion := Occasion{Scheduled: t.scheduled, Progress: t.progress.set}
 	p := t.poller
@@ -189,9 +189,12 @@ func (s *Scheduler) finish(t *task, r *Result) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t.again || interrupted(r) {
-		t.again = false
+	if interrupted(r) {
 		t.plan(s.now())
+	}
+	if t.again {
+		t.again = false
+		t.ask(s.now())
 	}
 	close(t.stopped)
 	t.running, t.stopped = nil, nil
@@ -230,7 +233,7 @@ func (s *Scheduler) Add(source Source) error {
 }
 
 func (s *Scheduler) configure(t *task, source Source) error {
-	schedule, err := source.schedule(s.now())
+	schedule, hours, err := source.schedule(s.now())
 	if err != nil {
 		return fmt.Errorf("source %s: %w", source.Name, err)
 	}
@@ -238,7 +241,7 @@ func (s *Scheduler) configure(t *task, source Source) error {
 	if err != nil {
 		return err
 	}
-	t.source, t.schedule, t.poller = source, schedule, p
+	t.source, t.schedule, t.hours, t.poller = source, schedule, hours, p
 	return nil
 }
 

@@ -21,6 +21,7 @@ type Source struct {
 	Timezone string           `toml:"timezone"`
 	Jitter   setting.Duration `toml:"jitter"`
 	Spread   bool             `toml:"spread"`
+	Active   Hours            `toml:"active"` // a window or a list of windows
 	OnStart  string           `toml:"on_start"`
 	Missed   string           `toml:"missed"`
 	Timeout  setting.Duration `toml:"timeout"`

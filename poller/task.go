@@ -12,7 +12,8 @@ import (
 type task struct {
 	source   Source
 	poller   polls
-	schedule Schedule
+	schedule Schedule // inside the hours
+	hours    Hours
 
 	due   time.Time // when it is to be polled; what the schedule, a server or a person said
 	place int       // in the queue; -1: not in it
@@ -21,6 +22,7 @@ type task struct {
 	running   context.CancelCauseFunc
 	stopped   chan struct{} // closed when the running poll has ended; nil: none runs
 	again     bool          // poll once more when the running poll has ended
+	asked     bool          // a person wants the poll that is due, at any hour
 	paused    bool
 	removed   bool
 
@@ -113,8 +115,11 @@ func (t *task) next(now time.Time) time.Time {
 // idle is how long a failing source is left alone beyond its schedule: the interval doubles with each failure in a row, up
 // to the cap, and goes on for ever.
 func (t *task) idle(now time.Time) time.Duration {
-	first := t.schedule.Next(now)
-	interval := t.schedule.Next(first).Sub(first)
+	interval := t.source.Every.Std()
+	if interval == 0 {
+		first := t.schedule.Next(now)
+		interval = t.schedule.Next(first).Sub(first)
+	}
 	wait := interval
 	for range t.track.failures - 1 {
 		if wait >= longestBackOff {
@@ -125,14 +130,27 @@ func (t *task) idle(now time.Time) time.Duration {
 	return max(min(wait, longestBackOff)-interval, 0)
 }
 
-// plan sets the due time, with jitter. The zero time (a spec that does not fire any more) is never due.
+// plan sets the due time, with jitter; one outside the active hours moves into them. The zero time (a spec that does not
+// fire any more) is never due.
 func (t *task) plan(at time.Time) {
+	if !at.IsZero() && !t.hours.contains(at) {
+		at = t.schedule.Next(at)
+	}
+	t.asked = false
 	t.scheduled = at.Round(0) // without the monotonic clock, which stands still while a machine sleeps
 	t.due = t.scheduled
 	if j := t.source.Jitter.Std(); j > 0 {
 		t.due = t.due.Add(rand.N(j))
 	}
 }
+
+// ask makes the source due because a person wants it.
+func (t *task) ask(now time.Time) {
+	t.due, t.scheduled, t.asked = now, now, true
+}
+
+// closed says that the source is not polled now because of its active hours.
+func (t *task) closed(now time.Time) bool { return !t.asked && !t.hours.contains(now) }
 
 // overslept says that the due time of a spec with missed = "skip" has passed long ago: the machine slept or all workers were
 // busy.
@@ -141,7 +159,7 @@ func (t *task) overslept(now time.Time) bool {
 	return t.source.Cron != "" && t.source.Missed == "skip" && now.Sub(t.due) > grace
 }
 
-func (t *task) status(name string) Status {
+func (t *task) status(name string, now time.Time) Status {
 	s := Status{Source: name, Polling: t.stopped != nil}
 	if s.Polling {
 		s.Progress = t.progress.get()
@@ -150,8 +168,13 @@ func (t *task) status(name string) Status {
 		s.NextPoll = t.due
 	}
 	t.track.status(&s)
-	if t.paused {
+	switch {
+	case t.paused:
 		s.State = Paused
+	case !s.Polling && t.closed(now) && (s.State == Ok || s.State == Waiting):
+		opens := t.hours.opening(now)
+		s.State, s.Since, s.Hint = Waiting, time.Time{}, ""
+		s.Message = "outside its active hours until " + opens.Format("Mon 15:04 MST")
 	}
 	return s
 }

@@ -170,22 +170,35 @@ func (c *check) schedule() {
 	case s.Every != 0 && s.Every.Std() < time.Second:
 		c.add(`write at least "1s"`, fmt.Sprintf("every = %q is too often", s.Every), "every")
 	}
-	zone, err := s.zone()
-	if err != nil {
-		c.add(`write a name like "Europe/Berlin" or "UTC"`, err.Error(), "timezone")
-		zone = time.UTC
-	}
-	if s.Cron != "" {
-		if _, err := ParseSchedule(s.Cron, zone); err != nil {
-			c.add(setting.Hint(err), err.Error(), "cron")
-		}
-	}
+	c.times()
 	c.choice(s.OnStart, []string{"now", "schedule"}, "on_start")
 	c.choice(s.Missed, []string{"once", "skip"}, "missed")
 	c.positive(s.Timeout, "timeout")
 	c.positive(s.Deadline, "deadline")
 	if s.Every > 0 && s.Jitter > s.Every {
 		c.add("", fmt.Sprintf("jitter = %q is longer than every = %q", s.Jitter, s.Every), "jitter")
+	}
+}
+
+// times checks the spec, and that it ever meets the hours.
+func (c *check) times() {
+	s := c.s
+	zone, err := loadZone(s.Timezone)
+	if err != nil {
+		c.add(`write a name like "Europe/Berlin" or "UTC"`, err.Error(), "timezone")
+		zone = time.UTC
+	}
+	if s.Cron == "" {
+		return
+	}
+	spec, err := ParseSchedule(s.Cron, zone)
+	if err != nil {
+		c.add(setting.Hint(err), err.Error(), "cron")
+		return
+	}
+	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	if len(s.Active) > 0 && (within{spec, s.Active.in(zone)}).Next(first).IsZero() {
+		c.add("let the two meet, or remove active", fmt.Sprintf("cron = %q never fires inside these hours", s.Cron), "active")
 	}
 }
 

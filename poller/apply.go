@@ -15,7 +15,10 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	m, s := p.known, w.scan
 	proven := r.Verdict == Complete
 	next := m.state
-	next.Held, next.Identity, next.Compare = nil, p.identity, p.compare
+	next.Compare = p.compare
+	if proven || !p.reidentified() { // else the old records are there until a complete listing lacks them
+		next.Held, next.Identity = nil, p.identity
+	}
 	if next.Baselined.IsZero() {
 		next.Baselined = r.At
 	}
@@ -29,7 +32,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 		}
 		return nil
 	}
-	r.baselined, r.released = m.state.Baselined.IsZero(), m.state.Held != nil
+	r.baselined, r.released = m.state.Baselined.IsZero(), m.state.Held != nil && next.Held == nil
 	events := &handover{}
 	r.Events = s.spool.events
 	r.Took = p.opts.Now().Sub(r.At)

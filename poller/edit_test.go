@@ -168,6 +168,30 @@ func TestT22AChangedIdentityIsHeldUntilAPersonDecides(t *testing.T) {
 	}
 }
 
+func TestT22AReleasedKeyIsReadFromRecordsWhoseBytesAreKnown(t *testing.T) {
+	keyless := ""
+	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `[{"id":1,"number":"a"}%s]`, keyless)
+	}, nil)
+	r.want(Complete)
+	r.edit(func(s *Source) { s.Key = differ.Paths(paths("number")) })
+	r.want(Held)
+	if err := r.poller.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	keyless = `,{"id":2}` // what is deleted is not known from this one: it ends nothing
+	r.want(Partial)
+	r.tells("created a")
+	keyless = ""
+	if got := r.want(Complete); !got.released {
+		t.Error("it is not released")
+	}
+	r.tells("deleted 1")
+	r.want(Unchanged)
+	r.restart()
+	r.want(Unchanged)
+}
+
 func TestTheIdentityOfASourceWithoutABaselineIsFree(t *testing.T) {
 	r := newRig(t, newShelf("1").ServeHTTP, func(s *Source) { s.Key = differ.Paths(paths("nope")) })
 	r.want(Failed)

@@ -193,10 +193,16 @@ func (p *Poller) waits(ctx context.Context, r *Result, trial bool) (bool, error)
 	return false, nil
 }
 
-// renamed says that the configuration identifies records in another way than the stored ones were, and nobody allowed it.
+// reidentified says that the configuration identifies records in another way than the stored ones were.
+func (p *Poller) reidentified() bool {
+	state := &p.known.state
+	return !state.Baselined.IsZero() && state.Identity != p.identity
+}
+
+// renamed says that the source is reidentified, and nobody allowed it.
 func (p *Poller) renamed() bool {
 	state := &p.known.state
-	if state.Baselined.IsZero() || state.Identity == p.identity {
+	if !p.reidentified() {
 		return false
 	}
 	return state.Held == nil || state.Held.Reason != reasonIdentity || !state.Held.Release
@@ -208,6 +214,8 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 	s := &scan{
 		p: p, ctx: ctx, index: p.known.index, spool: spool, watch: watch,
 		baseline: state.Baselined.IsZero() && p.source.Initial != "emit",
+		// The bytes of a record whose key is known tell it only as long as the key is read in the same way.
+		keyInBytes: p.keyInBytes && watch == nil && !p.reidentified(),
 	}
 	scheduled := o.Scheduled
 	if scheduled.IsZero() {

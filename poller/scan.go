@@ -19,8 +19,9 @@ type scan struct {
 	spool *spool
 	watch *TryOptions // of a trial; nil otherwise
 
-	baseline bool // nothing is known yet and that is no news
-	counts   Poll
+	baseline   bool // nothing is known yet and that is no news
+	keyInBytes bool // a record whose bytes are known needs no look at its key
+	counts     Poll
 
 	page     int           // answers begun
 	hashes   []differ.Hash // keys of the current answer, when it is not the first
@@ -58,7 +59,7 @@ func (s *scan) beginPage() {
 func (s *scan) record(rec differ.Record) error {
 	s.counts.Records++
 	raw := s.p.hasher.Raw(rec.Raw)
-	if s.p.keyInBytes && s.watch == nil {
+	if s.keyInBytes {
 		if hash, same := s.index.SeeNext(raw); same {
 			s.saw(hash)
 			return nil

@@ -7,13 +7,15 @@ import (
 	"hash/fnv"
 	"io"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/poller/decode"
 )
+
+// ErrMorePages says that a listing goes on behind the page pages.max.
+var ErrMorePages = errors.New("the listing has more pages than pages.max")
 
 // walk is one way through the pages of a listing.
 type walk struct {
@@ -61,7 +63,9 @@ func (w *walk) mayGoOn(ctx context.Context) error {
 		return nil
 	}
 	if w.result.Pages >= conf.Max {
-		return newFault("raise pages.max if the list is really so long; nothing was changed", "the list did not end within %d pages (pages.max)", conf.Max)
+		f := newFault("raise pages.max if the list is really so long; nothing was changed", "the list did not end within %d pages (pages.max)", conf.Max)
+		f.cause = ErrMorePages
+		return f
 	}
 	if conf.Delay <= 0 {
 		return nil
@@ -161,9 +165,9 @@ func (w *walk) unanswered(err error, page int) error {
 
 func (w *walk) read(resp *outbound.Response, body *countedBody, number int) (*answer, error) {
 	what := seen{page: number, status: resp.Status, kind: resp.Type()}
-	switch resp.Status {
-	case http.StatusOK, http.StatusCreated, http.StatusNonAuthoritativeInfo:
-	case http.StatusNotModified:
+	switch {
+	case readable(resp.Status):
+	case resp.Status == http.StatusNotModified:
 		if w.send != (Validators{}) {
 			w.notModified = true
 			return nil, nil //nolint:nilnil // there is no page; notModified says why
@@ -195,11 +199,7 @@ func (w *walk) refused(resp *outbound.Response, body *countedBody, what seen) er
 	// What cannot be read is missing in the message; the status is what counts.
 	_, _ = io.CopyN(io.Discard, body, enough)
 	what.bytes, what.head = body.count, body.head
-	location := ""
-	if to, err := resp.URL.Parse(resp.Header.Get("Location")); err == nil && resp.Header.Get("Location") != "" {
-		location = outbound.Display(&url.URL{Scheme: to.Scheme, Host: to.Host})
-	}
-	return explainStatus(what, location)
+	return explainStatus(what, redirection(resp))
 }
 
 func (w *walk) records(contentType string, body io.Reader) error {

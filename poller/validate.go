@@ -85,7 +85,7 @@ func (c *check) request() {
 		return
 	}
 	r := compileRequests(s, "", &c.problems)
-	c.choice(s.Method, []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, "SEARCH", "REPORT", "QUERY"}, "method")
+	c.choice(s.Method, []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, "SEARCH", "REPORT", "PROPFIND", "QUERY"}, "method")
 	for key, refs := range r.references() {
 		for _, ref := range refs {
 			c.resolve(ref, strings.Split(key, ".")...)

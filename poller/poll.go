@@ -37,8 +37,8 @@ type Poller struct {
 	lost   int64
 }
 
-// New makes the poller of a valid source. All sources share a transport; nil makes a new one.
-func New(source Source, o Options, transport http.RoundTripper) (*Poller, error) {
+// New makes the poller of a valid source. All sources of a process share the transports; nil makes new ones.
+func New(source Source, o Options, transports *outbound.Transports) (*Poller, error) {
 	o = o.withDefaults()
 	var problems setting.Problems
 	requests := compileRequests(&source, o.UserAgent, &problems)
@@ -58,8 +58,8 @@ func New(source Source, o Options, transport http.RoundTripper) (*Poller, error)
 	if name := source.Pages.Kind; source.Pages.Param == "" && slices.Contains([]string{"page", "offset"}, name) && !requests.uses(name) {
 		source.Pages.Param = name
 	}
-	if transport == nil {
-		transport = outbound.NewTransport()
+	if transports == nil {
+		transports = outbound.NewTransports(o.Secrets)
 	}
 	p := &Poller{
 		source: source, opts: o, spec: spec, shape: shape, hasher: differ.NewHasher(o.Seed), requests: requests,
@@ -67,12 +67,12 @@ func New(source Source, o Options, transport http.RoundTripper) (*Poller, error)
 		keyInBytes: !slices.Contains(source.Key, differ.MustPath("@key")) && source.Pages.Kind != "last_key",
 		turn:       make(chan struct{}, 1),
 	}
-	home, err := p.proving(transport)
+	ways, err := p.connect(transports)
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", source.Name, err)
 	}
 	p.client = outbound.NewClient(outbound.Options{
-		Target: requests.target, Transport: transport, Home: home, Timeout: source.Timeout.Std(), MaxBody: int64(source.Response.MaxBody),
+		Target: requests.target, Transport: ways.elsewhere, Home: ways.home, Timeout: source.Timeout.Std(), MaxBody: int64(source.Response.MaxBody),
 		Retry: outbound.Retry{
 			Attempts: source.Retry.Attempts, Base: source.Retry.Base.Std(), Max: source.Retry.Max.Std(),
 			MaxWait: source.Retry.MaxWait.Std(), On: source.Retry.On,

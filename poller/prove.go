@@ -9,13 +9,13 @@ import (
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
-// proving gives the transport for the origin: the one that proves who asks.
-func (p *Poller) proving(base http.RoundTripper) (http.RoundTripper, error) {
+// proving gives the transport for the origin: the one that proves who asks. Tokens and sessions are asked for over endpoint.
+func (p *Poller) proving(base, endpoint http.RoundTripper) (http.RoundTripper, error) {
 	if p.source.Auth.Kind == auth.KindNone {
 		return base, nil
 	}
 	a, err := auth.New(&p.source.Auth, auth.Options{
-		Origin: p.requests.target.URL, Secrets: p.opts.Secrets, Transport: base, Timeout: p.source.Timeout.Std(),
+		Origin: p.requests.target.URL, Secrets: p.opts.Secrets, Transport: endpoint, Timeout: p.source.Timeout.Std(),
 		UserAgent: p.requests.agent, Name: p.source.Name, Now: p.opts.Now, Expand: p.expandLogin,
 	})
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"reflect"
 	"sync"
 	"time"
@@ -48,8 +47,8 @@ const lingers = 10 * time.Second
 // NewScheduler makes a scheduler without sources.
 func NewScheduler(o Options) *Scheduler {
 	o = o.withDefaults()
-	var transport http.RoundTripper = outbound.NewTransport()
-	return newScheduler(o, func(s Source) (polls, error) { return New(s, o, transport) })
+	transports := outbound.NewTransports(o.Secrets)
+	return newScheduler(o, func(s Source) (polls, error) { return New(s, o, transports) })
 }
 
 func newScheduler(o Options, build func(Source) (polls, error)) *Scheduler {

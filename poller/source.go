@@ -3,6 +3,7 @@ package poller
 import (
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/auth"
+	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -38,17 +39,20 @@ type Source struct {
 	To      []string `toml:"to"`
 	Type    string   `toml:"type"`
 
-	Pages    Pages       `toml:"pages"`
-	Deletes  Deletes     `toml:"deletes"`
-	Guard    Guard       `toml:"guard"`
-	Response Response    `toml:"response"`
-	Auth     auth.Config `toml:"auth"`
-	Retry    Retry       `toml:"retry"`
+	Pages    Pages        `toml:"pages"`
+	Deletes  Deletes      `toml:"deletes"`
+	Guard    Guard        `toml:"guard"`
+	Response Response     `toml:"response"`
+	Auth     auth.Config  `toml:"auth"`
+	TLS      outbound.TLS `toml:"tls"`
+	Retry    Retry        `toml:"retry"`
 
-	Conditional  string   `toml:"conditional"`
-	Redirects    string   `toml:"redirects"`
-	AllowedHosts []string `toml:"allowed_hosts"`
-	UserAgent    string   `toml:"user_agent"`
+	Conditional  string         `toml:"conditional"`
+	Redirects    string         `toml:"redirects"`
+	AllowedHosts []string       `toml:"allowed_hosts"`
+	UserAgent    string         `toml:"user_agent"`
+	Proxy        outbound.Proxy `toml:"proxy"`
+	HTTPVersion  string         `toml:"http_version"` // "1.1"; empty: 2 where the server has it
 }
 
 // Pages says how a listing goes on after its first answer, the table pages.

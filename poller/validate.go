@@ -43,6 +43,7 @@ func (s *Source) Validate(secrets *setting.Secrets) setting.Problems {
 	c.deletes()
 	c.answer()
 	c.auth()
+	c.transport()
 	c.retry()
 	c.choice(s.Conditional, []string{"auto", "off"}, "conditional")
 	c.choice(s.Redirects, []string{"same_origin", "none"}, "redirects")

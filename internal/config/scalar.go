@@ -24,6 +24,9 @@ func (b *binding) text(v any, n *node, target reflect.Value, into encoding.TextU
 		return
 	}
 	if err := into.UnmarshalText([]byte(s)); err != nil {
+		if strings.Contains(s, "-----BEGIN") { // a private key where its file was to be named
+			b.doc.secrets = append(b.doc.secrets, n.place())
+		}
 		b.bad(n, path, err)
 	}
 }

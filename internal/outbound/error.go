@@ -17,7 +17,7 @@ import (
 
 // Error is a request that got no usable answer. Its text never has a query, user information or a secret in it.
 type Error struct {
-	Reason   string // bounded: dns, connect, tls, timeout, cut, too_large, redirect, origin, encoding, request, network
+	Reason   string // bounded: dns, connect, tls, timeout, cut, too_large, redirect, origin, encoding, request, network, proxy
 	Message  string // for people
 	Status   int    // of the answer whose body failed; 0: no status line came
 	Attempts int
@@ -86,6 +86,9 @@ func (c *Client) describe(err error) (reason, message string) {
 	host := c.opts.Target.URL.Host
 	if c.opts.Target.Socket != "" {
 		host = "unix:" + c.opts.Target.Socket
+	}
+	if text := proxyFailure(inner); text != "" {
+		return "proxy", text
 	}
 	if dns, ok := errors.AsType[*net.DNSError](inner); ok {
 		return "dns", "cannot find the host " + dns.Name + ": " + strings.TrimSpace(dns.Err)

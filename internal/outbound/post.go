@@ -30,6 +30,7 @@ func NewPoster(o PostOptions) *http.Transport {
 	}
 	return &http.Transport{
 		Proxy:                  o.Proxy,
+		OnProxyConnectResponse: refusedTunnel,
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    10 * time.Second,

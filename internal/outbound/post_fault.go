@@ -36,7 +36,7 @@ func postReason(err error) string {
 	switch {
 	case errors.Is(err, ErrBlockedAddress):
 		return FaultBlocked
-	case isOp && op.Op == "proxyconnect":
+	case proxyFailure(err) != "":
 		return FaultProxy
 	case isDNS:
 		return FaultDNS

@@ -70,6 +70,9 @@ func passing(err error) bool {
 	if _, ours := errors.AsType[*Error](err); ours {
 		return false
 	}
+	if refusal, ok := errors.AsType[*proxyRefusal](err); ok {
+		return refusal.status >= http.StatusInternalServerError
+	}
 	for _, match := range []func(error) bool{
 		func(err error) bool { _, ok := errors.AsType[*tls.CertificateVerificationError](err); return ok },
 		func(err error) bool { _, ok := errors.AsType[x509.UnknownAuthorityError](err); return ok },

@@ -34,7 +34,8 @@ type Observer struct {
 	Failing func(webhook string, state GateState, o Outcome)
 	// Recovered: the gate has opened again; was is its state before.
 	Recovered func(webhook string, was GateState)
-	// Paused: a 410 or a person stopped the webhook.
+	// Paused: a 410 or a person stopped the webhook, or it has failed for pause_after. Said once; the latter ends by
+	// Recovered or Resumed, the others by Resumed.
 	Paused func(webhook string, state GateState)
 	// Resumed: a person let it go on.
 	Resumed func(webhook string)
@@ -50,7 +51,7 @@ type Observer struct {
 type Stats struct {
 	Webhook   string
 	Gate      GateState
-	Ramping   bool // the gate has opened but the full concurrency is not yet reached
+	Ramping   bool // the gate has opened a while ago, but does not let everything through yet
 	Queued    int  // deliveries in memory that are not settled, those in flight included
 	Spilled   bool // there are more in the store
 	InFlight  int

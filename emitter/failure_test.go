@@ -275,6 +275,108 @@ func TestT18A410PausesTheWebhookUntilAPersonResumesIt(t *testing.T) {
 	})
 }
 
+// T18: a webhook that fails for days is paused with one message, keeps its queue, is probed once a day, and recovers by itself.
+func TestT18AWebhookThatFailsForDaysIsPausedOnceProbedDailyAndRecoversByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h heard
+		b := newBench(t)
+		b.observer = h.observer()
+		b.receiver().set(func(post) reply { return reply{status: http.StatusServiceUnavailable} })
+		b.start()
+		b.emit(keys(6000)...) // enough that no probe has to use one twice
+		time.Sleep(5*24*time.Hour + 10*time.Minute)
+		before := len(b.receiver().got())
+		if g := b.outbox.gate("w"); g.State != GatePaused || g.Until.IsZero() {
+			t.Fatalf("stored gate %+v", g)
+		}
+		time.Sleep(10 * 24 * time.Hour)
+		b.stop()
+		b.start() // a restart does not make it forget, nor try more often
+		time.Sleep(10 * 24 * time.Hour)
+		if n := len(b.receiver().got()) - before; n < 18 || n > 21 {
+			t.Errorf("%d requests in twenty days after the pause", n)
+		}
+		b.receiver().set(nil)
+		time.Sleep(24*time.Hour + 10*time.Minute)
+		b.stop()
+		checkOrder(t, b.receiver(), 6000, true)
+		if len(h.lines) != 3 || !strings.HasPrefix(h.lines[0], "failing w: 503") || !strings.HasPrefix(h.lines[1], "paused w: failing for 5d, ") ||
+			!strings.HasPrefix(h.lines[2], "recovered w") {
+			t.Errorf("the observer heard %q", h.lines)
+		}
+	})
+}
+
+func TestAPersonResumesAWebhookThatWasPausedForFailingOrPausesItForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(w *Webhook) { w.Retry.PauseAfter = setting.Duration(2 * time.Hour) })
+		b.receiver().set(func(post) reply { return reply{status: http.StatusServiceUnavailable} })
+		b.start()
+		b.emit(keys(100)...)
+		time.Sleep(3 * time.Hour)
+		if g := b.outbox.gate("w"); g.State != GatePaused {
+			t.Fatalf("stored gate %+v", g)
+		}
+		b.d.Pause("w", "maintenance")
+		before := len(b.receiver().got())
+		time.Sleep(3 * 24 * time.Hour)
+		if n := len(b.receiver().got()) - before; n != 0 {
+			t.Errorf("%d requests although a person paused it", n)
+		}
+		b.receiver().set(nil)
+		b.d.Resume("w")
+		time.Sleep(time.Minute)
+		b.stop()
+		checkOrder(t, b.receiver(), 100, true)
+	})
+}
+
+// T1: the recovery from an outage never goes beyond rate and max_in_flight, also when it is interrupted by a restart.
+func TestT1ARecoveryNeverExceedsRateAndMaxInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(w *Webhook) {
+			mustRate(t, w, "50/s")
+			w.MaxInFlight = 4
+		})
+		back := time.Now().Add(10 * time.Minute)
+		b.receiver().set(func(p post) reply {
+			if p.at.Before(back) {
+				return reply{status: http.StatusServiceUnavailable}
+			}
+			return reply{status: http.StatusOK, took: 30 * time.Millisecond}
+		})
+		b.start()
+		b.emit(keys(5000)...)
+		for b.stats().Delivered < 20 {
+			time.Sleep(100 * time.Millisecond)
+		}
+		b.stop()
+		resumed := time.Now()
+		b.start()
+		time.Sleep(10 * time.Minute)
+		b.stop()
+		checkOrder(t, b.receiver(), 5000, true)
+		got := b.receiver().got()
+		for i := range got {
+			if i >= 51 && got[i].at.Sub(got[i-51].at) < time.Second {
+				t.Fatalf("51 requests in %s", got[i].at.Sub(got[i-51].at))
+			}
+		}
+		early := 0
+		for _, p := range got {
+			if d := p.at.Sub(resumed); d >= 0 && d < 2*time.Second {
+				early++
+			}
+		}
+		if early > 5 {
+			t.Errorf("%d requests in the two seconds after the restart: the recovery did not go on slowly", early)
+		}
+		if b.receiver().most > 4 {
+			t.Errorf("%d requests at the same time", b.receiver().most)
+		}
+	})
+}
+
 // D1, D16, T14: nothing is sent before the receiver's own time is over.
 func TestD1D16NothingIsSentBeforeRetryAfterIsOver(t *testing.T) {
 	for _, status := range []int{429, 503, 500, 404} {
@@ -338,6 +440,7 @@ func TestAttemptsAreNotedWithTheirTrigger(t *testing.T) {
 		time.Sleep(1500 * time.Millisecond)
 		b.emit("good")
 		time.Sleep(time.Minute)
+		b.receiver().set(nil)
 		b.outbox.replay(bad.Ref)
 		b.d.Requeue("w")
 		time.Sleep(time.Minute)

@@ -130,7 +130,10 @@ func (f *fakeOutbox) Retry(_ context.Context, r Ref, attempt Attempt, next time.
 		return err
 	}
 	if row := f.find(r); row.state == "pending" {
-		row.Attempts, row.NextAt = attempt.Number, next
+		row.Attempts, row.NextAt, row.TriedAt = attempt.Number, next, attempt.At
+		if row.Since.IsZero() {
+			row.Since = attempt.At
+		}
 		row.attempts = append(row.attempts, attempt)
 	}
 	return nil
@@ -193,7 +196,7 @@ func (f *fakeOutbox) replay(r Ref) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	row := f.find(r)
-	row.state, row.Replay, row.NextAt = "pending", true, time.Time{}
+	row.state, row.Replay, row.Attempts, row.NextAt, row.Since = "pending", true, 0, time.Time{}, time.Now()
 }
 
 // states counts the deliveries of a webhook by state.

@@ -14,15 +14,14 @@ type item struct {
 
 	lane  *lane
 	due   time.Time // no attempt before
-	since time.Time // from when give_up_after counts; zero: from the first attempt
 	tries int       // failures that may be the event's own: how far the schedule has gone
-	fails int       // failures in this process, probes included
+	fails int       // failures since the replay if there was one, probes included
 	probe bool      // in flight as a probe
 	bare  bool      // without Body
 }
 
-// fresh says that no attempt has failed, as far as is known.
-func (it *item) fresh() bool { return it.fails == 0 && (it.Attempts == 0 || it.Replay) }
+// fresh says that no attempt has failed.
+func (it *item) fresh() bool { return it.fails == 0 }
 
 // trigger says why an attempt is made.
 func (it *item) trigger() string {

@@ -420,3 +420,52 @@ func TestAStoredTimeInTheFarFutureIsNotBelieved(t *testing.T) {
 		checkOrder(t, b.receiver(), 2, true)
 	})
 }
+
+// What was stored by a clock that is an hour ahead of what it shows now waits as long as it was meant to.
+func TestAClockThatWasSetBackDoesNotStallWhatWasStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		ahead := time.Now().Add(time.Hour)
+		late := b.event("w", "a")
+		late.Attempts, late.Since, late.TriedAt, late.NextAt = 1, ahead, ahead, ahead.Add(30*time.Second)
+		b.outbox.commit(late)
+		b.outbox.gates["w"] = GateState{State: GateShut, Failures: 1, Since: ahead, At: ahead, Until: ahead.Add(20 * time.Second)}
+		start := time.Now()
+		b.start()
+		time.Sleep(time.Minute)
+		b.stop()
+		if got := b.receiver().got(); len(got) != 1 || got[0].at.Sub(start) > 30*time.Second {
+			t.Errorf("requests %+v", got)
+		}
+	})
+}
+
+// give_up_after counts from the first attempt, or from the replay, also over a restart.
+func TestGiveUpAfterCountsFromTheFirstAttemptOrTheReplayOverRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(w *Webhook) { w.Retry.PauseAfter = 0 })
+		down := b.event("w", "a")
+		down.At = time.Now().Add(-100 * time.Hour) // it waited for long before anybody tried
+		b.outbox.commit(down)
+		b.receiver().set(func(post) reply { return reply{status: http.StatusInternalServerError} })
+		settled := func(since time.Time) {
+			t.Helper()
+			for b.outbox.row(down.Ref).state == "pending" {
+				time.Sleep(7 * time.Hour)
+				b.stop()
+				b.start()
+			}
+			row := b.outbox.row(down.Ref)
+			if took := row.attempts[len(row.attempts)-1].At.Sub(since); took < 72*time.Hour || took > 90*time.Hour {
+				t.Errorf("given up after %s", took)
+			}
+		}
+		b.start()
+		settled(time.Now())
+		time.Sleep(10 * 24 * time.Hour)
+		b.outbox.replay(down.Ref)
+		b.d.Requeue()
+		settled(time.Now())
+		b.stop()
+	})
+}

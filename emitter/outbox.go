@@ -27,7 +27,9 @@ type Delivery struct {
 	Sequence int64
 	At       time.Time // when the change was detected
 	Body     []byte    // exact bytes; never re-encoded
-	Attempts int       // made so far
+	Attempts int       // made so far, since the replay if there was one
+	Since    time.Time // of the first attempt, or of the replay: from when give_up_after counts; zero: no attempt yet
+	TriedAt  time.Time // of the last attempt; zero: none yet
 	NextAt   time.Time // not before; zero: at once
 	Replay   bool      // sent again on request
 }
@@ -42,6 +44,7 @@ type Attempt struct {
 	Error   string // for people, redacted
 	Excerpt string // of the answer, at most 4 KiB
 	Trigger string // initial, retry, probe, replay
+	Request string // header lines that were sent, secrets redacted, at most 2 KiB; of failures only
 }
 
 // Receipt is an attempt that settled its delivery: a 2xx.
@@ -52,11 +55,13 @@ type Receipt struct {
 
 // GateState is the durable state of a webhook's gate.
 type GateState struct {
-	State    string    `json:"state"`          // "open" (deliveries flow), "shut" (one probe at a time), "paused" (a person or a 410 stopped it)
+	State    string    `json:"state"`          // "open" (deliveries flow), "shut" (one probe at a time), "paused" (see GatePaused)
 	Failures int       `json:"failures"`       // in a row
-	Since    time.Time `json:"since,omitzero"` // of the first failure in a row, or of the pause
-	Until    time.Time `json:"until,omitzero"` // no attempt before
+	Since    time.Time `json:"since,omitzero"` // of the first failure in a row, or of the pause by a person or a 410
+	Until    time.Time `json:"until,omitzero"` // no attempt before; zero when paused: none at all
 	Reason   string    `json:"reason,omitempty"`
+	Slow     bool      `json:"slow,omitempty"` // open again after an outage, and the rate still grows
+	At       time.Time `json:"at,omitzero"`    // when this was so: tells after a restart whether the clock was set back
 }
 
 // Outbox is the durable queue, as the emitter needs it. A store implements it.

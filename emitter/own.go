@@ -87,6 +87,7 @@ func (q *queue) resume() {
 	now := time.Now()
 	paused := q.gate.State().State == GatePaused
 	if q.gate.Resume(now) {
+		q.setPace(now)
 		q.saveGate()
 	}
 	if paused {
@@ -103,7 +104,7 @@ func (q *queue) resume() {
 func (q *queue) pause(reason string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.gate != nil && q.gate.State().State != GatePaused {
+	if q.gate != nil && !q.gate.stopped() {
 		q.pauseGate(time.Now(), reason)
 	}
 }
@@ -121,7 +122,7 @@ func (q *queue) stats() Stats {
 	defer q.mu.Unlock()
 	s := q.tally
 	if q.gate != nil {
-		s.Gate, s.Ramping = q.gate.State(), q.gate.Ramping()
+		s.Gate, s.Ramping = q.gate.State(), q.gate.Ramping(time.Now())
 	}
 	s.InFlight, s.Spilled = q.inFlight, len(q.reader.lanes)+len(q.reader.windows) > 0
 	for _, w := range q.windows {

@@ -23,7 +23,7 @@ type queue struct {
 	mu       sync.Mutex
 	running  bool
 	gate     *Gate
-	limiter  *rate.Limiter // nil: no limit
+	limiter  *rate.Limiter
 	lanes    map[laneKey]*lane
 	agenda   agenda
 	windows  map[int]*window
@@ -44,12 +44,21 @@ func newQueue(w Webhook, d *Dispatcher, send func(context.Context, Delivery) Out
 		webhook: w, send: send, outbox: d.opts.Outbox, observe: &d.opts.Observer, limits: d.opts.Window,
 		record: d.record, workers: &d.workers, lives: &d.lives,
 		lanes: map[laneKey]*lane{}, windows: map[int]*window{}, tally: Stats{Webhook: w.Name},
-		reader: reader{lanes: map[*lane]struct{}{}, windows: map[*window]struct{}{}},
-	}
-	if !w.Rate.IsZero() {
-		q.limiter = rate.NewLimiter(rate.Limit(w.Rate.PerSecond()), burstOf(w.Rate.PerSecond()))
+		limiter: rate.NewLimiter(rate.Inf, 1), reader: reader{lanes: map[*lane]struct{}{}, windows: map[*window]struct{}{}},
 	}
 	return q
+}
+
+// setPace lets the gate say how fast attempts may follow each other.
+func (q *queue) setPace(now time.Time) {
+	limit, burst := rate.Inf, 1
+	if perSecond := q.gate.Rate(); perSecond > 0 {
+		limit, burst = rate.Limit(perSecond), burstOf(perSecond)
+	}
+	if limit != q.limiter.Limit() {
+		q.limiter.SetLimitAt(now, limit)
+		q.limiter.SetBurstAt(now, burst)
+	}
 }
 
 // burstOf allows what a rate amounts to in 10 ms, so that timers need not be finer than that; slow rates send one by one.
@@ -88,14 +97,14 @@ func (q *queue) admit(w *window, d Delivery, now time.Time) bool {
 
 // enter puts a delivery into its lane.
 func (q *queue) enter(l *lane, d Delivery, now time.Time) {
-	it := &item{Delivery: d, lane: l, due: q.credible(d.NextAt, now), tries: min(d.Attempts, resumedTries)}
+	it := &item{
+		Delivery: d, lane: l, due: q.credible(asOf(d.NextAt, d.TriedAt, now), now),
+		fails: d.Attempts, tries: min(d.Attempts, resumedTries),
+	}
 	if first := q.webhook.Retry.wait(0); first > 0 && d.Attempts == 0 && !d.Replay {
-		it.due = later(it.due, d.At.Add(first))
+		it.due = later(it.due, asOf(d.At.Add(first), d.At, now))
 	}
-	if d.Attempts > 0 && !d.Replay {
-		it.since = d.At
-	}
-	if it.due.After(now) {
+	if it.due.After(now) || it.fails > 0 {
 		it.bare, it.Body = true, nil
 	}
 	l.win.known[d.Seq] = it
@@ -104,6 +113,23 @@ func (q *queue) enter(l *lane, d Delivery, now time.Time) {
 		q.agenda.remove(l)
 		q.agenda.place(l, now)
 	}
+}
+
+// asOf corrects a time that was set at another one, by a clock that was ahead of what it shows now.
+func asOf(t, set, now time.Time) time.Time {
+	if !t.IsZero() && set.After(now) {
+		return t.Add(now.Sub(set))
+	}
+	return t
+}
+
+// asOf is the state as of now, see asOf.
+func (s GateState) asOf(now time.Time) GateState {
+	s.Until, s.Since = asOf(s.Until, s.At, now), asOf(s.Since, s.At, now)
+	if s.At.After(now) {
+		s.At = now
+	}
+	return s
 }
 
 // credible bounds a stored time: written by a clock that was wrong, it must not stop a delivery for years.
@@ -205,10 +231,7 @@ func (q *queue) next(now time.Time) *item {
 	if !q.running || q.inFlight >= q.webhook.MaxInFlight {
 		return nil
 	}
-	switch q.gate.State().State {
-	case GatePaused:
-		return nil
-	case GateShut:
+	if q.gate.Probes() {
 		return q.nextProbe(now)
 	}
 	if q.inFlight >= q.gate.Window() {
@@ -228,7 +251,7 @@ func (q *queue) next(now time.Time) *item {
 	return q.launch(l, false)
 }
 
-// nextProbe picks what a shut gate is tried with: the oldest delivery that is due, or else the one that is due first, and rather
+// nextProbe picks what a gate that is not open is tried with: the oldest delivery that is due, or else the one that is due first, and rather
 // one that failed less: it may be the event that the receiver cannot digest.
 func (q *queue) nextProbe(now time.Time) *item {
 	if q.probing {
@@ -278,9 +301,6 @@ func (q *queue) better(a, b *item, now time.Time) bool {
 
 // admitted takes one attempt out of the rate.
 func (q *queue) admitted(now time.Time) bool {
-	if q.limiter == nil {
-		return true
-	}
 	r := q.limiter.ReserveN(now, 1)
 	delay := r.DelayFrom(now)
 	if delay <= 0 {

@@ -49,10 +49,10 @@ func (q *queue) wantRead() {
 	}
 }
 
-// nextTask begins to read the lane or window that has least in memory; nil when there is nothing to do. A gate that is shut
-// needs no more than a probe, but one that has not failed.
+// nextTask begins to read the lane or window that has least in memory; nil when there is nothing to do. A gate that only
+// probes needs no more than a probe, but one that has not failed.
 func (q *queue) nextTask() *task {
-	if !q.running || q.gate.State().State == GatePaused || q.gate.State().State == GateShut && q.total.events > 0 {
+	if !q.running || q.gate.stopped() || q.gate.Probes() && q.total.events > 0 {
 		return nil
 	}
 	t := &task{lane: q.shortLane()}

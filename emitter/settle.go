@@ -106,8 +106,12 @@ func (q *queue) delivered(it *item, o Outcome, now time.Time) {
 	q.tally.Delivered++
 	q.tallySkew(o)
 	was := q.gate.State()
-	if q.gate.Succeeded(it.probe) {
+	opened, changed := q.gate.Succeeded(now, it.probe)
+	q.setPace(now)
+	if changed {
 		q.saveGate()
+	}
+	if opened {
 		q.record.note(func(ob *Observer) {
 			if ob.Recovered != nil {
 				ob.Recovered(q.webhook.Name, was)
@@ -126,15 +130,20 @@ func (q *queue) failed(it *item, o Outcome, now time.Time) {
 		Reason: o.Error, RetryAfter: o.RetryAfter, Endpoint: o.endpointFault(),
 		Repeated: !it.fresh(), Probe: it.probe, Jitter: q.webhook.Retry.spread(),
 	}
+	was := q.gate.State().State
 	shut, changed := q.gate.Failed(now, f)
 	if changed {
 		q.saveGate()
 	}
 	if shut {
+		q.setPace(now)
 		q.noteFailing(o)
 	}
+	if was != GatePaused && q.gate.State().State == GatePaused {
+		q.notePaused()
+	}
 	q.reschedule(it, f, now)
-	if now.Sub(it.since) >= q.webhook.Retry.GiveUpAfter.Std() {
+	if now.Sub(it.Since) >= q.webhook.Retry.GiveUpAfter.Std() {
 		q.park(it, o, "gave up after "+q.webhook.Retry.GiveUpAfter.String()+": "+o.Error)
 		return
 	}
@@ -152,8 +161,8 @@ func (q *queue) noteFailing(o Outcome) {
 
 // reschedule sets when a failed delivery is due. A probe leaves the schedule where it is: it was made for the gate's sake.
 func (q *queue) reschedule(it *item, f Failure, now time.Time) {
-	if it.since.IsZero() {
-		it.since = now
+	if it.Since.IsZero() {
+		it.Since = now
 	}
 	it.fails++
 	wait := f.RetryAfter
@@ -170,7 +179,7 @@ func (q *queue) reschedule(it *item, f Failure, now time.Time) {
 func (q *queue) retry(it *item, attempt Attempt, now time.Time) {
 	it.Attempts++
 	next := it.due
-	if q.gate.State().State == GateShut {
+	if q.gate.Probes() {
 		next = later(next, q.gate.ProbeAt(it.fresh()))
 	}
 	q.record.retry(q, it, attempt, next)
@@ -184,7 +193,7 @@ func (q *queue) retry(it *item, attempt Attempt, now time.Time) {
 // gone pauses the webhook: the receiver says that it wants nothing more.
 func (q *queue) gone(it *item, o Outcome, now time.Time) {
 	attempt := attemptOf(it, o)
-	if q.gate.State().State != GatePaused {
+	if !q.gate.stopped() {
 		q.pauseGate(now, o.Error)
 	}
 	it.fails++
@@ -265,6 +274,10 @@ func (q *queue) saveGate() { q.record.gate(q.webhook.Name, q.gate.State()) }
 func (q *queue) pauseGate(now time.Time, reason string) {
 	q.gate.Pause(now, reason)
 	q.saveGate()
+	q.notePaused()
+}
+
+func (q *queue) notePaused() {
 	state := q.gate.State()
 	q.record.note(func(ob *Observer) {
 		if ob.Paused != nil {
@@ -288,8 +301,12 @@ func (q *queue) start(gate GateState) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
+	gate = gate.asOf(now)
 	gate.Until = q.credible(gate.Until, now)
-	q.gate = NewGate(gate, q.webhook.MaxInFlight)
+	q.gate = NewGate(gate, Limits{
+		InFlight: q.webhook.MaxInFlight, Rate: q.webhook.Rate.PerSecond(), PauseAfter: q.webhook.Retry.PauseAfter.Std(),
+	})
+	q.setPace(now)
 	q.running = true
 	q.pump(now)
 }

@@ -44,6 +44,7 @@ type Retry struct {
 	Schedule    []setting.Duration `toml:"schedule"`      // wait before the first, second, … attempt; the last repeats
 	Jitter      float64            `toml:"jitter"`        // share of each wait that may be added
 	GiveUpAfter setting.Duration   `toml:"give_up_after"` // since the first attempt; then the delivery is parked
+	PauseAfter  setting.Duration   `toml:"pause_after"`   // of failing without a break; then the webhook is paused; 0: never
 }
 
 // DefaultWebhook has the value of each key that is not written.
@@ -54,7 +55,7 @@ func DefaultWebhook() Webhook {
 	w := Webhook{
 		Method: "POST", Sign: "standard", Signature: DefaultSignature(), Format: "standard", Order: orderKey,
 		MaxInFlight: 8, Timeout: setting.Duration(15 * time.Second),
-		Retry:    Retry{Jitter: 0.2, GiveUpAfter: setting.Duration(72 * time.Hour)},
+		Retry:    Retry{Jitter: 0.2, GiveUpAfter: setting.Duration(72 * time.Hour), PauseAfter: setting.Duration(5 * 24 * time.Hour)},
 		MaxQueue: 1_000_000, OnFull: "pause",
 	}
 	for _, d := range schedule {

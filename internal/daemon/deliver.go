@@ -23,7 +23,11 @@ func (w receiverWatcher) observer() emitter.Observer {
 			w.log.Info("webhook has recovered", "webhook", webhook, "failures", was.Failures, "lasted", time.Since(was.Since).Round(time.Second).String())
 		},
 		Paused: func(webhook string, state emitter.GateState) {
-			w.log.Warn("webhook is paused; its events wait", "webhook", webhook, "reason", state.Reason)
+			log := w.log.With("webhook", webhook, "reason", state.Reason, "hint", "deltahook resume "+webhook)
+			if !state.Until.IsZero() {
+				log = log.With("next_try", state.Until)
+			}
+			log.Warn("webhook is paused; its events wait")
 		},
 		Resumed: func(webhook string) { w.log.Info("webhook is resumed", "webhook", webhook) },
 		Parked: func(d emitter.Delivery, reason string, o emitter.Outcome) {

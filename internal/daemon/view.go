@@ -113,7 +113,7 @@ func webhookStatus(w emitter.Stats, q store.Queue) admin.Webhook {
 	}
 	switch {
 	case w.Gate.State == "paused":
-		out.State, out.Note = "paused", w.Gate.Reason
+		out.State, out.Note, out.NextTry = "paused", w.Gate.Reason, w.Gate.Until
 	case w.Gate.State == "shut":
 		out.State, out.Note, out.NextTry = "failing", w.LastError, w.Gate.Until
 	case w.Ramping && !w.LastAt.IsZero():

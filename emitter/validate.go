@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +23,7 @@ func (w *Webhook) Validate(secrets *setting.Secrets) setting.Problems {
 	oneOf(&p, "order", w.Order, orderKey, orderSource, orderNone)
 	oneOf(&p, "on_full", w.OnFull, "pause")
 	w.validateFormat(&p)
-	w.validateEvents(&p)
+	w.validateFilter(&p)
 	w.Signature.validate(&p, w.Sign)
 	w.validateSecret(&p, secrets)
 	w.validateFlow(&p)
@@ -71,14 +70,6 @@ func isLoopback(host string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
-}
-
-func (w *Webhook) validateEvents(p *setting.Problems) {
-	for _, glob := range w.Events {
-		if _, err := path.Match(glob, ""); err != nil || glob == "" {
-			p.Add(`write event types like "contacts.created" or "*.deleted"`, fmt.Sprintf("%q is not a pattern of event types", glob), "events")
-		}
-	}
 }
 
 func (w *Webhook) validateFlow(p *setting.Problems) {

@@ -1,8 +1,6 @@
 package emitter
 
 import (
-	"path"
-	"slices"
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
@@ -27,7 +25,9 @@ type Webhook struct {
 
 	SuccessWhen differ.Condition `toml:"success_when"` // on the body of a 2xx answer; zero: the status decides alone
 
-	Events []string `toml:"events"` // globs of event types; empty: all
+	Events     []string          `toml:"events"`      // globs of event types; empty: all
+	When       differ.Conditions `toml:"when"`        // on the event's data; all must hold
+	ChangedAny differ.Watch      `toml:"changed_any"` // updates that changed none of these are not sent
 
 	Order       string           `toml:"order"` // "key", "source", "none"
 	Rate        setting.Rate     `toml:"rate"`
@@ -70,11 +70,3 @@ const (
 	orderSource = "source" // one event of a source at a time
 	orderNone   = "none"   // as they come
 )
-
-// Wants says whether the webhook is subscribed to events of this type.
-func (w *Webhook) Wants(eventType string) bool {
-	return len(w.Events) == 0 || slices.ContainsFunc(w.Events, func(glob string) bool {
-		ok, err := path.Match(glob, eventType)
-		return ok && err == nil
-	})
-}

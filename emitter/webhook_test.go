@@ -124,24 +124,3 @@ func TestValidateReportsAllProblemsAtOnceAndNoneOfAValidWebhook(t *testing.T) {
 		}
 	}
 }
-
-func TestAWebhookWantsTheEventsThatItsGlobsMatch(t *testing.T) {
-	tests := []struct {
-		globs []string
-		typ   string
-		want  bool
-	}{
-		{nil, "contacts.created", true},
-		{[]string{"contacts.*"}, "contacts.created", true},
-		{[]string{"contacts.*"}, "orders.created", false},
-		{[]string{"*.deleted", "orders.created"}, "contacts.deleted", true},
-		{[]string{"*"}, "crm.contact.updated", true},
-		{[]string{"contacts"}, "contacts.created", false},
-	}
-	for _, tt := range tests {
-		w := Webhook{Events: tt.globs}
-		if got := w.Wants(tt.typ); got != tt.want {
-			t.Errorf("%v wants %s: %v", tt.globs, tt.typ, got)
-		}
-	}
-}

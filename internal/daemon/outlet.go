@@ -31,7 +31,7 @@ func (o *outlet) Event(source *poller.Source, sequence int64, at time.Time, c di
 	}
 	for i := range o.webhooks {
 		w := &o.webhooks[i]
-		if subscribed(source, w.Name) && w.Wants(out.Type) {
+		if subscribed(source, w.Name) && w.Wants(&e, out.Body) {
 			out.To = append(out.To, poller.Copy{Webhook: w.Name, Body: w.Encode(out.ID, &e)})
 		}
 	}

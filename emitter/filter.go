@@ -1,0 +1,69 @@
+package emitter
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/setting"
+)
+
+// Wants says whether the webhook is to get the event whose body in the format "standard" this is. It is asked when the event is
+// committed: what a webhook does not want never is a delivery.
+//
+// The keys events, when and changed_any must all agree. changed_any speaks of updates only: a record that is created, deleted or
+// shown as it is has no changed paths, and passes.
+func (w *Webhook) Wants(e *Event, standard []byte) bool {
+	if !w.subscribes(e.EventType()) {
+		return false
+	}
+	if len(w.ChangedAny) > 0 && e.Change.Kind == differ.Updated && !w.ChangedAny.Sees(&e.Change) {
+		return false
+	}
+	return len(w.When) == 0 || w.When.Match(dataOf(standard))
+}
+
+// filters says whether there are events of its sources that the webhook does not get.
+func (w *Webhook) filters() bool { return len(w.Events)+len(w.When)+len(w.ChangedAny) > 0 }
+
+func (w *Webhook) subscribes(eventType string) bool {
+	return len(w.Events) == 0 || slices.ContainsFunc(w.Events, func(glob string) bool {
+		ok, err := path.Match(glob, eventType)
+		return ok && err == nil
+	})
+}
+
+// dataOf gives the member data of a body in the format "standard", without copying.
+func dataOf(standard []byte) []byte { return differ.MustPath("data").Get(standard).Raw }
+
+func (w *Webhook) validateFilter(p *setting.Problems) {
+	for _, glob := range w.Events {
+		if _, err := path.Match(glob, ""); err != nil || glob == "" {
+			p.Add(`write event types like "contacts.created" or "*.deleted"`, fmt.Sprintf("%q is not a pattern of event types", glob), "events")
+		}
+	}
+	for _, c := range w.When {
+		name, known := firstName(c.String())
+		if !known {
+			p.Add("write record."+c.String()+", if that is what is meant",
+				fmt.Sprintf("the condition %q is about %q, which is not in the data of an event: there are %s", c, name, strings.Join(dataMembers(), ", ")), "when")
+		}
+	}
+}
+
+// dataMembers lists what the member data of an event has.
+func dataMembers() []string {
+	return []string{"source", "change", "key", "sequence", "record", "previous", "changed"}
+}
+
+// firstName gives the member that a condition begins with. One that begins with something else, a modifier say, counts as known.
+func firstName(condition string) (name string, known bool) {
+	end := strings.IndexAny(condition, `.|#([{@=!<>% \`)
+	if end < 0 {
+		end = len(condition)
+	}
+	name = condition[:end]
+	return name, name == "" || slices.Contains(dataMembers(), name)
+}

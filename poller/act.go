@@ -78,8 +78,8 @@ func (s *Scheduler) setPaused(t *task, paused bool) {
 	s.enqueue(t)
 }
 
-// Release lets the next complete poll of a held source be applied without the guard, durably, and polls at once.
-func (s *Scheduler) Release(ctx context.Context, name string) error {
+// Decide takes a person's decision about a held source, durably, and polls at once.
+func (s *Scheduler) Decide(ctx context.Context, name string, d Decision) error {
 	t, err := s.find(name)
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func (s *Scheduler) Release(ctx context.Context, name string) error {
 	s.mu.Lock()
 	p := t.poller
 	s.mu.Unlock()
-	if err := p.Release(ctx); err != nil {
+	if err := p.Decide(ctx, d); err != nil {
 		return fmt.Errorf("source %s: %w", name, err)
 	}
 	if err := s.PollNow(name); err != nil && !errors.Is(err, ErrPaused) {

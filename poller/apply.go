@@ -17,7 +17,10 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	next := m.state
 	next.Compare = p.compare
 	if proven || !p.reidentified() { // else the old records are there until a complete listing lacks them
-		next.Held, next.Identity = nil, p.identity
+		next.Identity = p.identity
+	}
+	if next.Held.endsWith(r.Verdict) {
+		next.Held = nil
 	}
 	if next.Baselined.IsZero() {
 		next.Baselined = r.At
@@ -26,13 +29,16 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	next.Sequence += int64(s.spool.events)
 	next.Records = int64(s.index.Len())
 	anew := m.state.Version > 0 && m.state.Compare != p.compare
-	if s.spool.count == 0 && !anew && m.state.Held == nil && m.state.Identity == p.identity && !m.state.Baselined.IsZero() {
+	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && !m.state.Baselined.IsZero() {
 		if proven {
 			r.Verdict, m.validators, m.missing = Unchanged, next.Validators, 0
 		}
 		return nil
 	}
-	r.baselined, r.released = m.state.Baselined.IsZero(), m.state.Held != nil && next.Held == nil
+	r.baselined, r.released = m.state.Baselined.IsZero(), m.state.Held != next.Held
+	if r.released && m.state.Held.Discard {
+		r.Message = fmt.Sprintf("discarded: %d created, %d updated and %d deleted records are known now, without events", r.Created, r.Updated, r.Deleted)
+	}
 	events := &handover{}
 	r.Events = s.spool.events
 	r.Took = p.opts.Now().Sub(r.At)
@@ -162,10 +168,6 @@ func (p *Poller) edit(ctx context.Context, change func(*State) error) error {
 		return err
 	}
 	state := p.known.state
-	if state.Held != nil {
-		held := *state.Held
-		state.Held = &held
-	}
 	if err := change(&state); err != nil {
 		return err
 	}
@@ -176,17 +178,6 @@ func (p *Poller) edit(ctx context.Context, change func(*State) error) error {
 func (p *Poller) SetPaused(ctx context.Context, paused bool) error {
 	return p.edit(ctx, func(s *State) error {
 		s.Paused = paused
-		return nil
-	})
-}
-
-// Release lets the next complete poll be applied although the source is held. ErrNotHeld when it is not.
-func (p *Poller) Release(ctx context.Context) error {
-	return p.edit(ctx, func(s *State) error {
-		if s.Held == nil {
-			return ErrNotHeld
-		}
-		s.Held.Release = true
 		return nil
 	})
 }

@@ -153,7 +153,7 @@ func TestT22AChangedIdentityIsHeldUntilAPersonDecides(t *testing.T) {
 			}
 			r.edit(c.edit)
 			r.want(Held)
-			if err := r.poller.Release(t.Context()); err != nil {
+			if err := r.poller.Decide(t.Context(), Release); err != nil {
 				t.Fatal(err)
 			}
 			r.want(Complete)
@@ -176,7 +176,7 @@ func TestT22AReleasedKeyIsReadFromRecordsWhoseBytesAreKnown(t *testing.T) {
 	r.want(Complete)
 	r.edit(func(s *Source) { s.Key = differ.Paths(paths("number")) })
 	r.want(Held)
-	if err := r.poller.Release(t.Context()); err != nil {
+	if err := r.poller.Decide(t.Context(), Release); err != nil {
 		t.Fatal(err)
 	}
 	keyless = `,{"id":2}` // what is deleted is not known from this one: it ends nothing

@@ -13,13 +13,13 @@ const (
 	reasonIdentity = "identity"
 )
 
-// guard says whether a person should look before the changes of a complete listing are applied; nil when not.
-func (p *Poller) guard(s *scan) *Hold {
+// guard says whether a person should look before the changes of a poll are applied; nil when not.
+func (p *Poller) guard(s *scan, v Verdict) *Hold {
 	state, conf := &p.known.state, p.source.Guard
-	if state.Baselined.IsZero() || state.Held != nil && state.Held.Release {
+	if state.Baselined.IsZero() || state.Held.decided() && state.Held.endsWith(v) {
 		return nil
 	}
-	h := &Hold{Reason: reasonGuard, Deletes: len(s.deleted), Creates: s.counts.Created, Updates: s.counts.Updated}
+	h := &Hold{Reason: reasonGuard, Partial: v == Partial, Deletes: len(s.deleted), Creates: s.counts.Created, Updates: s.counts.Updated}
 	known := s.index.Len() - s.counts.Created
 	missing := len(s.deleted) + len(s.absent)
 	events := h.Deletes + h.Creates + h.Updates
@@ -48,13 +48,13 @@ func (p *Poller) identityHold() *Hold {
 // already is not written again.
 func (p *Poller) hold(ctx context.Context, r *Result, h Hold) error {
 	r.Verdict, r.Message = Held, h.Message
-	r.Hint = fmt.Sprintf("look: deltahook try %s    apply it: deltahook release %s", p.source.Name, p.source.Name)
+	r.Hint = fmt.Sprintf("look: deltahook try %[1]s    apply it: deltahook release %[1]s    take it without events: deltahook discard %[1]s", p.source.Name)
 	old := p.known.state.Held
 	h.Since = r.At
 	if old != nil && old.Reason == h.Reason {
 		h.Since = old.Since
 	}
-	if old == nil || old.Reason != h.Reason {
+	if old == nil || old.Reason != h.Reason || old.Partial != h.Partial {
 		state := p.known.state
 		state.Held = &h
 		if err := p.commit(ctx, Commit{State: state, Poll: &r.Poll}); err != nil {
@@ -62,12 +62,12 @@ func (p *Poller) hold(ctx context.Context, r *Result, h Hold) error {
 		}
 	}
 	p.known.state.Held = &h
-	p.discard()
+	p.undo()
 	return nil
 }
 
-// discard drops what a poll that is not applied did to the index.
-func (p *Poller) discard() {
+// undo drops what a poll that is not applied did to the index.
+func (p *Poller) undo() {
 	if p.known != nil && p.known.dirty {
 		p.known.index, p.known.dirty = nil, false
 	}

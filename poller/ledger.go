@@ -77,8 +77,13 @@ type Hold struct {
 	Deletes int       `json:"deletes,omitempty"`
 	Creates int       `json:"creates,omitempty"`
 	Updates int       `json:"updates,omitempty"`
-	// Release is set by a person: the next complete poll is applied without the guard.
+	// Partial says that the poll that was held was a partial one, as those of a cursor are: another one of its kind ends
+	// the hold. Otherwise only a complete poll does.
+	Partial bool `json:"partial,omitempty"`
+	// Release and Discard are what a person decided, one of them at most: the next poll that ends the hold is applied
+	// without the guard, with its events or without.
 	Release bool `json:"release,omitempty"`
+	Discard bool `json:"discard,omitempty"`
 }
 
 // Commit is one poll's result. All of it becomes durable at once, or nothing does.

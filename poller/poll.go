@@ -113,7 +113,7 @@ func (p *Poller) poll(ctx context.Context, o Occasion, watch *TryOptions) *Trial
 	defer p.giveBack()
 	if err := p.contained(ctx, o, watch, r); err != nil {
 		p.judge(err, &r.Result)
-		p.discard()
+		p.undo()
 	}
 	if p.known != nil {
 		r.State, r.Hold = p.known.state, p.known.state.Held
@@ -187,7 +187,7 @@ func (p *Poller) waits(ctx context.Context, r *Result, trial bool) (bool, error)
 	switch {
 	case p.renamed():
 		return true, p.hold(ctx, r, *p.identityHold())
-	case state.Held != nil && state.Held.Reason == reasonIdentity && !state.Held.Release:
+	case state.Held != nil && state.Held.Reason == reasonIdentity && !p.reidentified():
 		return false, p.lift(ctx, r)
 	}
 	return false, nil
@@ -201,11 +201,8 @@ func (p *Poller) reidentified() bool {
 
 // renamed says that the source is reidentified, and nobody allowed it.
 func (p *Poller) renamed() bool {
-	state := &p.known.state
-	if !p.reidentified() {
-		return false
-	}
-	return state.Held == nil || state.Held.Reason != reasonIdentity || !state.Held.Release
+	held := p.known.state.Held
+	return p.reidentified() && (held == nil || held.Reason != reasonIdentity || !held.decided())
 }
 
 func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *Result, spool *spool) *walk {
@@ -213,9 +210,9 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 	state := &p.known.state
 	s := &scan{
 		p: p, ctx: ctx, index: p.known.index, spool: spool, watch: watch,
-		baseline: state.Baselined.IsZero() && p.source.Initial != "emit",
 		// The bytes of a record whose key is known tell it only as long as the key is read in the same way.
 		keyInBytes: p.keyInBytes && watch == nil && !p.reidentified(),
+		quiet:      state.Baselined.IsZero() && p.source.Initial != "emit" || state.Held != nil && state.Held.Discard,
 	}
 	scheduled := o.Scheduled
 	if scheduled.IsZero() {
@@ -274,7 +271,11 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 	}
 	s.counts.Deleted = len(s.deleted)
 	r.fill(s)
-	hold := p.guard(s)
+	if p.known.state.Held.waitsFor(r.Verdict) && s.watch == nil {
+		p.postpone(r)
+		return nil
+	}
+	hold := p.guard(s, r.Verdict)
 	if hold != nil && s.watch == nil {
 		return p.hold(ctx, r, *hold)
 	}
@@ -308,9 +309,9 @@ func (w *walk) doubt() string {
 	return ""
 }
 
-// confirmations is how many complete scans in a row must lack a record. A release confirms at once: a person looked.
+// confirmations is how many complete scans in a row must lack a record. A decision confirms at once: a person looked.
 func (p *Poller) confirmations() int {
-	if held := p.known.state.Held; held != nil && held.Release {
+	if p.known.state.Held.decided() {
 		return 1
 	}
 	return p.source.Deletes.Confirm

@@ -187,7 +187,7 @@ func TestAReleaseConfirmsWhatIsMissing(t *testing.T) {
 	r.want(Complete)
 	list.clear()
 	r.want(Held)
-	if err := r.poller.Release(t.Context()); err != nil {
+	if err := r.poller.Decide(t.Context(), Release); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.want(Complete); got.Deleted != 3 || got.Hold != nil {
@@ -227,7 +227,7 @@ func TestAPollWithTooManyDeletionsIsHeldUntilItIsReleased(t *testing.T) {
 		t.Errorf("message %q, hold %+v", got.Message, got.Hold)
 	}
 	r.tells() // neither deletions nor creations
-	if err := r.poller.Release(t.Context()); err != nil {
+	if err := r.poller.Decide(t.Context(), Release); err != nil {
 		t.Fatal(err)
 	}
 	r.restart() // the release is durable
@@ -236,7 +236,7 @@ func TestAPollWithTooManyDeletionsIsHeldUntilItIsReleased(t *testing.T) {
 		t.Errorf("events %q", got)
 	}
 	r.untouched(func() { r.want(Unchanged) })
-	if err := r.poller.Release(t.Context()); !errors.Is(err, ErrNotHeld) {
+	if err := r.poller.Decide(t.Context(), Release); !errors.Is(err, ErrNotHeld) {
 		t.Errorf("a release without a hold gives %v", err)
 	}
 }

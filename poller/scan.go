@@ -19,7 +19,7 @@ type scan struct {
 	spool *spool
 	watch *TryOptions // of a trial; nil otherwise
 
-	baseline   bool // nothing is known yet and that is no news
+	quiet      bool // what differs is no news: nothing is known yet, or a person discarded it
 	keyInBytes bool // a record whose bytes are known needs no look at its key
 	counts     Poll
 
@@ -184,7 +184,7 @@ func (s *scan) flush() error {
 	}
 	for i := range s.pending {
 		c := &s.pending[i]
-		e := entry{kind: c.kind, known: c.Known, key: c.key, body: c.body, quiet: s.baseline}
+		e := entry{kind: c.kind, known: c.Known, key: c.key, body: c.body, quiet: s.quiet}
 		if c.kind == differ.Updated {
 			d, ok := deltas[c.Hash]
 			if !ok {
@@ -286,7 +286,7 @@ func (s *scan) settleDeleted() error {
 		err := s.p.opts.Ledger.Bodies(s.ctx, s.p.source.Name, part, func(h differ.Hash, key string, body []byte) error {
 			found++
 			print, _, _ := s.index.Get(h)
-			return s.spool.add(&entry{kind: differ.Deleted, known: Known{Hash: h, Print: print}, key: []byte(key), body: body})
+			return s.spool.add(&entry{kind: differ.Deleted, quiet: s.quiet, known: Known{Hash: h, Print: print}, key: []byte(key), body: body})
 		})
 		if err != nil {
 			return s.p.storeFault("deleted records cannot be read", err)

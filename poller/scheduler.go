@@ -17,7 +17,7 @@ var (
 	ErrUnknownSource = errors.New("there is no such source")
 	// ErrPaused says that a paused source was asked to poll.
 	ErrPaused = errors.New("the source is paused")
-	// ErrNotHeld says that there is nothing to release.
+	// ErrNotHeld says that there is nothing to decide.
 	ErrNotHeld = errors.New("the source is not held")
 )
 

@@ -107,7 +107,7 @@ func (p deskSource) SetPaused(_ context.Context, paused bool) error {
 	return nil
 }
 
-func (p deskSource) Release(context.Context) error {
+func (p deskSource) Decide(context.Context, Decision) error {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()
 	p.d.edits = append(p.d.edits, "release")
@@ -467,7 +467,7 @@ func TestAReleasePollsAtOnce(t *testing.T) {
 		add(t, s, plainSource("a", time.Hour))
 		s.Start(t.Context())
 		time.Sleep(time.Minute)
-		if err := s.Release(t.Context(), "a"); err != nil {
+		if err := s.Decide(t.Context(), "a", Release); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)

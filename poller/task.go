@@ -34,7 +34,7 @@ type task struct {
 type polls interface {
 	Poll(ctx context.Context, o Occasion) Result
 	SetPaused(ctx context.Context, paused bool) error
-	Release(ctx context.Context) error
+	Decide(ctx context.Context, d Decision) error
 }
 
 // progress is how far a running poll is; it is written while the poll runs.

@@ -73,6 +73,10 @@ func (t *tracker) good(r Result, end time.Time, known bool) []Transition {
 	if r.baselined {
 		turns = append(turns, t.turn(Baselined, r))
 	}
+	if r.Hold != nil { // a partial poll was applied, and the hold of a complete one stays
+		t.become(OnHold, r.At)
+		return turns
+	}
 	t.become(Ok, r.At)
 	return turns
 }

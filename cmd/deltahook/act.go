@@ -19,11 +19,6 @@ func (a *app) poll() *cobra.Command {
 	return a.sourceCommand(admin.Poll, "Poll a source now", "polling %s; see: deltahook status\n")
 }
 
-func (a *app) release() *cobra.Command {
-	return a.sourceCommand(admin.Release, "Apply the next complete poll of a held source, whatever it finds",
-		"%s is released; it polls now, see: deltahook status\n")
-}
-
 // sourceCommand is a command that does one thing to one source.
 func (a *app) sourceCommand(verb admin.Verb, short, done string) *cobra.Command {
 	return &cobra.Command{

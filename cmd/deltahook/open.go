@@ -18,6 +18,7 @@ import (
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/internal/store/sqlite"
+	"github.com/deltahook/deltahook/poller"
 )
 
 // purpose says whether a command looks or acts.
@@ -123,21 +124,40 @@ func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
 	offline := admin.Offline{Lists: admin.Lists{Store: st}}
 	if p == acting {
 		offline.Requeue = func(ctx context.Context, q store.DeliveryQuery) (int, error) { return requeue(ctx, st, q) }
+		offline.Do = func(ctx context.Context, act admin.Action) error { return decide(ctx, st, act) }
 	}
 	return offline, func() { closing(a.stderr, st) }, nil
 }
 
-// requeue queues deliveries again in a store whose daemon is down.
-func requeue(ctx context.Context, st store.Store, q store.DeliveryQuery) (int, error) {
+// owning lets do write to a store whose daemon is down.
+func owning(ctx context.Context, st store.Store, do func(store.Member) error) error {
 	m, err := st.Join(ctx, "command", time.Minute)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if _, err := m.Acquire(ctx, store.AllShards()); err != nil {
-		return 0, err
+		return errors.Join(err, m.Leave(ctx))
 	}
-	n, err := m.Replay(ctx, q)
-	return n, errors.Join(err, m.Leave(ctx))
+	return errors.Join(do(m), m.Leave(ctx))
+}
+
+// requeue queues deliveries again.
+func requeue(ctx context.Context, st store.Store, q store.DeliveryQuery) (n int, err error) {
+	err = owning(ctx, st, func(m store.Member) error {
+		n, err = m.Replay(ctx, q)
+		return err
+	})
+	return n, err
+}
+
+// decide carries out the decisions about held sources, which are durable and wait for the next poll.
+func decide(ctx context.Context, st store.Store, a admin.Action) error {
+	decisions := map[admin.Verb]poller.Decision{admin.Release: poller.Release, admin.Discard: poller.Discard}
+	d, ok := decisions[a.Verb]
+	if !ok || a.Source == "" {
+		return admin.ErrNotRunning
+	}
+	return owning(ctx, st, func(m store.Member) error { return poller.DecideStored(ctx, m, a.Source, d) })
 }
 
 // tokenPath is where the token for actions lies when the configuration has none: who may read the store may act.

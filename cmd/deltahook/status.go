@@ -85,8 +85,12 @@ func (a *app) printNeeds(s admin.Status) {
 		}
 	}
 	for _, source := range s.Sources {
+		if source.Hold != nil && source.Hold.Decided != "" {
+			fmt.Fprintf(a.stdout, "\n%s is held, and the next complete poll carries out the decision: %s\n", source.Name, source.Hold.Decided)
+			continue
+		}
 		if source.State == "held" {
-			fmt.Fprintf(a.stdout, "\n%s is held. look: deltahook try %[1]s     apply it: deltahook release %[1]s\n", source.Name)
+			fmt.Fprintf(a.stdout, "\n%s is held. look: deltahook try %[1]s     apply it: deltahook release %[1]s     take it without events: deltahook discard %[1]s\n", source.Name)
 		}
 	}
 }

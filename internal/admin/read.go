@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/poller"
 )
 
 // Lists reads events and deliveries from a store. It is the part of a View that is the same with and without a daemon.
@@ -120,12 +121,20 @@ var ErrNotRunning = errors.New("deltahook is not running")
 // Offline is the view of a store whose daemon is down.
 type Offline struct {
 	Lists
+	// Do carries out an action that only changes what is stored, and fails with ErrNotRunning for every other; nil when
+	// the store is open for reading only.
+	Do func(ctx context.Context, a Action) error
 	// Requeue queues deliveries again; nil when the store is open for reading only.
 	Requeue func(ctx context.Context, q store.DeliveryQuery) (int, error)
 }
 
-// Act always fails: nobody is there to do it.
-func (o Offline) Act(context.Context, Action) error { return ErrNotRunning }
+// Act does what only changes the store. Nobody is there to do anything else.
+func (o Offline) Act(ctx context.Context, a Action) error {
+	if o.Do == nil {
+		return ErrNotRunning
+	}
+	return o.Do(ctx, a)
+}
 
 // Replay queues deliveries again; they are sent when the daemon starts.
 func (o Offline) Replay(ctx context.Context, q store.DeliveryQuery, plan bool) (Replayed, error) {
@@ -178,8 +187,24 @@ func SourceOf(r store.SourceRow) Source {
 	switch {
 	case r.State.Held != nil:
 		s.State, s.Since, s.Note = "held", r.State.Held.Since, r.State.Held.Message
+		s.Hold = HoldOf(r.State.Held)
 	case r.State.Paused:
 		s.State = "paused"
 	}
 	return s
+}
+
+// HoldOf gives a hold as people see it; nil for none.
+func HoldOf(h *poller.Hold) *Hold {
+	if h == nil {
+		return nil
+	}
+	out := &Hold{Reason: h.Reason, Message: h.Message, Since: h.Since, Created: h.Creates, Updated: h.Updates, Deleted: h.Deletes}
+	switch {
+	case h.Release:
+		out.Decided = Release
+	case h.Discard:
+		out.Decided = Discard
+	}
+	return out
 }

@@ -38,6 +38,7 @@ const (
 	Pause   Verb = "pause"   // until Resume, durably; nothing is lost meanwhile
 	Resume  Verb = "resume"  // go on where it stopped
 	Release Verb = "release" // apply the next complete poll of a held source
+	Discard Verb = "discard" // take the next complete poll of a held source without events
 )
 
 // Status is the state of everything at one moment.
@@ -64,6 +65,18 @@ type Source struct {
 	Verdict   string    `json:"verdict,omitempty"`
 	Note      string    `json:"note,omitempty"`
 	Removed   bool      `json:"removed,omitempty"` // no longer configured; its state is kept for store.keep_removed
+	Hold      *Hold     `json:"hold,omitempty"`    // why it waits for a person
+}
+
+// Hold is a poll that was not applied, or an edit that was not carried out, until a person decides.
+type Hold struct {
+	Reason  string    `json:"reason"` // guard, identity
+	Message string    `json:"message"`
+	Since   time.Time `json:"since"`
+	Created int       `json:"created"` // by the poll that was held
+	Updated int       `json:"updated"`
+	Deleted int       `json:"deleted"`
+	Decided Verb      `json:"decided,omitempty"` // release or discard: the next complete poll carries it out
 }
 
 // Webhook is the state of one receiver.

@@ -43,6 +43,9 @@ func (w watcher) Transition(t poller.Transition) {
 	case poller.Halted:
 		log.Warn("source is held until a person decides", "reason", t.Message)
 	case poller.Released:
+		if t.Message != "" {
+			log = log.With("outcome", t.Message)
+		}
 		log.Info("source is released")
 	}
 }

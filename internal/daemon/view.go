@@ -32,7 +32,9 @@ func (v view) Act(ctx context.Context, a admin.Action) error {
 	case admin.Resume:
 		err = v.d.scheduler.Resume(ctx, a.Source)
 	case admin.Release:
-		err = v.d.scheduler.Release(ctx, a.Source)
+		err = v.d.scheduler.Decide(ctx, a.Source, poller.Release)
+	case admin.Discard:
+		err = v.d.scheduler.Decide(ctx, a.Source, poller.Discard)
 	default:
 		return fmt.Errorf("%w: %s", admin.ErrNoVerb, a.Verb)
 	}
@@ -52,7 +54,7 @@ func (v view) actOnWebhook(a admin.Action) error {
 		known = v.d.dispatcher.Pause(a.Webhook, "paused by hand")
 	case admin.Resume:
 		known = v.d.dispatcher.Resume(a.Webhook)
-	case admin.Poll, admin.Release:
+	case admin.Poll, admin.Release, admin.Discard:
 		return fmt.Errorf("%w for a webhook: %s", admin.ErrNoVerb, a.Verb)
 	default:
 		return fmt.Errorf("%w: %s", admin.ErrNoVerb, a.Verb)
@@ -101,7 +103,7 @@ func sourceStatus(s poller.Status) admin.Source {
 		Note: s.Message,
 	}
 	if s.Hold != nil {
-		out.Note = s.Hold.Message
+		out.Note, out.Hold = s.Hold.Message, admin.HoldOf(s.Hold)
 	}
 	return out
 }

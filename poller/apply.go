@@ -47,7 +47,8 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 		r.Events, r.baselined, r.released = 0, false, false
 		return err
 	}
-	m.validators, m.dirty, m.former = next.Validators, false, nil
+	m.validators, m.dirty = next.Validators, false
+	m.settled()
 	if proven {
 		m.missing = len(s.absent)
 	}

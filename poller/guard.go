@@ -19,21 +19,36 @@ func (p *Poller) guard(s *scan, v Verdict) *Hold {
 	if state.Baselined.IsZero() || state.Held.decided() && state.Held.endsWith(v) {
 		return nil
 	}
-	h := &Hold{Reason: reasonGuard, Partial: v == Partial, Deletes: len(s.deleted), Creates: s.counts.Created, Updates: s.counts.Updated}
-	known := s.index.Len() - s.counts.Created
-	missing := len(s.deleted) + len(s.absent)
+	h := &Hold{
+		Reason: reasonGuard, Partial: v == Partial,
+		Deletes: len(s.deleted) + len(s.forgotten), Creates: s.counts.Created, Updates: s.counts.Updated,
+	}
+	known := s.index.Len() - s.counts.Created - len(s.dropped)
+	missing := h.Deletes - s.exits + len(s.absent)
 	events := h.Deletes + h.Creates + h.Updates
 	switch {
 	case conf.Empty == "hold" && s.counts.Records == 0 && missing > 0:
 		h.Message = fmt.Sprintf("the list is empty; %d records were known (guard.empty = \"hold\")", known)
 	case h.Deletes > conf.MinDeletes && float64(h.Deletes) > float64(conf.MaxDeletes)*float64(known):
-		h.Message = fmt.Sprintf("%d of %d known records are missing in a complete scan (guard.max_deletes = %q)", h.Deletes, known, conf.MaxDeletes)
+		h.Message = fmt.Sprintf("%d of %d known records are %s (guard.max_deletes = %q)", h.Deletes, known, s.gone(), conf.MaxDeletes)
 	case conf.MaxEvents > 0 && events > conf.MaxEvents:
 		h.Message = fmt.Sprintf("this poll would make %d events (guard.max_events = %d)", events, conf.MaxEvents)
 	default:
 		return nil
 	}
 	return h
+}
+
+// gone says where records are that would be deleted.
+func (s *scan) gone() string {
+	const missing, left = "missing in a complete scan", "marked as deleted or do not match where any more"
+	switch s.exits {
+	case 0:
+		return missing
+	case len(s.deleted) + len(s.forgotten):
+		return left
+	}
+	return missing + ", " + left
 }
 
 func (p *Poller) identityHold() *Hold {

@@ -18,6 +18,11 @@ type memory struct {
 	dirty      bool       // the index has changes that are not committed
 	// former is the shape under which the records were compared before the configuration changed; nil when it is the same.
 	former *differ.Shape
+	// reselected says that other records are followed than before the configuration changed; formerly says which those were, and
+	// excluded which known ones are none of them any more, as they are stored.
+	reselected bool
+	formerly   *selection
+	excluded   map[differ.Hash]bool
 }
 
 // load reads the state of the source unless it is known.
@@ -69,11 +74,11 @@ func (p *Poller) loadIndex(ctx context.Context) error {
 // were stored, so that the edit itself is no change of any record.
 func (p *Poller) reshape(ctx context.Context) error {
 	m := p.known
-	m.former = nil
-	if m.state.Version == 0 || m.state.Compare == p.compare || m.index.Len() == 0 {
+	m.settled()
+	if m.state.Compare == "" || m.state.Compare == p.compare {
 		return nil
 	}
-	m.former = formerShape(m.state.Compare, p.shape)
+	p.remind(m)
 	m.validators = Validators{}
 	var hashes []differ.Hash
 	m.index.Begin()
@@ -87,6 +92,9 @@ func (p *Poller) reshape(ctx context.Context) error {
 		err := p.opts.Ledger.Bodies(ctx, p.source.Name, part, func(h differ.Hash, _ string, body []byte) error {
 			_, missing, _ := m.index.Get(h)
 			m.index.Put(h, differ.Print{Raw: p.hasher.Raw(body), Canon: p.hasher.Canon(p.shape, body)}, missing)
+			if m.reselected && !p.selected.admits(body) {
+				m.excluded[h] = true
+			}
 			return nil
 		})
 		if err != nil {
@@ -115,6 +123,8 @@ type comparison struct {
 	Fields    []string `json:"fields,omitempty"`
 	Ignore    []string `json:"ignore,omitempty"`
 	Unordered []string `json:"unordered,omitempty"`
+	Where     []string `json:"where,omitempty"`
+	Flag      string   `json:"flag,omitempty"`
 }
 
 func identityOf(s *Source, origin string) string {
@@ -122,7 +132,11 @@ func identityOf(s *Source, origin string) string {
 }
 
 func comparisonOf(s *Source) string {
-	return encode(comparison{Fields: texts(s.Fields), Ignore: texts(s.Ignore), Unordered: texts(s.Unordered)})
+	c := comparison{Fields: texts(s.Fields), Ignore: texts(s.Ignore), Unordered: texts(s.Unordered), Where: texts(s.Where)}
+	if s.Deletes.Detect == "flag" {
+		c.Flag = s.Deletes.Flag.String()
+	}
+	return encode(c)
 }
 
 func encode(v any) string {
@@ -133,38 +147,12 @@ func encode(v any) string {
 	return string(text)
 }
 
-func texts(paths []differ.Path) []string {
-	out := make([]string, len(paths))
-	for i, p := range paths {
+func texts[T fmt.Stringer](values []T) []string {
+	out := make([]string, len(values))
+	for i, p := range values {
 		out[i] = p.String()
 	}
 	return out
-}
-
-// formerShape gives the shape that a stored comparison stands for; current when it cannot be read.
-func formerShape(stored string, current *differ.Shape) *differ.Shape {
-	var c comparison
-	if err := json.Unmarshal([]byte(stored), &c); err != nil {
-		return current
-	}
-	var spec differ.Spec
-	for _, list := range []struct {
-		texts []string
-		paths *[]differ.Path
-	}{{c.Fields, &spec.Fields}, {c.Ignore, &spec.Ignore}, {c.Unordered, &spec.Unordered}} {
-		for _, text := range list.texts {
-			path, err := differ.ParsePath(text)
-			if err != nil {
-				return current
-			}
-			*list.paths = append(*list.paths, path)
-		}
-	}
-	shape, err := spec.Compile()
-	if err != nil {
-		return current
-	}
-	return shape
 }
 
 // identityChange says for people what differs between the stored identity and the configured one.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -22,6 +23,7 @@ type Poller struct {
 	opts     Options
 	spec     differ.Spec
 	shape    *differ.Shape
+	selected *selection // nil: all records
 	hasher   *differ.Hasher
 	requests *requests
 	client   *outbound.Client
@@ -62,7 +64,7 @@ func New(source Source, o Options, transports *outbound.Transports) (*Poller, er
 		transports = outbound.NewTransports(o.Secrets)
 	}
 	p := &Poller{
-		source: source, opts: o, spec: spec, shape: shape, hasher: differ.NewHasher(o.Seed), requests: requests,
+		source: source, opts: o, spec: spec, shape: shape, selected: newSelection(&source), hasher: differ.NewHasher(o.Seed), requests: requests,
 		identity: identityOf(&source, requests.target.Origin()), compare: comparisonOf(&source),
 		keyInBytes: !slices.Contains(source.Key, differ.MustPath("@key")) && source.Pages.Kind != "last_key",
 		turn:       make(chan struct{}, 1),
@@ -218,6 +220,9 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 	if scheduled.IsZero() {
 		scheduled = r.At
 	}
+	if p.known.reselected {
+		s.dropped = maps.Clone(p.known.excluded)
+	}
 	w := &walk{
 		p: p, scan: s, walker: newWalker(p.source.Pages), occasion: o, result: r,
 		values: values{now: r.At, scheduled: scheduled, page: p.source.Pages.Start, secrets: p.opts.Secrets},
@@ -266,6 +271,7 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 		r.Verdict = Partial
 		r.Hint = "nothing is taken for deleted by this poll"
 	}
+	s.dismiss()
 	if r.Verdict == Complete && p.source.Deletes.Detect == "scan" {
 		s.survey(p.confirmations())
 	}

@@ -34,13 +34,18 @@ type scan struct {
 	waiting int           // bytes in pending
 	deleted []differ.Hash // known records that are gone
 	absent  []Known       // known records that this complete scan lacked, but not yet often enough
+
+	exits     int                  // records that are not followed any more: those of deleted that were seen, and forgotten
+	forgotten []differ.Hash        // known records that are gone, which is no news
+	dropped   map[differ.Hash]bool // known records that the configuration excludes since it was changed
 }
 
 // pending is a created or updated record.
 type pending struct {
-	kind differ.Kind
-	key  []byte
-	body []byte
+	kind  differ.Kind
+	quiet bool // no event tells of it
+	key   []byte
+	body  []byte
 	Known
 }
 
@@ -79,13 +84,18 @@ func (s *scan) record(rec differ.Record) error {
 	case differ.Same:
 		return nil
 	case differ.Differs:
+		if s.leaves(hash, true, raw, canon, rec.Raw) {
+			return nil
+		}
 		return s.differs(hash, raw, canon, rec)
 	case differ.Again:
 		return s.again(hash, raw, canon, rec)
 	case differ.Unknown:
+		if s.leaves(hash, false, raw, canon, rec.Raw) {
+			return nil
+		}
 		print := differ.Print{Raw: raw, Canon: s.p.hasher.Canon(s.p.shape, rec.Raw)}
-		s.counts.Created++
-		return s.queue(differ.Created, hash, print, rec)
+		return s.created(hash, print, rec)
 	}
 	return nil
 }
@@ -118,7 +128,7 @@ func (s *scan) differs(hash differ.Hash, raw, canon uint64, rec differ.Record) e
 		return nil
 	}
 	s.counts.Updated++
-	return s.queue(differ.Updated, hash, differ.Print{Raw: raw, Canon: now}, rec)
+	return s.queue(differ.Updated, s.quiet, hash, differ.Print{Raw: raw, Canon: now}, rec)
 }
 
 // again is a key that came twice. Copies that are equal do no harm. On two pages the list was shifting while it was read,
@@ -158,11 +168,19 @@ func (s *scan) skippedMessage() string {
 		s.counts.Skipped, s.counts.Records, s.p.keyNames(), k.number, k.err.Path, k.err.Kind, clip(strings.Join(k.err.Members, ", ")))
 }
 
-func (s *scan) queue(kind differ.Kind, hash differ.Hash, print differ.Print, rec differ.Record) error {
+func (s *scan) created(hash differ.Hash, print differ.Print, rec differ.Record) error {
+	if s.joins(rec.Raw) {
+		return s.queue(differ.Created, true, hash, print, rec)
+	}
+	s.counts.Created++
+	return s.queue(differ.Created, s.quiet, hash, print, rec)
+}
+
+func (s *scan) queue(kind differ.Kind, quiet bool, hash differ.Hash, print differ.Print, rec differ.Record) error {
 	s.index.Set(hash, print)
 	s.p.known.dirty = true
 	s.pending = append(s.pending, pending{
-		kind: kind, key: bytes.Clone(s.key), body: bytes.Clone(rec.Raw),
+		kind: kind, quiet: quiet, key: bytes.Clone(s.key), body: bytes.Clone(rec.Raw),
 		Known: Known{Hash: hash, Print: print},
 	})
 	s.waiting += len(rec.Raw)
@@ -184,7 +202,7 @@ func (s *scan) flush() error {
 	}
 	for i := range s.pending {
 		c := &s.pending[i]
-		e := entry{kind: c.kind, known: c.Known, key: c.key, body: c.body, quiet: s.quiet}
+		e := entry{kind: c.kind, known: c.Known, key: c.key, body: c.body, quiet: c.quiet}
 		if c.kind == differ.Updated {
 			d, ok := deltas[c.Hash]
 			if !ok {
@@ -260,7 +278,7 @@ func (s *scan) survey(often int) {
 	})
 }
 
-// settle puts what was found after the walk on the spool: records that came back, are missing, are gone.
+// settle puts what was found after the walk on the spool: records that came back, are missing, are gone, are not followed.
 func (s *scan) settle() error {
 	var back []Known
 	s.index.Returned(func(h differ.Hash, p differ.Print, _ int) bool {
@@ -274,19 +292,22 @@ func (s *scan) settle() error {
 			return err
 		}
 	}
-	return s.settleDeleted()
+	if err := s.remove(s.deleted, s.quiet); err != nil {
+		return err
+	}
+	return s.remove(s.unannounced(), true)
 }
 
-func (s *scan) settleDeleted() error {
+func (s *scan) remove(hashes []differ.Hash, quiet bool) error {
 	const batch = 256
-	for start := 0; start < len(s.deleted); start += batch {
-		part := s.deleted[start:min(start+batch, len(s.deleted))]
+	for start := 0; start < len(hashes); start += batch {
+		part := hashes[start:min(start+batch, len(hashes))]
 		s.p.known.dirty = true
 		found := 0
 		err := s.p.opts.Ledger.Bodies(s.ctx, s.p.source.Name, part, func(h differ.Hash, key string, body []byte) error {
 			found++
 			print, _, _ := s.index.Get(h)
-			return s.spool.add(&entry{kind: differ.Deleted, quiet: s.quiet, known: Known{Hash: h, Print: print}, key: []byte(key), body: body})
+			return s.spool.add(&entry{kind: differ.Deleted, quiet: quiet, known: Known{Hash: h, Print: print}, key: []byte(key), body: body})
 		})
 		if err != nil {
 			return s.p.storeFault("deleted records cannot be read", err)

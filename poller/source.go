@@ -35,6 +35,9 @@ type Source struct {
 	Ignore    []differ.Path `toml:"ignore"`
 	Unordered []differ.Path `toml:"unordered"`
 
+	Where     []differ.Condition `toml:"where"`      // only records for which all of them hold are followed
+	WhereExit string             `toml:"where_exit"` // "deleted", "silent"
+
 	Initial string   `toml:"initial"`
 	To      []string `toml:"to"`
 	Type    string   `toml:"type"`
@@ -72,8 +75,9 @@ type Pages struct {
 
 // Deletes says how deletions are found, the table deletes.
 type Deletes struct {
-	Detect  string `toml:"detect"` // "off", "scan"
-	Confirm int    `toml:"confirm"`
+	Detect  string           `toml:"detect"` // "off", "scan", "flag"
+	Confirm int              `toml:"confirm"`
+	Flag    differ.Condition `toml:"flag"` // on a record: it is deleted
 }
 
 // Guard holds a poll that looks wrong, the table guard.

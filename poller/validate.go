@@ -19,7 +19,7 @@ func DefaultSource() Source {
 	return Source{
 		Method: http.MethodGet, Timezone: "UTC", Spread: true, OnStart: "now", Missed: "once",
 		Timeout: setting.Duration(30 * time.Second), Deadline: setting.Duration(10 * time.Minute),
-		Records: differ.MustPath("@this"), Initial: "baseline",
+		Records: differ.MustPath("@this"), WhereExit: "deleted", Initial: "baseline",
 		Pages:    Pages{Start: 1, Max: 10_000},
 		Deletes:  Deletes{Detect: "off", Confirm: 2},
 		Guard:    Guard{MaxDeletes: 0.2, MinDeletes: 10, Empty: "hold"},
@@ -217,6 +217,7 @@ func (c *check) records() {
 		c.add(hint, err.Error(), c.keyOf(err)...)
 	}
 	c.choice(s.Initial, []string{"baseline", "emit"}, "initial")
+	c.choice(s.WhereExit, []string{"deleted", "silent"}, "where_exit")
 	if s.Single && s.Pages.Kind != "" {
 		c.add("remove pages", "one single object has no pages", "pages", "kind")
 	}
@@ -236,7 +237,14 @@ func (c *check) keyOf(err error) []string {
 
 func (c *check) deletes() {
 	d, g := c.s.Deletes, c.s.Guard
-	c.choice(d.Detect, []string{"off", "scan"}, "deletes", "detect")
+	c.choice(d.Detect, []string{"off", "scan", "flag"}, "deletes", "detect")
+	switch {
+	case d.Detect == "flag" && d.Flag.IsZero():
+		c.add(`write flag = "the condition on a record that says so", like flag = "deleted == true"`, `deletes.detect = "flag" needs flag`, "deletes", "detect")
+	case d.Detect != "flag" && !d.Flag.IsZero():
+		c.add(`set detect = "flag"; beside detect = "scan" a condition in where does the same, like where = ["deleted != true"]`,
+			`deletes.flag counts only with deletes.detect = "flag"`, "deletes", "flag")
+	}
 	c.atLeast(d.Confirm, 1, "deletes", "confirm")
 	if d.Confirm > 100 {
 		c.add("", fmt.Sprintf("%d is too large; it must be at most 100", d.Confirm), "deletes", "confirm")

@@ -1,0 +1,92 @@
+package poller
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+
+	"github.com/deltahook/deltahook/differ"
+)
+
+// selection says which records of a listing are followed: those for which where holds and that carry no mark of a deletion.
+// A nil selection admits all.
+type selection struct {
+	where  []differ.Condition
+	flag   differ.Condition
+	silent bool // what where does not admit any more is forgotten, not deleted
+}
+
+func newSelection(s *Source) *selection {
+	sel := &selection{where: s.Where, silent: s.WhereExit == "silent"}
+	if s.Deletes.Detect == "flag" {
+		sel.flag = s.Deletes.Flag
+	}
+	if len(sel.where) == 0 && sel.flag.IsZero() {
+		return nil
+	}
+	return sel
+}
+
+// admits says whether a record is followed.
+func (sel *selection) admits(body []byte) bool {
+	if sel == nil {
+		return true
+	}
+	for _, c := range sel.where {
+		if !c.Match(body) {
+			return false
+		}
+	}
+	return !sel.flagged(body)
+}
+
+// flagged says whether a record is marked as deleted. The zero condition never holds.
+func (sel *selection) flagged(body []byte) bool { return sel.flag.Match(body) }
+
+// leaves says whether a record is not followed (any more). A known one whose bytes differ is put aside: it is gone, unless it
+// was only the configuration that changed. An unchanged one was admitted when it was stored.
+func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []byte) bool {
+	sel := s.p.selected
+	if sel.admits(body) {
+		delete(s.dropped, hash)
+		return false
+	}
+	if !known {
+		return true
+	}
+	now := s.p.hasher.Canon(s.p.shape, body)
+	if s.p.known.reselected && (s.dropped[hash] || now == canon) {
+		s.dropped[hash] = true
+		return true
+	}
+	s.index.Set(hash, differ.Print{Raw: raw, Canon: now})
+	s.p.known.dirty = true
+	s.exits++
+	if sel.silent && !sel.flagged(body) {
+		s.forgotten = append(s.forgotten, hash)
+	} else {
+		s.deleted = append(s.deleted, hash)
+	}
+	return true
+}
+
+// joins says that an unknown record is there only because the configuration excludes less than it did: that is no news.
+func (s *scan) joins(body []byte) bool {
+	m := s.p.known
+	return m.reselected && !m.formerly.admits(body)
+}
+
+// dismiss keeps known records that the configuration excludes since it was changed from being missed.
+func (s *scan) dismiss() {
+	for h := range s.dropped {
+		print, _, _ := s.index.Get(h)
+		s.index.Set(h, print)
+		s.p.known.dirty = true
+	}
+}
+
+// unannounced lists the known records that are gone without an event.
+func (s *scan) unannounced() []differ.Hash {
+	gone := slices.SortedFunc(maps.Keys(s.dropped), func(a, b differ.Hash) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Concat(s.forgotten, gone)
+}

@@ -14,13 +14,34 @@ type Event struct {
 	Sequence int64  // in the source, from 1
 	At       time.Time
 	Change   differ.Change
+
+	notice string // the event's type, when it is not about a record, see Notice
+}
+
+// Notice makes an event that is not about a record: of deltahook's own health, or a ping. Its data is a JSON object, and stands
+// where that of a change stands. It has no source, key and sequence.
+func Notice(eventType string, at time.Time, data []byte) *Event {
+	return &Event{At: at, notice: eventType, Change: differ.Change{Record: data}}
 }
 
 // EventType gives the type of an event: "contacts.updated".
 func EventType(source string, kind differ.Kind) string { return source + "." + kind.String() }
 
 // EventType gives the type of this event: "contacts.updated".
-func (e *Event) EventType() string { return EventType(e.Type, e.Change.Kind) }
+func (e *Event) EventType() string {
+	if e.notice != "" {
+		return e.notice
+	}
+	return EventType(e.Type, e.Change.Kind)
+}
+
+// change gives the word for what happened to the record.
+func (e *Event) change() string {
+	if e.notice != "" {
+		return ""
+	}
+	return e.Change.Kind.String()
+}
 
 // ID gives the webhook-id. The same event of the same store always has the same one, and seed keeps ids of different
 // stores apart.
@@ -43,6 +64,9 @@ func EncodeStandard(dst []byte, e *Event) []byte {
 
 // appendData appends the member data.
 func appendData(dst []byte, e *Event) []byte {
+	if e.notice != "" {
+		return appendRaw(dst, e.Change.Record, "{}")
+	}
 	dst = append(dst, `{"source":`...)
 	dst = appendString(dst, e.Source)
 	dst = append(dst, `,"change":`...)

@@ -242,6 +242,8 @@ type fakeReceiver struct {
 	together int            // now
 	most     int            // at the same time
 	overlaps int            // a record had two requests at a time
+	allows   map[string]string
+	asked    []time.Time // handshakes
 }
 
 type reply struct {
@@ -253,6 +255,9 @@ type reply struct {
 }
 
 func (f *fakeReceiver) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodOptions {
+		return f.shakeHands(req), nil
+	}
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
 		return nil, err
@@ -284,6 +289,25 @@ func (f *fakeReceiver) RoundTrip(req *http.Request) (*http.Response, error) {
 		h.Set("Date", r.date.UTC().Format(http.TimeFormat))
 	}
 	return &http.Response{StatusCode: r.status, Header: h, Body: http.NoBody, Request: req}, nil
+}
+
+// shakeHands answers a handshake with the headers that are set.
+func (f *fakeReceiver) shakeHands(req *http.Request) *http.Response {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, time.Now())
+	h := http.Header{}
+	for name, value := range f.allows {
+		h.Set(name, value)
+	}
+	return &http.Response{StatusCode: http.StatusOK, Header: h, Body: http.NoBody, Request: req}
+}
+
+// allow changes the answer to handshakes.
+func (f *fakeReceiver) allow(headers map[string]string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.allows = headers
 }
 
 // set changes how requests are answered; nil: 200 at once.

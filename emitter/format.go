@@ -70,7 +70,9 @@ func encodeRecord(_ *Webhook, dst []byte, _ string, e *Event) []byte {
 // setRecordHeaders says what happened to the record.
 func setRecordHeaders(h http.Header, d *Delivery) {
 	setExact(h, headerEvent, headerText(d.Type))
-	setExact(h, headerSequence, strconv.FormatInt(d.Sequence, 10))
+	if d.Sequence > 0 {
+		setExact(h, headerSequence, strconv.FormatInt(d.Sequence, 10))
+	}
 }
 
 func (w *Webhook) validateFormat(p *setting.Problems) {

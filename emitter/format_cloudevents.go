@@ -17,16 +17,16 @@ const eventTime = "2006-01-02T15:04:05.000Z"
 // attribute is one context attribute of CloudEvents.
 type attribute struct{ name, value string }
 
-// attributes gives them in the order in which they go out. An empty key has no subject: neither may be empty.
+// attributes gives them in the order in which they go out. None may be empty: what there is not is left out.
 func attributes(d *Delivery) []attribute {
 	all := []attribute{
 		{"specversion", "1.0"},
 		{"id", d.ID},
-		{"source", "/sources/" + url.PathEscape(d.Source)},
+		{"source", sourceOf(d)},
 		{"type", d.Type},
 		{"subject", d.Key},
 		{"time", d.At.UTC().Format(eventTime)},
-		{"sequence", fmt.Sprintf("%020d", d.Sequence)},
+		{"sequence", sequenceOf(d)},
 		{"partitionkey", d.Key},
 	}
 	kept := all[:0]
@@ -36,6 +36,22 @@ func attributes(d *Delivery) []attribute {
 		}
 	}
 	return kept
+}
+
+// sourceOf gives the source; that of a notice is deltahook itself.
+func sourceOf(d *Delivery) string {
+	if d.Source == "" {
+		return "/deltahook"
+	}
+	return "/sources/" + url.PathEscape(d.Source)
+}
+
+// sequenceOf gives the sequence so that texts sort as numbers do; a notice has none.
+func sequenceOf(d *Delivery) string {
+	if d.Sequence == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%020d", d.Sequence)
 }
 
 // encodeStructured makes an event in the JSON format; data is that of the format "standard".

@@ -179,7 +179,7 @@ func (t *Template) render(id string, e *Event) ([]byte, error) {
 	}
 	out := limited{left: maxRendered}
 	event := templateEvent{
-		ID: id, Type: e.EventType(), Source: e.Source, Change: e.Change.Kind.String(), Key: e.Change.Key, Sequence: e.Sequence,
+		ID: id, Type: e.EventType(), Source: e.Source, Change: e.change(), Key: e.Change.Key, Sequence: e.Sequence,
 		Timestamp: e.At.UTC().Truncate(time.Millisecond).Format(eventTime), Record: jsonText(appendRaw(nil, e.Change.Record, "null")),
 		Previous: jsonText(appendRaw(nil, e.Change.Delta.Previous, "{}")), Changed: e.Change.Delta.Changed, Data: jsonText(appendData(nil, e)),
 	}

@@ -2,6 +2,7 @@ package emitter
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/deltahook/deltahook/internal/setting"
@@ -58,6 +59,7 @@ type Limits struct {
 type Gate struct {
 	state  GateState
 	limits Limits
+	allows float64 // attempts a second, by what the receiver said; 0: as many as one likes
 	window int
 	pace   float64       // attempts a second while the rate grows; 0: it does not
 	pause  time.Duration // the present one, without jitter
@@ -107,10 +109,25 @@ func (g *Gate) Window() int {
 
 // Rate gives how many attempts may be made in a second; 0: as many as one likes.
 func (g *Gate) Rate() float64 {
-	if g.pace != unlimited && (g.limits.Rate == unlimited || g.pace < g.limits.Rate) {
-		return g.pace
+	return slower(g.ceiling(), g.pace)
+}
+
+// ceiling is the rate when nothing is wrong: the configured one, or the one that the receiver allows.
+func (g *Gate) ceiling() float64 { return slower(g.limits.Rate, g.allows) }
+
+func slower(a, b float64) float64 {
+	if a == unlimited || b != unlimited && b < a {
+		return b
 	}
-	return g.limits.Rate
+	return a
+}
+
+// Allow hears how many attempts a second the receiver allows; Inf: as many as one likes.
+func (g *Gate) Allow(rate float64) {
+	g.allows = rate
+	if math.IsInf(rate, 1) {
+		g.allows = unlimited
+	}
 }
 
 // Ramping says whether the gate opened a while ago, and does not let everything through yet.
@@ -163,7 +180,7 @@ func (g *Gate) quicken(now time.Time) (done bool) {
 		return false
 	}
 	g.pace *= quicker
-	limit := g.limits.Rate
+	limit := g.ceiling()
 	if limit == unlimited {
 		limit = fastest
 	}
@@ -177,7 +194,7 @@ func (g *Gate) quicken(now time.Time) (done bool) {
 // open lets deliveries flow again: slowly, unless it was one failure that may have been an event's own.
 func (g *Gate) open(now time.Time) {
 	slow := g.certain || g.asked || g.state.Failures > 1 || g.state.State == GatePaused
-	*g = Gate{state: GateState{State: GateOpen, Slow: slow, At: now}, limits: g.limits, window: 1, pause: probeMin}
+	*g = Gate{state: GateState{State: GateOpen, Slow: slow, At: now}, limits: g.limits, allows: g.allows, window: 1, pause: probeMin}
 	if slow {
 		g.pace = slowest
 	}

@@ -17,6 +17,9 @@ const (
 	Failed
 	// Gone: 410. The webhook is paused; the delivery waits.
 	Gone
+	// Withheld: nothing was sent, for a reason that is the webhook's: no signature, no token, no agreement of the receiver. The gate moves;
+	// the delivery waits and keeps the time that it has.
+	Withheld
 	// Aborted: the attempt was cancelled by us. Whether it arrived is unknown, and it does not count.
 	Aborted
 )
@@ -32,6 +35,8 @@ func (c Class) String() string {
 		return "failed"
 	case Gone:
 		return "gone"
+	case Withheld:
+		return "withheld"
 	case Aborted:
 		return "aborted"
 	}
@@ -48,6 +53,8 @@ const (
 	ReasonAnswer      = "answer"       // a 2xx whose body says that it did not succeed, see success_when
 	ReasonFormat      = "format"       // the event cannot be written in the webhook's format
 	ReasonSign        = "sign"         // the attempt could not be signed: a secret is gone or unusable
+	ReasonAuth        = "auth"         // there was no proof to send: no token, or a secret is gone
+	ReasonHandshake   = "handshake"    // the receiver does not agree to be called
 	ReasonGaveUp      = "gave_up"      // of parking: give_up_after has passed
 )
 
@@ -61,6 +68,7 @@ type Outcome struct {
 	RetryAfter time.Duration // what the receiver asks for, at most 24 h; 0: nothing
 	Skew       time.Duration // receiver's clock minus ours, by its Date header; 0: within a second, or not known
 	Dated      bool          // there was such a header
+	Limit      float64       // deliveries per second that the receiver allows from now on, as it said just now; 0: it said nothing
 	At         time.Time     // start
 	Took       time.Duration
 }

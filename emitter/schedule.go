@@ -26,12 +26,15 @@ func stretched(d time.Duration, share float64) time.Duration {
 // endpointFault says whether a failure cannot be the event's own: nobody was reached, or the receiver says that it is
 // overloaded. Any other one may be: a record can crash its receiver, or trip a firewall.
 func (o *Outcome) endpointFault() bool {
+	if o.Class == Withheld {
+		return true
+	}
 	switch o.Status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return true
 	}
 	switch o.Reason {
-	case outbound.FaultDNS, outbound.FaultConnect, outbound.FaultTLS, outbound.FaultProxy, outbound.FaultBlocked, ReasonSign:
+	case outbound.FaultDNS, outbound.FaultConnect, outbound.FaultTLS, outbound.FaultProxy, outbound.FaultBlocked:
 		return true
 	}
 	return false

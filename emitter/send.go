@@ -3,6 +3,7 @@ package emitter
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/auth"
 	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
 )
@@ -38,6 +40,8 @@ type Sender struct {
 	header    http.Header                      // what is the same in each attempt
 	target    string                           // the url as the receiver sees it
 	describe  func(h http.Header, d *Delivery) // adds the headers of the format; may be nil
+	auth      auth.Authenticator
+	agreement *agreement // nil: the receiver is not asked
 }
 
 // NewSender makes a sender. It fails when the webhook's url or secrets cannot be used.
@@ -60,6 +64,12 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	}
 	if _, err := s.keys.signer(); err != nil {
 		return nil, fmt.Errorf("webhook %s: %w", o.Webhook.Name, err)
+	}
+	if s.auth, err = s.authenticator("deltahook/" + o.Version); err != nil {
+		return nil, fmt.Errorf("webhook %s: %w", o.Webhook.Name, err)
+	}
+	if o.Webhook.Handshake.Kind == handshakeEvents {
+		s.agreement = &agreement{turn: make(chan struct{}, 1)}
 	}
 	s.setHeaders(o.Webhook.contentType(), "deltahook/"+o.Version)
 	seen := *u
@@ -116,25 +126,32 @@ func (s *Sender) attempt(parent context.Context, d Delivery) Outcome {
 	defer cancel()
 	timer := time.AfterFunc(s.webhook.Timeout.Std(), cancel)
 	defer timer.Stop()
-	req, err := s.request(ctx, d)
-	if err != nil {
-		return Outcome{Class: Failed, Reason: ReasonSign, Error: s.secrets.Redact(err.Error())}
-	}
-	resp, err := s.transport.RoundTrip(req)
+	limit, err := s.agree(ctx)
 	if err != nil {
 		return s.fault(parent, ctx, err)
+	}
+	resp, refusal, err := s.proven(ctx, func() (*http.Request, error) { return s.request(ctx, d) })
+	if err != nil {
+		o := s.fault(parent, ctx, err)
+		o.Limit = limit
+		return o
 	}
 	defer resp.Body.Close()
 	if s.webhook.SuccessWhen.IsZero() {
 		timer.Reset(min(drainTime, s.webhook.Timeout.Std()))
 	}
-	return s.answer(resp)
+	o := s.answer(resp)
+	o.Limit = limit
+	if refusal != nil && o.Class != Delivered {
+		o.Error += "; " + s.secrets.Redact(refusal.Error())
+	}
+	return o
 }
 
 func (s *Sender) request(ctx context.Context, d Delivery) (*http.Request, error) {
 	signer, err := s.keys.signer()
 	if err != nil {
-		return nil, fmt.Errorf("sign: %w", err)
+		return nil, &unsentError{reason: ReasonSign, text: "sign: " + err.Error()}
 	}
 	header := maps.Clone(s.header)
 	setExact(header, headerAttempt, strconv.Itoa(d.Attempts+1))
@@ -143,7 +160,7 @@ func (s *Sender) request(ctx context.Context, d Delivery) (*http.Request, error)
 	}
 	m := Message{ID: d.ID, At: time.Now(), Type: d.Type, Method: s.webhook.Method, URL: s.target, Body: d.Body}
 	if err := signer.Sign(header, &m); err != nil {
-		return nil, fmt.Errorf("sign: %w", err)
+		return nil, &unsentError{reason: ReasonSign, text: "sign: " + err.Error()}
 	}
 	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(d.Body)), nil }
 	first, _ := body()
@@ -159,6 +176,9 @@ func (s *Sender) request(ctx context.Context, d Delivery) (*http.Request, error)
 func (s *Sender) fault(parent, ctx context.Context, err error) Outcome {
 	if parent.Err() != nil {
 		return Outcome{Class: Aborted, Reason: outbound.FaultClosed, Error: "cancelled"}
+	}
+	if e, ok := errors.AsType[*unsentError](err); ok {
+		return s.withheld(e)
 	}
 	if t, ok := s.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()

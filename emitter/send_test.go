@@ -488,7 +488,7 @@ func TestAChangedSecretFileSignsTheNextAttempt(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(1100 * time.Millisecond)
-	if o := s.Send(t.Context(), delivery(1, "k")); o.Class != emitter.Failed || o.Reason != emitter.ReasonSign || r.Count() != 2 {
+	if o := s.Send(t.Context(), delivery(1, "k")); o.Class != emitter.Withheld || o.Reason != emitter.ReasonSign || r.Count() != 2 {
 		t.Errorf("no secret: %+v, %d requests", o, r.Count())
 	}
 }

@@ -33,7 +33,7 @@ func (q *queue) attempt(ctx context.Context, it *item) (Outcome, ending) {
 		d.Body = page[0].Body
 	}
 	o := q.send(ctx, d)
-	if q.observe.Attempted != nil && o.Class != Aborted {
+	if q.observe.Attempted != nil && o.Class != Aborted && o.Class != Withheld {
 		d.Body = nil
 		q.observe.Attempted(d, o)
 	}
@@ -87,8 +87,13 @@ func (q *queue) conclude(it *item, o Outcome, now time.Time) {
 	case Gone:
 		q.tallyFailure(o)
 		q.gone(it, o, now)
+	case Withheld:
+		q.withheld(it, o, now)
 	case Aborted:
 		q.release(it.lane, now)
+	}
+	if o.Limit > 0 {
+		q.allow(o.Limit, now)
 	}
 }
 
@@ -123,9 +128,15 @@ func (q *queue) delivered(it *item, o Outcome, now time.Time) {
 	q.release(it.lane, now)
 }
 
-// failed moves the gate, and the delivery on its own schedule unless the failure cannot be the event's own.
-func (q *queue) failed(it *item, o Outcome, now time.Time) {
-	attempt := attemptOf(it, o)
+// withheld hears that nothing was sent. The gate alone decides when that is tried again: no attempt was made.
+func (q *queue) withheld(it *item, o Outcome, now time.Time) {
+	q.tally.LastError, q.tally.LastAt = o.Error, o.At
+	q.moveGate(it, o, now)
+	q.release(it.lane, now)
+}
+
+// moveGate lets the gate hear of a failure.
+func (q *queue) moveGate(it *item, o Outcome, now time.Time) Failure {
 	f := Failure{
 		Reason: o.Error, RetryAfter: o.RetryAfter, Endpoint: o.endpointFault(),
 		Repeated: !it.fresh(), Probe: it.probe, Jitter: q.webhook.Retry.spread(),
@@ -142,6 +153,13 @@ func (q *queue) failed(it *item, o Outcome, now time.Time) {
 	if was != GatePaused && q.gate.State().State == GatePaused {
 		q.notePaused()
 	}
+	return f
+}
+
+// failed moves the gate, and the delivery on its own schedule unless the failure cannot be the event's own.
+func (q *queue) failed(it *item, o Outcome, now time.Time) {
+	attempt := attemptOf(it, o)
+	f := q.moveGate(it, o, now)
 	q.reschedule(it, f, now)
 	if now.Sub(it.Since) >= q.webhook.Retry.GiveUpAfter.Std() {
 		q.park(it, o, "gave up after "+q.webhook.Retry.GiveUpAfter.String()+": "+o.Error)

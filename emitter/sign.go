@@ -80,8 +80,9 @@ type scheme interface {
 	key(secret string) (keyMaterial, error) // reads a secret; the error does not show it
 	sign(h http.Header, m *Message, keys []signingKey) error
 	verify(r *Received, keys []keyMaterial, clock *clockCheck) error
-	headers() []string // that it sets
-	single() bool      // it has room for one signature
+	signed(r *Received) ([]string, error) // what the signatures of a request are made over
+	headers() []string                    // that it sets
+	single() bool                         // it has room for one signature
 }
 
 // signingKey is a secret that was read.

@@ -106,7 +106,7 @@ func (l *layout) lines(v *values, sigs []string) []string {
 
 // verify looks for a signature that one of the keys made.
 func (l *layout) verify(r *Received, keys []keyMaterial, clock *clockCheck) error {
-	v := &values{body: r.Body, header: r.Header, id: headerValue(r.Header, headerID), seconds: headerValue(r.Header, headerTimestamp)}
+	v := receivedValues(r)
 	sigs, err := l.received(r.Header, v)
 	if err != nil {
 		return err
@@ -129,6 +129,18 @@ func (l *layout) verify(r *Received, keys []keyMaterial, clock *clockCheck) erro
 func noMatch(keys, sigs int) error {
 	return fmt.Errorf("%w: tried %d secret(s) on %d signature(s); another secret signed this, or the body is not byte for byte the one that was sent",
 		ErrSignature, keys, sigs)
+}
+
+func (l *layout) signed(r *Received) ([]string, error) {
+	v := receivedValues(r)
+	if _, err := l.received(r.Header, v); err != nil {
+		return nil, err
+	}
+	return []string{l.content.text(v)}, nil
+}
+
+func receivedValues(r *Received) *values {
+	return &values{body: r.Body, header: r.Header, id: headerValue(r.Header, headerID), seconds: headerValue(r.Header, headerTimestamp)}
 }
 
 // received takes the values out of the headers, and gives the signatures.

@@ -28,7 +28,7 @@ func (w *Webhook) ownHeaders() []string {
 
 func (w *Webhook) validateHeaders(p *setting.Problems) {
 	seen := map[string]string{}
-	own := w.ownHeaders()
+	own, proofs := w.ownHeaders(), w.authHeaders()
 	for _, name := range slices.Sorted(maps.Keys(w.Headers)) {
 		lower := strings.ToLower(name)
 		switch {
@@ -36,6 +36,8 @@ func (w *Webhook) validateHeaders(p *setting.Problems) {
 			p.Add("use letters, digits and -", fmt.Sprintf("%q is not a header name", name), "headers", name)
 		case slices.Contains(own, lower) || strings.HasPrefix(lower, "ce-") && w.Format == formatBinary:
 			p.Add("remove it", fmt.Sprintf("the header %s is set by deltahook itself", name), "headers", name)
+		case slices.Contains(proofs, lower):
+			p.Add("remove one of them", fmt.Sprintf("auth and headers both set %s", name), "headers", name)
 		case seen[lower] != "":
 			p.Add("keep one of them", fmt.Sprintf("the header %s stands there twice, also as %s", name, seen[lower]), "headers", name)
 		case !httpguts.ValidHeaderFieldValue(w.Headers[name]):

@@ -68,6 +68,16 @@ func VerifyRequest(r *Received, o VerifyOptions) error {
 	return s.verify(r, keys, clock)
 }
 
+// SignedContent gives what the signatures of a request are made over, as its receiver has to put it together: one text per
+// signature that says for itself what it covers (rfc9421), else one for all. The style "none" has none.
+func SignedContent(r *Received, style string, o Signature) ([]string, error) {
+	s, err := schemeOf(style, &o)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	return s.signed(r)
+}
+
 func verifyNone(r *Received, clock *clockCheck) error {
 	for _, name := range []string{headerID, headerTimestamp} {
 		if headerValue(r.Header, name) == "" {

@@ -35,6 +35,23 @@ func (s *messageSignature) verify(r *Received, keys []keyMaterial, clock *clockC
 	return last
 }
 
+// signed gives the signature base of each label.
+func (s *messageSignature) signed(r *Received) (bases []string, err error) {
+	at := &target{method: r.Method, url: r.URL, header: r.Header}
+	for _, in := range dictionary(strings.Join(headerLines(r.Header, headerSignatureInput), ", ")) {
+		components, _, ok := splitParams(in.value)
+		if !ok {
+			return nil, fmt.Errorf("%w: signature-input cannot be read", ErrSignature)
+		}
+		base, err := signatureBase(components, in.value, at)
+		if err != nil {
+			return nil, err
+		}
+		bases = append(bases, base)
+	}
+	return bases, nil
+}
+
 func (s *messageSignature) verifyLabel(params string, sig []byte, at *target, keys []keyMaterial, clock *clockCheck) error {
 	components, more, ok := splitParams(params)
 	if !ok {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/auth"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -22,6 +23,9 @@ type Webhook struct {
 	Format      string   `toml:"format"`       // "standard", "cloudevents", "cloudevents-binary", "record", "template"
 	Template    Template `toml:"template"`     // of the format "template"
 	ContentType string   `toml:"content_type"` // of the format "template"; empty: application/json
+
+	Auth      Auth      `toml:"auth"`
+	Handshake Handshake `toml:"handshake"`
 
 	SuccessWhen differ.Condition `toml:"success_when"` // on the body of a 2xx answer; zero: the status decides alone
 
@@ -56,7 +60,7 @@ func DefaultWebhook() Webhook {
 		Method: "POST", Sign: "standard", Signature: DefaultSignature(), Format: "standard", Order: orderKey,
 		MaxInFlight: 8, Timeout: setting.Duration(15 * time.Second),
 		Retry:    Retry{Jitter: 0.2, GiveUpAfter: setting.Duration(72 * time.Hour), PauseAfter: setting.Duration(5 * 24 * time.Hour)},
-		MaxQueue: 1_000_000, OnFull: "pause",
+		MaxQueue: 1_000_000, OnFull: "pause", Auth: Auth{Kind: auth.KindNone}, Handshake: DefaultHandshake(),
 	}
 	for _, d := range schedule {
 		w.Retry.Schedule = append(w.Retry.Schedule, setting.Duration(d))

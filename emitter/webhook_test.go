@@ -74,6 +74,19 @@ func TestValidateFindsEachProblem(t *testing.T) {
 		{name: "schedule empty", edit: func(w *Webhook) { w.Retry.Schedule = nil }, key: "retry.schedule", says: "empty"},
 		{name: "schedule spins", edit: func(w *Webhook) { w.Retry.Schedule = []setting.Duration{0} }, key: "retry.schedule", says: "repeats"},
 		{name: "jitter", edit: func(w *Webhook) { w.Retry.Jitter = 1.5 }, key: "retry.jitter", says: "1.5"},
+		{name: "auth kind", edit: proof(Auth{Kind: "digest"}), key: "auth.kind", says: `kind = "digest" does not exist`, hint: `"bearer"`},
+		{name: "auth without token", edit: proof(Auth{Kind: "bearer"}), key: "auth.token", says: "needs token"},
+		{name: "auth key of another kind", edit: proof(Auth{Kind: "bearer", Token: setting.NewSecret("env:GOOD"), Username: "ann"}), key: "auth.username", says: "username"},
+		{name: "auth by jwt", edit: proof(Auth{Kind: "oauth2", AuthStyle: "jwt"}), key: "auth.auth_style", says: "is for sources", hint: `"header"`},
+		{name: "auth and header", edit: func(w *Webhook) {
+			w.Auth = Auth{Kind: "bearer", Token: setting.NewSecret("env:GOOD")}
+			w.Headers = map[string]string{"authorization": "x"}
+		}, key: "headers.authorization", says: "auth and headers both set authorization"},
+		{name: "handshake kind", edit: shake("slack", "a.example", "24h"), key: "handshake.kind", says: `unknown kind "slack"`, hint: "cloudevents"},
+		{name: "handshake origin", edit: shake("cloudevents", "", "24h"), key: "handshake.origin", says: "origin is missing", hint: "deltahook.example.com"},
+		{name: "handshake origin url", edit: shake("cloudevents", "https://a.example", "24h"), key: "handshake.origin", says: "not a DNS name"},
+		{name: "handshake origin alone", edit: shake("none", "a.example", "24h"), key: "handshake.origin", says: "there is none"},
+		{name: "handshake every", edit: shake("cloudevents", "a.example", "1s"), key: "handshake.every", says: "more often than once a minute"},
 		{name: "give_up_after", edit: func(w *Webhook) { w.Retry.GiveUpAfter = 0 }, key: "retry.give_up_after", says: "zero"},
 	}
 	for _, tt := range tests {
@@ -97,6 +110,17 @@ func TestValidateFindsEachProblem(t *testing.T) {
 
 func secret(ref string) func(*Webhook) {
 	return func(w *Webhook) { w.Secret = setting.SecretList{setting.NewSecret(ref)} }
+}
+
+func proof(a Auth) func(*Webhook) { return func(w *Webhook) { w.Auth = a } }
+
+func shake(kind, origin, every string) func(*Webhook) {
+	return func(w *Webhook) {
+		w.Handshake = Handshake{Kind: kind, Origin: origin}
+		if err := w.Handshake.Every.UnmarshalText([]byte(every)); err != nil {
+			panic(err)
+		}
+	}
 }
 
 func header(name, value string) func(*Webhook) {

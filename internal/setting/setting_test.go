@@ -94,6 +94,9 @@ func TestARateTellsEventsPerSecond(t *testing.T) {
 	if r := (Rate{Count: 600, Per: time.Minute}); r.PerSecond() != 10 || r.IsZero() {
 		t.Errorf("%v: %v", r, r.PerSecond())
 	}
+	if none := (Rate{}); none.PerSecond() != 0 {
+		t.Errorf("no limit is %v a second", none.PerSecond())
+	}
 	if r := (Rate{}); !r.IsZero() || r.String() != "" {
 		t.Errorf("the zero rate: %q", r)
 	}

@@ -64,8 +64,13 @@ func (r Rate) String() string {
 // IsZero says whether there is no limit.
 func (r Rate) IsZero() bool { return r.Count == 0 }
 
-// PerSecond gives the limit as events per second.
-func (r Rate) PerSecond() float64 { return float64(r.Count) / r.Per.Seconds() }
+// PerSecond gives the limit as events per second; 0 when there is none.
+func (r Rate) PerSecond() float64 {
+	if r.IsZero() {
+		return 0
+	}
+	return float64(r.Count) / r.Per.Seconds()
+}
 
 // SecretList is one secret or a list of them.
 type SecretList []Secret

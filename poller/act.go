@@ -90,10 +90,61 @@ func (s *Scheduler) Decide(ctx context.Context, name string, d Decision) error {
 	if err := p.Decide(ctx, d); err != nil {
 		return fmt.Errorf("source %s: %w", name, err)
 	}
+	return s.pollAfter(name)
+}
+
+// pollAfter polls at once because somebody changed what is stored, unless the source is paused.
+func (s *Scheduler) pollAfter(name string) error {
 	if err := s.PollNow(name); err != nil && !errors.Is(err, ErrPaused) {
 		return err
 	}
 	return nil
+}
+
+// Rekey keeps the records of a source under the keys of its present configuration, see Poller.Rekey, and polls at once. With
+// plan it only says what it would do.
+func (s *Scheduler) Rekey(ctx context.Context, name string, plan bool) (r Rekeying, err error) {
+	err = s.surgery(ctx, name, plan, func(p polls) error {
+		if plan {
+			r, err = p.PlanRekey(ctx)
+		} else {
+			r, err = p.Rekey(ctx)
+		}
+		return err
+	})
+	return r, err
+}
+
+// Reset forgets a part of what is stored of a source, see Poller.Reset, and polls at once. It gives what was stored before;
+// with plan it does nothing else.
+func (s *Scheduler) Reset(ctx context.Context, name string, level ResetLevel, plan bool) (was State, err error) {
+	err = s.surgery(ctx, name, plan, func(p polls) error {
+		if plan {
+			was, err = p.Stored(ctx)
+		} else {
+			was, err = p.Reset(ctx, level)
+		}
+		return err
+	})
+	return was, err
+}
+
+// surgery changes what is stored of a source. A poll that runs is interrupted: it would be of the past.
+func (s *Scheduler) surgery(ctx context.Context, name string, plan bool, do func(p polls) error) error {
+	t, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	p := t.poller
+	if t.running != nil && !plan {
+		t.running(errReplaced) // and starts anew once this is done
+	}
+	s.mu.Unlock()
+	if err := do(p); err != nil || plan {
+		return err
+	}
+	return s.pollAfter(name)
 }
 
 func (s *Scheduler) find(name string) (*task, error) {

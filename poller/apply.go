@@ -35,8 +35,9 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 		}
 		return nil
 	}
-	r.baselined, r.released = m.state.Baselined.IsZero(), m.state.Held != next.Held
-	if r.released && m.state.Held.Discard {
+	ended := m.state.Held != next.Held
+	r.baselined, r.released = m.state.Baselined.IsZero(), p.released || ended
+	if ended && m.state.Held.Discard {
 		r.Message = fmt.Sprintf("discarded: %d created, %d updated and %d deleted records are known now, without events", r.Created, r.Updated, r.Deleted)
 	}
 	events := &handover{}
@@ -44,7 +45,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	r.Took = p.opts.Now().Sub(r.At)
 	c := Commit{State: next, Writes: p.writes(s, m.state.Sequence, r.At, events, anew), Poll: &r.Poll}
 	if err := p.commit(ctx, c); err != nil {
-		r.Events, r.baselined, r.released = 0, false, false
+		r.Events, r.baselined, r.released = 0, false, p.released
 		return err
 	}
 	m.validators, m.dirty = next.Validators, false

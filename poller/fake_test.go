@@ -104,10 +104,17 @@ func (l *memLedger) Commit(ctx context.Context, c Commit) (Committed, error) {
 		return Committed{}, ErrConflict
 	}
 	next := memSource{State: c.State, Rows: maps.Clone(old.Rows), Events: slices.Clip(old.Events), Polls: slices.Clip(old.Polls)}
+	sequence := old.State.Sequence
+	if c.Forget != ForgetNothing {
+		next.Rows = nil
+	}
+	if c.Forget == ForgetAll {
+		next.Polls, sequence = nil, 0
+	}
 	if next.Rows == nil {
 		next.Rows = map[differ.Hash]memRow{}
 	}
-	if err := next.apply(c, old.State.Sequence); err != nil {
+	if err := next.apply(c, sequence); err != nil {
 		return Committed{}, err
 	}
 	next.State.Version = c.Expect + 1

@@ -91,12 +91,23 @@ type Commit struct {
 	Source string
 	Expect int64 // State.Version that the commit was computed from
 	State  State // the new state; Sequence is that of the last event in Writes
+	Forget Forget
 	// Writes yields the changed records with their events, in the order of the events' sequence. It is consumed once,
 	// inside the transaction; an error that it yields aborts the commit. Nil means none.
 	Writes iter.Seq2[Write, error]
 	// Poll is kept in the source's history; nil adds nothing.
 	Poll *Poll
 }
+
+// Forget is the part of what is stored of a source that a commit drops, before its writes.
+type Forget int
+
+// What a commit can drop. Events that were committed stay, and so do their deliveries.
+const (
+	ForgetNothing Forget = iota
+	ForgetRecords        // every known record
+	ForgetAll            // and the history of polls; the sequence starts from 1 again
+)
 
 // Write is a changed record and the event that tells of it.
 type Write struct {

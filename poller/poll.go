@@ -37,6 +37,8 @@ type Poller struct {
 	// unsure says that the outcome of a commit is unknown; lost is the version that it was based on.
 	unsure bool
 	lost   int64
+	// released says that an edit ended a hold; the next poll tells.
+	released bool
 }
 
 // New makes the poller of a valid source. All sources of a process share the transports; nil makes new ones.
@@ -117,6 +119,9 @@ func (p *Poller) poll(ctx context.Context, o Occasion, watch *TryOptions) *Trial
 		p.judge(err, &r.Result)
 		p.undo()
 	}
+	if r.Verdict == Complete || r.Verdict == Partial || r.Verdict == Unchanged {
+		p.released = false
+	}
 	if p.known != nil {
 		r.State, r.Hold = p.known.state, p.known.state.Held
 	}
@@ -144,6 +149,7 @@ func (p *Poller) attempt(ctx context.Context, o Occasion, watch *TryOptions, r *
 		return err
 	}
 	r.Before, r.Baseline = p.known.state.Records, p.known.state.Baselined.IsZero()
+	r.released = p.released
 	if done, err := p.waits(ctx, &r.Result, watch != nil); done || err != nil {
 		return err
 	}

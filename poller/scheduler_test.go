@@ -114,6 +114,24 @@ func (p deskSource) Decide(context.Context, Decision) error {
 	return nil
 }
 
+func (p deskSource) PlanRekey(context.Context) (Rekeying, error) { return Rekeying{Records: 7}, nil }
+
+func (p deskSource) Rekey(context.Context) (Rekeying, error) {
+	p.d.mu.Lock()
+	defer p.d.mu.Unlock()
+	p.d.edits = append(p.d.edits, "rekey")
+	return Rekeying{Records: 7}, nil
+}
+
+func (p deskSource) Stored(context.Context) (State, error) { return State{Records: 7}, nil }
+
+func (p deskSource) Reset(_ context.Context, level ResetLevel) (State, error) {
+	p.d.mu.Lock()
+	defer p.d.mu.Unlock()
+	p.d.edits = append(p.d.edits, "reset "+string(level))
+	return State{Records: 7}, nil
+}
+
 func (d *desk) scheduler(workers int) *Scheduler {
 	return newScheduler(Options{Workers: workers, Observer: d}.withDefaults(), func(s Source) (polls, error) { return deskSource{d, s}, nil })
 }
@@ -473,6 +491,46 @@ func TestAReleasePollsAtOnce(t *testing.T) {
 		time.Sleep(time.Second)
 		if got := d.times("a", time.Now()); len(got) != 2 || !slices.Equal(d.edits, []string{"release"}) {
 			t.Errorf("polled %d times, edits %q", len(got), d.edits)
+		}
+		stop(t, s)
+	})
+}
+
+func TestSurgeryInterruptsThePollAndPollsAtOnceAndAPlanDoesNeither(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		d.act = lasting(10 * time.Second)
+		s := d.scheduler(0)
+		start := time.Now()
+		add(t, s, plainSource("a", time.Hour))
+		s.Start(t.Context())
+		time.Sleep(time.Second)
+		if r, err := s.Rekey(t.Context(), "a", true); err != nil || r.Records != 7 {
+			t.Error(r, err)
+		}
+		if st, err := s.Reset(t.Context(), "a", ResetAll, true); err != nil || st.Records != 7 {
+			t.Error(st, err)
+		}
+		time.Sleep(time.Second)
+		if got := d.times("a", start); len(got) != 1 || len(d.edits) != 0 {
+			t.Errorf("after the plans: polled at %v, edits %q", got, d.edits)
+		}
+		if _, err := s.Rekey(t.Context(), "a", false); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(18 * time.Second)
+		if _, err := s.Reset(t.Context(), "a", ResetRecords, false); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if got := d.times("a", start); !slices.Equal(got, []time.Duration{0, 2 * time.Second, 20 * time.Second}) {
+			t.Errorf("polled at %v", got)
+		}
+		if !slices.Equal(d.edits, []string{"rekey", "reset records"}) || d.overlap {
+			t.Errorf("edits %q, overlap %t", d.edits, d.overlap)
+		}
+		if _, err := s.Rekey(t.Context(), "b", true); !errors.Is(err, ErrUnknownSource) {
+			t.Errorf("error %v", err)
 		}
 		stop(t, s)
 	})

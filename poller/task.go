@@ -35,6 +35,10 @@ type polls interface {
 	Poll(ctx context.Context, o Occasion) Result
 	SetPaused(ctx context.Context, paused bool) error
 	Decide(ctx context.Context, d Decision) error
+	PlanRekey(ctx context.Context) (Rekeying, error)
+	Rekey(ctx context.Context) (Rekeying, error)
+	Stored(ctx context.Context) (State, error)
+	Reset(ctx context.Context, level ResetLevel) (State, error)
 }
 
 // progress is how far a running poll is; it is written while the poll runs.

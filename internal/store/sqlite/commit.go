@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 
@@ -73,7 +74,10 @@ func (s *Store) beginCommit(ctx context.Context, t *tx, c poller.Commit, shard i
 	if err := t.QueryRowContext(ctx, lastSeqSQL).Scan(&w.seq); err != nil {
 		return nil, err
 	}
-	if !source.book.Valid {
+	if err := w.forget(ctx, c.Forget); err != nil {
+		return nil, err
+	}
+	if !w.source.book.Valid {
 		if err := t.QueryRowContext(ctx, newBookSQL).Scan(&w.source.book.Int64); err != nil {
 			return nil, err
 		}
@@ -87,8 +91,27 @@ func (s *Store) beginCommit(ctx context.Context, t *tx, c poller.Commit, shard i
 			return nil, err
 		}
 	}
-	w.book = book{s: s, t: t, id: w.source.book.Int64, empty: source.state.Records == 0}
+	w.book = book{s: s, t: t, id: w.source.book.Int64, empty: w.records == 0}
 	return w, t.QueryRowContext(ctx, lastRecordSQL).Scan(&w.book.last)
+}
+
+// forget drops what the commit does not build on. The records go to the trash as a whole; housekeeping empties it.
+func (w *commit) forget(ctx context.Context, what poller.Forget) error {
+	if what == poller.ForgetNothing || w.source.id == 0 {
+		return nil
+	}
+	if w.source.book.Valid {
+		if _, err := w.t.exec(ctx, trashSQL, w.source.book.Int64); err != nil {
+			return err
+		}
+	}
+	w.source.book, w.records = sql.NullInt64{}, 0
+	if what != poller.ForgetAll {
+		return nil
+	}
+	w.source.state.Sequence, w.source.polls = 0, 0
+	_, err := w.t.exec(ctx, forgetSQL, w.source.id)
+	return err
 }
 
 // writeAll consumes the writes. It stops between two of them when ctx ends; quiet is for the statements.

@@ -6,6 +6,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -67,7 +68,7 @@ func promises() []struct {
 		{Identity, identityTests()},
 		{Order, orderTests()},
 		{Memory, memoryTests()},
-		{Retention, retentionTests()},
+		{Retention, slices.Concat(retentionTests(), forgetTests())},
 		{Ownership, ownershipTests()},
 	}
 }

@@ -90,7 +90,7 @@ func (p *Poller) rekeyed(ctx context.Context, state *State, keep func(*entry) er
 	case state.Baselined.IsZero():
 		return Rekeying{}, fmt.Errorf("%w: no records of %s are stored", ErrNothing, p.source.Name)
 	case state.Identity == p.identity:
-		return Rekeying{}, fmt.Errorf("%w: the records of %s are stored as the configuration says", ErrNothing, p.source.Name)
+		return Rekeying{}, fmt.Errorf("%w: the records of %s are stored as the configuration says; an edited file counts after a reload", ErrNothing, p.source.Name)
 	}
 	var known []Known
 	err := p.opts.Ledger.Prints(ctx, p.source.Name, func(k Known) bool {

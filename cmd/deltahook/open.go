@@ -15,6 +15,7 @@ import (
 
 	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/config"
+	"github.com/deltahook/deltahook/internal/daemon"
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/internal/store/sqlite"
@@ -125,6 +126,9 @@ func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
 	if p == acting {
 		offline.Requeue = func(ctx context.Context, q store.DeliveryQuery) (int, error) { return requeue(ctx, st, q) }
 		offline.Do = func(ctx context.Context, act admin.Action) error { return decide(ctx, st, act) }
+		offline.Alter = func(ctx context.Context, e admin.Edit, plan bool) (admin.Edited, error) {
+			return daemon.EditStopped(ctx, st, cfg, secrets, e, plan)
+		}
 	}
 	return offline, func() { closing(a.stderr, st) }, nil
 }

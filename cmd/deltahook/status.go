@@ -91,6 +91,9 @@ func (a *app) printNeeds(s admin.Status) {
 		}
 		if source.State == "held" {
 			fmt.Fprintf(a.stdout, "\n%s is held. look: deltahook try %[1]s     apply it: deltahook release %[1]s     take it without events: deltahook discard %[1]s\n", source.Name)
+			if source.Hold != nil && source.Hold.Reason == "identity" {
+				fmt.Fprintf(a.stdout, "  keep the records under the new configuration, without events: deltahook rekey %s\n", source.Name)
+			}
 		}
 	}
 }

@@ -69,6 +69,17 @@ func (c *Client) Act(ctx context.Context, a Action) error {
 	return c.call(ctx, http.MethodPost, path+"/"+string(a.Verb), nil, nil)
 }
 
+// Edit changes what is stored of a source.
+func (c *Client) Edit(ctx context.Context, e Edit, plan bool) (done Edited, err error) {
+	method := http.MethodPost
+	if plan {
+		method = http.MethodGet
+	}
+	v := values{}
+	v.text("level", e.Level)
+	return done, c.call(ctx, method, "/api/v1/sources/"+url.PathEscape(e.Source)+"/"+string(e.Verb), url.Values(v), &done)
+}
+
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, into any) error {
 	target := c.URL + path
 	if len(query) > 0 {

@@ -126,6 +126,8 @@ type Offline struct {
 	Do func(ctx context.Context, a Action) error
 	// Requeue queues deliveries again; nil when the store is open for reading only.
 	Requeue func(ctx context.Context, q store.DeliveryQuery) (int, error)
+	// Alter changes what is stored of a source; nil when the store is open for reading only.
+	Alter func(ctx context.Context, e Edit, plan bool) (Edited, error)
 }
 
 // Act does what only changes the store. Nobody is there to do anything else.
@@ -134,6 +136,24 @@ func (o Offline) Act(ctx context.Context, a Action) error {
 		return ErrNotRunning
 	}
 	return o.Do(ctx, a)
+}
+
+// Edit changes what is stored of a source.
+func (o Offline) Edit(ctx context.Context, e Edit, plan bool) (Edited, error) {
+	if o.Alter == nil {
+		return Edited{}, ErrNotRunning
+	}
+	return o.Alter(ctx, e, plan)
+}
+
+// Waiting counts the deliveries of a source that wait, up to a thousand.
+func (l Lists) Waiting(ctx context.Context, source string) (int, error) {
+	const most = 1000
+	rows, err := l.Store.Deliveries(ctx, store.DeliveryQuery{Source: source, State: store.StatePending, Limit: most})
+	if err != nil {
+		return 0, fmt.Errorf("count what waits: %w", err)
+	}
+	return min(len(rows), most), nil
 }
 
 // Replay queues deliveries again; they are sent when the daemon starts.

@@ -44,6 +44,10 @@ func Handler(o Options) http.Handler {
 	mux.Handle("GET /api/v1/events/{id}", h.read(h.event))
 	mux.Handle("GET /api/v1/deliveries", h.read(h.deliveries))
 	mux.Handle("POST /api/v1/sources/{source}/{verb}", h.act(h.action))
+	for _, verb := range []Verb{Rekey, Reset} {
+		mux.Handle("GET /api/v1/sources/{source}/"+string(verb), h.read(h.edit(verb, true)))
+		mux.Handle("POST /api/v1/sources/{source}/"+string(verb), h.act(h.edit(verb, false)))
+	}
 	mux.Handle("POST /api/v1/webhooks/{webhook}/{verb}", h.act(h.action))
 	mux.Handle("GET /api/v1/replay", h.read(h.plan))
 	mux.Handle("POST /api/v1/replay", h.act(h.replay))
@@ -190,6 +194,12 @@ func (h *handler) deliveries(r *http.Request) (any, error) {
 func (h *handler) action(r *http.Request) (any, error) {
 	a := Action{Verb: Verb(r.PathValue("verb")), Source: r.PathValue("source"), Webhook: r.PathValue("webhook")}
 	return map[string]Verb{"done": a.Verb}, h.View.Act(r.Context(), a)
+}
+
+func (h *handler) edit(verb Verb, plan bool) answer {
+	return func(r *http.Request) (any, error) {
+		return h.View.Edit(r.Context(), Edit{Verb: verb, Source: r.PathValue("source"), Level: r.URL.Query().Get("level")}, plan)
+	}
 }
 
 func (h *handler) plan(r *http.Request) (any, error)   { return h.replayOf(r, true) }

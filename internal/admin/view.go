@@ -20,6 +20,8 @@ type View interface {
 	Replay(ctx context.Context, q store.DeliveryQuery, plan bool) (Replayed, error)
 	// Act does something to a source or a webhook. ErrNotRunning without a daemon.
 	Act(ctx context.Context, a Action) error
+	// Edit changes what is stored of a source. With plan it only says what would become of it.
+	Edit(ctx context.Context, e Edit, plan bool) (Edited, error)
 }
 
 // Action is something to do to a source or to a webhook; exactly one of the two is named.
@@ -40,6 +42,33 @@ const (
 	Release Verb = "release" // apply the next complete poll of a held source
 	Discard Verb = "discard" // take the next complete poll of a held source without events
 )
+
+// Edit is a change of what is stored of a source: Rekey or Reset.
+type Edit struct {
+	Verb   Verb
+	Source string
+	Level  string // of a reset: validators, cursor, records or all
+}
+
+// The verbs of edits.
+const (
+	Rekey Verb = "rekey" // keep the records under the keys that the configuration says
+	Reset Verb = "reset" // forget as much as the level says
+)
+
+// Edited is the plan or the outcome of an edit.
+type Edited struct {
+	Source   string `json:"source"`
+	Verb     Verb   `json:"verb"`
+	Level    string `json:"level,omitempty"`
+	Change   string `json:"change,omitempty"` // of the configuration that made a rekey necessary
+	Records  int64  `json:"records"`          // that were known before
+	Moved    int64  `json:"moved,omitempty"`  // get another key
+	Sequence int64  `json:"sequence"`         // of the last event before
+	Waiting  int    `json:"waiting"`          // deliveries of the source that wait; at most 1,000 are counted
+	Emits    bool   `json:"emits,omitempty"`  // the next poll sends every record as created (initial = "emit")
+	Done     bool   `json:"done"`
+}
 
 // Status is the state of everything at one moment.
 type Status struct {

@@ -38,13 +38,25 @@ func (v view) Act(ctx context.Context, a admin.Action) error {
 	default:
 		return fmt.Errorf("%w: %s", admin.ErrNoVerb, a.Verb)
 	}
-	switch {
-	case errors.Is(err, poller.ErrUnknownSource):
-		return fmt.Errorf("%w: %s", admin.ErrNoSource, a.Source)
-	case errors.Is(err, poller.ErrPaused) || errors.Is(err, poller.ErrNotHeld):
-		return fmt.Errorf("%w: %w", admin.ErrState, err)
+	return explained(err, a.Source)
+}
+
+// explained tells the admin API what kind of error a scheduler's is.
+func explained(err error, source string) error {
+	if errors.Is(err, poller.ErrUnknownSource) {
+		return fmt.Errorf("%w: %s", admin.ErrNoSource, source)
+	}
+	for _, kind := range []error{poller.ErrPaused, poller.ErrNotHeld, poller.ErrNothing, poller.ErrRekey} {
+		if errors.Is(err, kind) {
+			return fmt.Errorf("%w: %w", admin.ErrState, err)
+		}
 	}
 	return err
+}
+
+// Edit changes what is stored of a source.
+func (v view) Edit(ctx context.Context, e admin.Edit, plan bool) (admin.Edited, error) {
+	return edit(ctx, v.d.scheduler, v.Lists, v.d.opts.Config, e, plan)
 }
 
 func (v view) actOnWebhook(a admin.Action) error {

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -19,7 +18,7 @@ type Options struct {
 	Webhooks []Webhook // validated
 	Secrets  *setting.Secrets
 	Version  string // of the user agent
-	// Transport gives the connections of a webhook; nil: outbound.NewPoster with the webhook's max_in_flight and no proxy.
+	// Transport gives the connections of a webhook; nil: NewTransport.
 	Transport func(w *Webhook) http.RoundTripper
 	Observer  Observer
 	Window    Window // zero: DefaultWindow
@@ -118,12 +117,17 @@ func newLives() lives {
 }
 
 func (d *Dispatcher) sender(w Webhook) (*Sender, error) {
-	var transport http.RoundTripper
 	if d.opts.Transport != nil {
-		transport = d.opts.Transport(&w)
-	} else {
-		transport = outbound.NewPoster(outbound.PostOptions{MaxInFlight: w.MaxInFlight})
+		return d.senderOver(w, d.opts.Transport(&w))
 	}
+	transport, err := NewTransport(&w, d.opts.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	return d.senderOver(w, transport)
+}
+
+func (d *Dispatcher) senderOver(w Webhook, transport http.RoundTripper) (*Sender, error) {
 	return NewSender(SenderOptions{Webhook: w, Secrets: d.opts.Secrets, Transport: transport, Version: d.opts.Version})
 }
 

@@ -44,7 +44,7 @@ func (c Class) String() string {
 }
 
 // The reasons why an attempt failed; those of package outbound (dns, connect, tls, timeout, closed, proxy, blocked_ip,
-// protocol) complete the set.
+// unready, protocol) complete the set.
 const (
 	ReasonRedirect    = "redirect" // any 3xx: never followed
 	ReasonStatus4xx   = "status_4xx"

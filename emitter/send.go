@@ -180,6 +180,9 @@ func (s *Sender) fault(parent, ctx context.Context, err error) Outcome {
 	if e, ok := errors.AsType[*unsentError](err); ok {
 		return s.withheld(e)
 	}
+	if e, ok := errors.AsType[*outbound.UnreadyError](err); ok {
+		return s.withheld(&unsentError{reason: outbound.FaultUnready, text: e.Error()})
+	}
 	if t, ok := s.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}

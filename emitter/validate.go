@@ -26,6 +26,7 @@ func (w *Webhook) Validate(secrets *setting.Secrets) setting.Problems {
 	w.validateFilter(&p)
 	w.Signature.validate(&p, w.Sign)
 	w.validateSecret(&p, secrets)
+	w.validateTransport(&p, secrets)
 	w.Auth.validate(&p, secrets)
 	w.Handshake.validate(&p)
 	w.validateFlow(&p)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/auth"
+	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -23,6 +24,11 @@ type Webhook struct {
 	Format      string   `toml:"format"`       // "standard", "cloudevents", "cloudevents-binary", "record", "template"
 	Template    Template `toml:"template"`     // of the format "template"
 	ContentType string   `toml:"content_type"` // of the format "template"; empty: application/json
+
+	TLS         outbound.TLS   `toml:"tls"`
+	Proxy       outbound.Proxy `toml:"proxy"`
+	Egress      string         `toml:"egress"`       // see outbound.EgressPolicies
+	EgressAllow []string       `toml:"egress_allow"` // networks that may be reached whatever egress says
 
 	Auth      Auth      `toml:"auth"`
 	Handshake Handshake `toml:"handshake"`
@@ -60,7 +66,7 @@ func DefaultWebhook() Webhook {
 		Method: "POST", Sign: "standard", Signature: DefaultSignature(), Format: "standard", Order: orderKey,
 		MaxInFlight: 8, Timeout: setting.Duration(15 * time.Second),
 		Retry:    Retry{Jitter: 0.2, GiveUpAfter: setting.Duration(72 * time.Hour), PauseAfter: setting.Duration(5 * 24 * time.Hour)},
-		MaxQueue: 1_000_000, OnFull: "pause", Auth: Auth{Kind: auth.KindNone}, Handshake: DefaultHandshake(),
+		MaxQueue: 1_000_000, OnFull: "pause", Auth: Auth{Kind: auth.KindNone}, Handshake: DefaultHandshake(), Proxy: outbound.NewProxy("env"), Egress: outbound.NoMetadata,
 	}
 	for _, d := range schedule {
 		w.Retry.Schedule = append(w.Retry.Schedule, setting.Duration(d))

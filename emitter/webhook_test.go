@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -74,6 +75,18 @@ func TestValidateFindsEachProblem(t *testing.T) {
 		{name: "schedule empty", edit: func(w *Webhook) { w.Retry.Schedule = nil }, key: "retry.schedule", says: "empty"},
 		{name: "schedule spins", edit: func(w *Webhook) { w.Retry.Schedule = []setting.Duration{0} }, key: "retry.schedule", says: "repeats"},
 		{name: "jitter", edit: func(w *Webhook) { w.Retry.Jitter = 1.5 }, key: "retry.jitter", says: "1.5"},
+		{name: "tls of plain http", edit: func(w *Webhook) { w.URL, w.TLS.MinVersion = "http://127.0.0.1/", "1.3" }, key: "tls", says: "nothing is sent over https", warning: true},
+		{name: "tls insecure", edit: func(w *Webhook) { w.TLS.Insecure = true }, key: "tls.insecure", says: "read and change everything", warning: true},
+		{name: "tls file", edit: func(w *Webhook) { w.TLS.CA = "/nowhere/ca.pem" }, key: "tls.ca", says: "/nowhere/ca.pem"},
+		{name: "proxy", edit: func(w *Webhook) { w.Proxy = outbound.NewProxy("ftp://x") }, key: "proxy", says: "ftp"},
+		{name: "egress", edit: func(w *Webhook) { w.Egress = "private" }, key: "egress", says: `unknown egress "private"`, hint: `"public_only"`},
+		{name: "egress_allow", edit: func(w *Webhook) { w.EgressAllow = []string{"10.2/16"} }, key: "egress_allow", says: `"10.2/16" is not a network`, hint: "10.2.0.0/16"},
+		{name: "egress_allow of any", edit: func(w *Webhook) { w.Egress, w.EgressAllow = "any", []string{"10.2.0.0/16"} }, key: "egress_allow", says: "does nothing", warning: true},
+		{name: "address that is not allowed", edit: func(w *Webhook) { w.URL, w.Egress = "https://10.2.3.4/", "public_only" }, key: "url", says: "10.2.3.4 is not a public address", hint: `egress_allow = ["10.2.3.4"]`},
+		{name: "metadata address", edit: func(w *Webhook) { w.URL = "https://169.254.169.254/" }, key: "url", says: "metadata", hint: "egress_allow"},
+		{name: "egress behind a proxy", edit: func(w *Webhook) {
+			w.Egress, w.Proxy = "public_only", outbound.NewProxy("http://proxy:3128")
+		}, key: "egress", says: "for the address of the proxy only", warning: true},
 		{name: "auth kind", edit: proof(Auth{Kind: "digest"}), key: "auth.kind", says: `kind = "digest" does not exist`, hint: `"bearer"`},
 		{name: "auth without token", edit: proof(Auth{Kind: "bearer"}), key: "auth.token", says: "needs token"},
 		{name: "auth key of another kind", edit: proof(Auth{Kind: "bearer", Token: setting.NewSecret("env:GOOD"), Username: "ann"}), key: "auth.username", says: "username"},

@@ -30,6 +30,15 @@ func (e *Error) Error() string { return e.Message }
 // Unwrap gives the cause, for errors.Is; its text may have secrets in it and must not be printed.
 func (e *Error) Unwrap() error { return e.cause }
 
+// UnreadyError says that nothing was sent because something of our own is missing: a certificate, or the secret of a proxy.
+type UnreadyError struct{ cause error }
+
+// Error gives the cause.
+func (e *UnreadyError) Error() string { return e.cause.Error() }
+
+// Unwrap gives the cause.
+func (e *UnreadyError) Unwrap() error { return e.cause }
+
 // DeferredError says that the server asked to wait.
 type DeferredError struct {
 	Status   int

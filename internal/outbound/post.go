@@ -15,7 +15,7 @@ type PostOptions struct {
 	// Proxy picks the proxy of a request, like http.ProxyFromEnvironment; nil: none. Behind a proxy Egress holds for the
 	// address of the proxy only: it is the proxy that resolves and dials the receiver.
 	Proxy func(*http.Request) (*url.URL, error)
-	// TLS is cloned; nil: the roots of the system, TLS 1.2 and later.
+	// TLS is cloned; nil: the authorities of the system, TLS 1.2 and later.
 	TLS *tls.Config
 }
 

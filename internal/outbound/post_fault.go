@@ -20,6 +20,7 @@ const (
 	FaultClosed   = "closed" // the connection ended before the status line
 	FaultProxy    = "proxy"
 	FaultBlocked  = "blocked_ip"
+	FaultUnready  = "unready"  // nothing was sent: a certificate or a secret of our own is missing
 	FaultProtocol = "protocol" // anything else, like an answer that is not HTTP
 )
 
@@ -32,10 +33,13 @@ func PostFault(err error) (reason, text string) {
 
 func postReason(err error) string {
 	op, isOp := errors.AsType[*net.OpError](err)
+	_, unready := errors.AsType[*UnreadyError](err)
 	_, isDNS := errors.AsType[*net.DNSError](err)
 	switch {
 	case errors.Is(err, ErrBlockedAddress):
 		return FaultBlocked
+	case unready:
+		return FaultUnready
 	case proxyFailure(err) != "":
 		return FaultProxy
 	case isDNS:

@@ -9,11 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/deltahook/deltahook/internal/setting"
 )
 
 // T20, T21: private networks are where receivers live; where clouds hand out credentials, none does.
@@ -46,12 +49,51 @@ func TestT20T21TheEgressPolicyRefusesMetadataAddressesInEachSpelling(t *testing.
 		{"not an address", true},
 	}
 	for _, tt := range tests {
-		err := NoMetadata.control("tcp", tt.address, nil)
+		err := Egress{}.control("tcp", tt.address, nil)
 		if errors.Is(err, ErrBlockedAddress) != tt.blocked {
 			t.Errorf("%s: %v", tt.address, err)
 		}
-		if err := AnyAddress.control("tcp", tt.address, nil); err != nil {
+		if err := (Egress{Policy: AnyAddress}).control("tcp", tt.address, nil); err != nil {
 			t.Errorf("%s under any: %v", tt.address, err)
+		}
+	}
+}
+
+// T20: where only the internet is allowed, no spelling of any other address is.
+func TestT20OnlyPublicAddressesMeansThoseOfTheInternet(t *testing.T) {
+	e, err := ParseEgress(PublicOnly, []string{"10.9.0.0/16", "fd00:9::/32"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := []string{
+		"0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.255.0.1", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.2.1",
+		"192.88.99.1", "192.168.1.1", "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "168.63.129.16",
+		"::", "::1", "::7f00:1", "::ffff:10.1.2.3", "::ffff:127.0.0.1", "64:ff9b::a01:203", "64:ff9b::7f00:1", "64:ff9b:1::808:808", "100::1",
+		"2001::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2", "2001:db8::1", "2002:a01:203::1", "2002:808:808::1", "3fff::1", "5f00::1", "fc00::1",
+		"fd00:ec2::254", "fd12:3456::1", "fe80::1", "fec0::1", "ff02::1",
+	}
+	for _, text := range refused {
+		if err := e.Check(netip.MustParseAddr(text)); !errors.Is(err, ErrBlockedAddress) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{
+		"8.8.8.8", "1.1.1.1", "100.128.0.1", "172.32.0.1", "192.167.1.1", "2606:4700::1111", "2a00:1450::1", "64:ff9b::808:808", "::ffff:8.8.8.8",
+		"10.9.1.2", "::ffff:10.9.1.2", "64:ff9b::a09:102", "fd00:9::1",
+	} {
+		if err := e.Check(netip.MustParseAddr(text)); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestAnEgressPolicyThatIsWrittenWrongSaysSo(t *testing.T) {
+	for _, tt := range []struct {
+		policy string
+		allow  []string
+	}{{"public", nil}, {PublicOnly, []string{"10.0.0.0/33"}}, {PublicOnly, []string{"example.com"}}, {"", []string{""}}} {
+		if _, err := ParseEgress(tt.policy, tt.allow); setting.Hint(err) == "" {
+			t.Errorf("%q %q: %v", tt.policy, tt.allow, err)
 		}
 	}
 }

@@ -130,7 +130,7 @@ func (p Proxy) Func(secrets *setting.Secrets) func(*http.Request) (*url.URL, err
 		}
 		u, err := p.address(secrets)
 		if err != nil {
-			return nil, fmt.Errorf("proxy: %w", err)
+			return nil, &UnreadyError{fmt.Errorf("proxy: %w", err)}
 		}
 		return u, nil
 	}

@@ -188,6 +188,14 @@ type shownPair struct {
 }
 
 func (s *shownPair) get(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	pair, err := s.read()
+	if err != nil {
+		return nil, &UnreadyError{err}
+	}
+	return pair, nil
+}
+
+func (s *shownPair) read() (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var from [3]string

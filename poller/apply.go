@@ -13,25 +13,25 @@ import (
 // apply makes the changes of a poll durable, with their events and the new state, or finds that there is nothing to write.
 func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	m, s := p.known, w.scan
-	proven := r.Verdict == Complete
+	proven := s.proven && !s.unfinished
 	next := m.state
 	next.Compare = p.compare
 	if proven || !p.reidentified() { // else the old records are there until a complete listing lacks them
 		next.Identity = p.identity
 	}
-	if next.Held.endsWith(r.Verdict) {
+	if next.Held.endsWith(s.proven) && !s.unfinished {
 		next.Held = nil
 	}
 	if next.Baselined.IsZero() {
 		next.Baselined = r.At
 	}
-	next.Validators = p.fresh(w, r.At, proven)
+	next.Validators = p.fresh(w, r.At, proven && s.unclear == 0)
 	next.Sequence += int64(s.spool.events)
 	next.Records = int64(s.index.Len())
 	anew := m.state.Version > 0 && m.state.Compare != p.compare
 	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && !m.state.Baselined.IsZero() {
 		if proven {
-			r.Verdict, m.validators, m.missing = Unchanged, next.Validators, 0
+			r.Verdict, m.validators, m.missing = Unchanged, next.Validators, s.unclear
 		}
 		return nil
 	}
@@ -51,7 +51,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	m.validators, m.dirty = next.Validators, false
 	m.settled()
 	if proven {
-		m.missing = len(s.absent)
+		m.missing = len(s.absent) + s.unclear
 	}
 	if s.spool.events > 0 && events.err == nil {
 		p.opts.Outlet.Committed(p.source.Name, events.list, !events.overflow)

@@ -17,12 +17,12 @@ const (
 // decided says whether a person has decided about the hold. No hold needs no decision.
 func (h *Hold) decided() bool { return h != nil && (h.Release || h.Discard) }
 
-// endsWith says whether a poll of this verdict, when it is applied, ends the hold: a partial one does not prove what a
-// complete one was held for.
-func (h *Hold) endsWith(v Verdict) bool { return h == nil || v == Complete || h.Partial }
+// endsWith says whether a poll that is applied can end the hold: a partial one does not prove what a complete one was held
+// for.
+func (h *Hold) endsWith(proven bool) bool { return h == nil || proven || h.Partial }
 
-// waitsFor says whether a poll of this verdict must not be applied because what was discarded is not all in it.
-func (h *Hold) waitsFor(v Verdict) bool { return h != nil && h.Discard && !h.endsWith(v) }
+// waitsFor says whether a poll must not be applied because what was discarded is not all in it.
+func (h *Hold) waitsFor(proven bool) bool { return h != nil && h.Discard && !h.endsWith(proven) }
 
 // postpone leaves a discard for the next complete poll.
 func (p *Poller) postpone(r *Result) {

@@ -14,14 +14,14 @@ const (
 )
 
 // guard says whether a person should look before the changes of a poll are applied; nil when not.
-func (p *Poller) guard(s *scan, v Verdict) *Hold {
+func (p *Poller) guard(s *scan) *Hold {
 	state, conf := &p.known.state, p.source.Guard
-	if state.Baselined.IsZero() || state.Held.decided() && state.Held.endsWith(v) {
+	if state.Baselined.IsZero() || state.Held.decided() && state.Held.endsWith(s.proven) {
 		return nil
 	}
 	h := &Hold{
-		Reason: reasonGuard, Partial: v == Partial,
-		Deletes: len(s.deleted) + len(s.forgotten), Creates: s.counts.Created, Updates: s.counts.Updated,
+		Reason: reasonGuard, Partial: !s.proven,
+		Deletes: len(s.deleted) + len(s.forgotten) + s.unclear, Creates: s.counts.Created, Updates: s.counts.Updated,
 	}
 	known := s.index.Len() - s.counts.Created - len(s.dropped)
 	missing := h.Deletes - s.exits + len(s.absent)

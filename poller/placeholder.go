@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -37,6 +38,7 @@ type part struct {
 	text   string // literal, when name is empty
 	name   string
 	secret setting.Secret
+	path   differ.Path // of {record.PATH}
 	where  place
 }
 
@@ -47,10 +49,12 @@ type values struct {
 	page      int
 	offset    int
 	secrets   *setting.Secrets
+	key       string // of the record that is asked for
+	record    []byte // the last that is known of it
 }
 
 func placeholderNames() []string {
-	return []string{"now", "offset", "page", "scheduled_at", "secret"}
+	return []string{"key", "now", "offset", "page", "record", "scheduled_at", "secret"}
 }
 
 // parseTemplate reads a text whose byte at an offset stands at the place that where gives.
@@ -112,8 +116,11 @@ func newPart(name, argument string, where place) (part, error) {
 	if !slices.Contains(placeholderNames(), name) {
 		return part{}, &setting.HintedError{
 			Message: "unknown placeholder " + written,
-			Hint:    fmt.Sprintf("placeholders are {now}, {scheduled_at}, {page}, {offset} and {secret:env:NAME}; write {%s} for the text itself", written),
+			Hint:    fmt.Sprintf("placeholders are {now}, {scheduled_at}, {page}, {offset}, {key}, {record.PATH} and {secret:env:NAME}; write {%s} for the text itself", written),
 		}
+	}
+	if name == "record" {
+		return newRecordPart(written, argument, where)
 	}
 	if name != "secret" {
 		if argument != "" {
@@ -185,6 +192,8 @@ func (v values) value(p part) (string, error) {
 		return strconv.Itoa(v.page), nil
 	case "offset":
 		return strconv.Itoa(v.offset), nil
+	case "key", "record":
+		return v.ofRecord(p)
 	}
 	if v.secrets == nil { // the text is only checked
 		return "0", nil

@@ -63,7 +63,10 @@ func TestPlaceholdersThatCannotWorkAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"{cursor}":              "unknown placeholder {cursor}",
 		"a {nwo} b":             "unknown placeholder {nwo}",
-		"{record.a.b}":          "unknown placeholder {record.a.b}",
+		"{row.a.b}":             "unknown placeholder {row.a.b}",
+		"{record}":              "does not say what of the record",
+		"{record:a}":            "does not say what of the record",
+		"{record.$.a}":          "JSONPath",
 		"{secret}":              "does not say where",
 		"{secret:NAME}":         "does not say where",
 		"{secret:env:}":         "does not say where",

@@ -26,6 +26,7 @@ type Poller struct {
 	selected *selection // nil: all records
 	hasher   *differ.Hasher
 	requests *requests
+	verifier *requests // of the records that a listing lacked; nil: their absence is enough
 	client   *outbound.Client
 	identity string
 	compare  string
@@ -46,6 +47,7 @@ func New(source Source, o Options, transports *outbound.Transports) (*Poller, er
 	o = o.withDefaults()
 	var problems setting.Problems
 	requests := compileRequests(&source, o.UserAgent, &problems)
+	verifier := compileLookup(&source, requests, source.Deletes.Verify, &problems, "deletes", "verify")
 	for _, p := range problems {
 		if !p.Warning {
 			return nil, fmt.Errorf("source %s: %w", source.Name, p)
@@ -66,7 +68,8 @@ func New(source Source, o Options, transports *outbound.Transports) (*Poller, er
 		transports = outbound.NewTransports(o.Secrets)
 	}
 	p := &Poller{
-		source: source, opts: o, spec: spec, shape: shape, selected: newSelection(&source), hasher: differ.NewHasher(o.Seed), requests: requests,
+		source: source, opts: o, spec: spec, shape: shape, selected: newSelection(&source), hasher: differ.NewHasher(o.Seed),
+		requests: requests, verifier: verifier,
 		identity: identityOf(&source, requests.target.Origin()), compare: comparisonOf(&source),
 		keyInBytes: !slices.Contains(source.Key, differ.MustPath("@key")) && source.Pages.Kind != "last_key",
 		turn:       make(chan struct{}, 1),
@@ -277,17 +280,21 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 		r.Verdict = Partial
 		r.Hint = "nothing is taken for deleted by this poll"
 	}
+	s.proven = r.Verdict == Complete
 	s.dismiss()
-	if r.Verdict == Complete && p.source.Deletes.Detect == "scan" {
-		s.survey(p.confirmations())
+	if err := w.miss(); err != nil {
+		return err
+	}
+	if s.unfinished {
+		r.Verdict = Partial
 	}
 	s.counts.Deleted = len(s.deleted)
 	r.fill(s)
-	if p.known.state.Held.waitsFor(r.Verdict) && s.watch == nil {
+	if p.known.state.Held.waitsFor(s.proven) && s.watch == nil {
 		p.postpone(r)
 		return nil
 	}
-	hold := p.guard(s, r.Verdict)
+	hold := p.guard(s)
 	if hold != nil && s.watch == nil {
 		return p.hold(ctx, r, *hold)
 	}
@@ -304,6 +311,23 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 	if hold != nil {
 		r.Verdict, r.Message = Held, hold.Message
 	}
+	return nil
+}
+
+// miss finds what is deleted because the listing lacks it.
+func (w *walk) miss() error {
+	s, p := w.scan, w.p
+	if !s.proven || p.source.Deletes.Detect != "scan" {
+		return nil
+	}
+	gone := s.survey(p.confirmations())
+	if p.verifier != nil && len(gone) > 0 {
+		var err error
+		if gone, err = w.verify(gone); err != nil {
+			return err
+		}
+	}
+	s.deleted = append(s.deleted, gone...)
 	return nil
 }
 
@@ -332,7 +356,7 @@ func (p *Poller) confirmations() int {
 func (r *Result) fill(s *scan) {
 	c := &s.counts
 	r.Records, r.Created, r.Updated, r.Deleted, r.Skipped = c.Records, c.Created, c.Updated, c.Deleted, c.Skipped
-	r.Missing = len(s.absent)
+	r.Missing = len(s.absent) + s.unclear
 }
 
 // keyOf appends the text of a record's key. A single record without one is called like its source.

@@ -47,7 +47,7 @@ func compileRequests(s *Source, agent string, problems *setting.Problems) *reque
 	if s.UserAgent != "" {
 		r.agent = s.UserAgent
 	}
-	r.compileURL(s.URL, problems)
+	r.compileURL(s.URL, problems, "url")
 	for _, name := range slices.Sorted(maps.Keys(s.Query)) {
 		if t, ok := compile(s.Query[name], always(inPlain), problems, "query", name); ok {
 			r.addQuery(parameter{name: name, value: t})
@@ -81,30 +81,31 @@ func compile(text string, where func(int) place, problems *setting.Problems, key
 	return t, true
 }
 
-func (r *requests) compileURL(text string, problems *setting.Problems) {
+// compileURL reads the URL that stands at key.
+func (r *requests) compileURL(text string, problems *setting.Problems, key ...string) {
 	before, query, _ := strings.Cut(text, "?")
 	origin := originPrefix(before)
 	if strings.ContainsAny(origin, "{}") {
-		problems.Add("placeholders are for the path and the query", "there is a placeholder in the host", "url")
+		problems.Add("placeholders are for the path and the query", "there is a placeholder in the host", key...)
 		return
 	}
 	target, err := outbound.ParseTarget(origin)
 	if err != nil {
-		problems.Add(urlHint(err), fmt.Sprintf("%q cannot be polled: %s", displayURL(before), err), "url")
+		problems.Add(urlHint(err), fmt.Sprintf("%q cannot be polled: %s", displayURL(before), err), key...)
 		return
 	}
 	r.target = target
-	base, ok := compile(before, always(inPath), problems, "url")
+	base, ok := compile(before, always(inPath), problems, key...)
 	if !ok {
 		return
 	}
 	r.base = base
 	if _, err := r.render(values{}); err != nil {
-		problems.Add(urlHint(err), fmt.Sprintf("%q cannot be polled: %s", displayURL(before), err), "url")
+		problems.Add(urlHint(err), fmt.Sprintf("%q cannot be polled: %s", displayURL(before), err), key...)
 		return
 	}
 	for segment := range strings.SplitSeq(query, "&") {
-		if t, ok := compile(segment, always(inQuery), problems, "url"); ok && segment != "" {
+		if t, ok := compile(segment, always(inQuery), problems, key...); ok && segment != "" {
 			r.addQuery(parameter{value: t})
 		}
 	}

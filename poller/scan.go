@@ -33,7 +33,14 @@ type scan struct {
 	pending []pending     // changes whose order is kept while stored bodies are fetched
 	waiting int           // bytes in pending
 	deleted []differ.Hash // known records that are gone
+	witness differ.Hash   // a known record that was seen
 	absent  []Known       // known records that this complete scan lacked, but not yet often enough
+
+	recounted []Known // missing records whose count changes although they are neither absent nor deleted
+	unclear   int     // missing records that were not verified
+	proven    bool    // what the listing lacks is not there
+	// unfinished says that the listing was read, but not all that it tells could be taken in by this poll.
+	unfinished bool
 
 	exits     int                  // records that are not followed any more: those of deleted that were seen, and forgotten
 	forgotten []differ.Hash        // known records that are gone, which is no news
@@ -67,6 +74,7 @@ func (s *scan) record(rec differ.Record) error {
 	if s.keyInBytes {
 		if hash, same := s.index.SeeNext(raw); same {
 			s.saw(hash)
+			s.witness = hash
 			return nil
 		}
 	}
@@ -80,7 +88,11 @@ func (s *scan) record(rec differ.Record) error {
 	}
 	hash := s.p.hasher.Key(key)
 	s.saw(hash)
-	switch sighting, canon := s.index.See(hash, raw); sighting {
+	sighting, canon := s.index.See(hash, raw)
+	if sighting == differ.Same {
+		s.witness = hash
+	}
+	switch sighting {
 	case differ.Same:
 		return nil
 	case differ.Differs:
@@ -265,17 +277,18 @@ func (s *scan) delta(old, now []byte) (differ.Delta, error) {
 	return s.p.shape.Diff(old, now)
 }
 
-// survey finds what a complete listing lacked, and splits it into what was missed often enough to be gone and what
-// was not.
-func (s *scan) survey(often int) {
+// survey finds what a complete listing lacked, and splits it into what was missed often enough to be gone, which it gives,
+// and what was not.
+func (s *scan) survey(often int) (gone []differ.Hash) {
 	s.index.Unseen(func(h differ.Hash, p differ.Print, missing int) bool {
 		if missing+1 >= often {
-			s.deleted = append(s.deleted, h)
+			gone = append(gone, h)
 		} else {
 			s.absent = append(s.absent, Known{Hash: h, Print: p, Missing: missing + 1})
 		}
 		return true
 	})
+	return gone
 }
 
 // settle puts what was found after the walk on the spool: records that came back, are missing, are gone, are not followed.
@@ -285,7 +298,7 @@ func (s *scan) settle() error {
 		back = append(back, Known{Hash: h, Print: p})
 		return true
 	})
-	for _, k := range slices.Concat(back, s.absent) {
+	for _, k := range slices.Concat(back, s.absent, s.recounted) {
 		s.p.known.dirty = true
 		s.index.SetMissing(k.Hash, k.Missing)
 		if err := s.spool.add(&entry{known: k}); err != nil {

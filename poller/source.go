@@ -78,6 +78,9 @@ type Deletes struct {
 	Detect  string           `toml:"detect"` // "off", "scan", "flag"
 	Confirm int              `toml:"confirm"`
 	Flag    differ.Condition `toml:"flag"` // on a record: it is deleted
+
+	Verify     string           `toml:"verify"`      // URL of one record; empty: its absence is enough
+	VerifyGone differ.Condition `toml:"verify_gone"` // on the answer there, when it is a success: the record is deleted
 }
 
 // Guard holds a poll that looks wrong, the table guard.

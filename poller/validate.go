@@ -249,6 +249,7 @@ func (c *check) deletes() {
 	if d.Confirm > 100 {
 		c.add("", fmt.Sprintf("%d is too large; it must be at most 100", d.Confirm), "deletes", "confirm")
 	}
+	c.verification()
 	if d.Detect == "scan" && c.s.Single {
 		c.add("remove deletes", "one single object cannot be missing from a list", "deletes", "detect")
 	}

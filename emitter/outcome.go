@@ -65,6 +65,7 @@ type Outcome struct {
 	Reason     string        // bounded set; empty when delivered
 	Error      string        // for people, redacted; empty when delivered
 	Excerpt    string        // start of the answer, at most 4 KiB, valid UTF-8
+	Request    string        // header lines that were sent, secrets redacted, at most 2 KiB; empty when delivered
 	RetryAfter time.Duration // what the receiver asks for, at most 24 h; 0: nothing
 	Skew       time.Duration // receiver's clock minus ours, by its Date header; 0: within a second, or not known
 	Dated      bool          // there was such a header

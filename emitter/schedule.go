@@ -44,6 +44,6 @@ func (o *Outcome) endpointFault() bool {
 func attemptOf(it *item, o Outcome) Attempt {
 	return Attempt{
 		Number: it.Attempts + 1, At: o.At, Took: o.Took, Status: o.Status,
-		Reason: o.Reason, Error: o.Error, Excerpt: o.Excerpt, Trigger: it.trigger(),
+		Reason: o.Reason, Error: o.Error, Excerpt: o.Excerpt, Trigger: it.trigger(), Request: o.Request,
 	}
 }

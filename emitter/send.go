@@ -130,9 +130,14 @@ func (s *Sender) attempt(parent context.Context, d Delivery) Outcome {
 	if err != nil {
 		return s.fault(parent, ctx, err)
 	}
-	resp, refusal, err := s.proven(ctx, func() (*http.Request, error) { return s.request(ctx, d) })
+	var req *http.Request // the last one
+	resp, refusal, err := s.proven(ctx, func() (*http.Request, error) {
+		var err error
+		req, err = s.request(ctx, d)
+		return req, err
+	})
 	if err != nil {
-		o := s.fault(parent, ctx, err)
+		o := s.sent(req, s.fault(parent, ctx, err))
 		o.Limit = limit
 		return o
 	}
@@ -140,7 +145,7 @@ func (s *Sender) attempt(parent context.Context, d Delivery) Outcome {
 	if s.webhook.SuccessWhen.IsZero() {
 		timer.Reset(min(drainTime, s.webhook.Timeout.Std()))
 	}
-	o := s.answer(resp)
+	o := s.sent(req, s.answer(resp))
 	o.Limit = limit
 	if refusal != nil && o.Class != Delivered {
 		o.Error += "; " + s.secrets.Redact(refusal.Error())

@@ -148,7 +148,7 @@ func owning(ctx context.Context, st store.Store, do func(store.Member) error) er
 // requeue queues deliveries again.
 func requeue(ctx context.Context, st store.Store, q store.DeliveryQuery) (n int, err error) {
 	err = owning(ctx, st, func(m store.Member) error {
-		n, err = m.Replay(ctx, q)
+		n, err = m.Replay(ctx, q, 0)
 		return err
 	})
 	return n, err

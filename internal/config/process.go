@@ -14,15 +14,17 @@ import (
 
 // Store is where state is kept, the table [store].
 type Store struct {
-	URL         string           `toml:"url"`          // "sqlite:PATH", or a reference to a secret that holds it
-	KeepEvents  setting.Duration `toml:"keep_events"`  // settled events are kept this long
-	KeepRemoved setting.Duration `toml:"keep_removed"` // the state of sources that left the configuration too
+	URL          string           `toml:"url"`           // "sqlite:PATH", or a reference to a secret that holds it
+	KeepEvents   setting.Duration `toml:"keep_events"`   // settled events are kept this long
+	KeepAttempts setting.Duration `toml:"keep_attempts"` // attempts of settled deliveries too, at most as long as the events
+	KeepRemoved  setting.Duration `toml:"keep_removed"`  // the state of sources that left the configuration too
+	MaxSize      setting.Size     `toml:"max_size"`      // above it the oldest settled events go earlier; 0: no limit
 }
 
 // DefaultStore gives the defaults of [store].
 func DefaultStore() Store {
 	const day = 24 * 60 * 60 * 1e9
-	return Store{URL: "sqlite:deltahook.db", KeepEvents: 14 * day, KeepRemoved: 30 * day}
+	return Store{URL: "sqlite:deltahook.db", KeepEvents: 14 * day, KeepAttempts: 14 * day, KeepRemoved: 30 * day}
 }
 
 // Location gives the URL with a reference to a secret resolved.
@@ -46,9 +48,16 @@ func (s *Store) Validate(secrets *setting.Secrets) setting.Problems {
 		p.Add(`write "sqlite:" and the path of a file, like "sqlite:/var/lib/deltahook/deltahook.db"`, "the store url is not sqlite:PATH", "url")
 	}
 	positive(&p, "keep_events", s.KeepEvents)
+	positive(&p, "keep_attempts", s.KeepAttempts)
 	positive(&p, "keep_removed", s.KeepRemoved)
+	if s.MaxSize > 0 && s.MaxSize < smallestStore {
+		p.Add(`write max_size = "1GiB", or "0B" for no limit`, fmt.Sprintf("max_size = %q leaves no room for events", s.MaxSize), "max_size")
+	}
 	return p
 }
+
+// smallestStore is the least that max_size can be.
+const smallestStore = 16 << 20
 
 func positive(p *setting.Problems, key string, d setting.Duration) {
 	if d <= 0 {

@@ -3,6 +3,9 @@ package daemon
 import (
 	"context"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/internal/store"
 )
 
 // every calls do at once and then every period until ctx ends.
@@ -19,18 +22,36 @@ func every(ctx context.Context, period time.Duration, do func(ctx context.Contex
 	}
 }
 
-// housekeep removes what is older than the configuration keeps, in small steps.
+// housekeep removes what the configuration does not keep, in small steps.
 func (d *Daemon) housekeep(ctx context.Context) {
+	full := false // as was said
 	every(ctx, time.Minute, func(ctx context.Context) {
-		keep := d.opts.Config.Store
-		for more := true; more && ctx.Err() == nil; {
-			now := time.Now()
-			var err error
-			more, err = d.opts.Store.Housekeep(ctx, now.Add(-keep.KeepEvents.Std()), now.Add(-keep.KeepRemoved.Std()))
-			if err != nil && ctx.Err() == nil {
+		swept, err := d.sweep(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
 				d.opts.Log.ErrorContext(ctx, "retention failed; it is tried again in a minute", "err", err)
-				return
 			}
+			return
 		}
+		if swept.Stuck && !full {
+			d.opts.Log.WarnContext(ctx, "the store is larger than store.max_size, and no event may go: what is left waits for a webhook or for a person, or is the records themselves",
+				"used", setting.Size(swept.Used).String(), "max_size", d.opts.Config.Store.MaxSize.String(), "hint", "deltahook status")
+		}
+		full = swept.Stuck
 	})
+}
+
+// sweep calls the store's housekeeping until there is no more to do. Between two steps others write.
+func (d *Daemon) sweep(ctx context.Context) (store.Swept, error) {
+	keep := &d.opts.Config.Store
+	for {
+		now := time.Now()
+		swept, err := d.opts.Store.Housekeep(ctx, store.Retention{
+			EventsBefore: now.Add(-keep.KeepEvents.Std()), AttemptsBefore: now.Add(-keep.KeepAttempts.Std()),
+			RemovedBefore: now.Add(-keep.KeepRemoved.Std()), MaxSize: int64(keep.MaxSize),
+		})
+		if err != nil || !swept.More || ctx.Err() != nil {
+			return swept, err
+		}
+	}
 }

@@ -83,7 +83,7 @@ func (v view) Replay(ctx context.Context, q store.DeliveryQuery, plan bool) (adm
 	if err != nil || plan {
 		return r, err
 	}
-	r.Deliveries, err = v.d.member.Replay(ctx, q)
+	r.Deliveries, err = v.d.member.Replay(ctx, q, 0)
 	if err != nil {
 		return r, fmt.Errorf("replay: %w", err)
 	}

@@ -54,12 +54,26 @@ type Store interface {
 	// Join starts a new incarnation of a member. Leases of its older incarnations are void at once. Time is judged by the
 	// store's clock alone.
 	Join(ctx context.Context, name string, ttl time.Duration) (Member, error)
-	// Housekeep deletes events detected before eventsBefore with all that was recorded of their deliveries, unless one of
-	// these is pending or parked, and the state of sources that left the configuration before removedBefore. A source whose
-	// state was deleted starts anew when it comes back, except that Version and Sequence go on: a receiver must never see a
-	// sequence twice. One call does a bounded amount of work; more says that it should be called again soon.
-	Housekeep(ctx context.Context, eventsBefore, removedBefore time.Time) (more bool, err error)
+	// Housekeep deletes what need not be kept. An event of which a delivery is pending or parked stays, whatever its age and
+	// whatever the size. A source whose state was deleted starts anew when it comes back, except that Version and Sequence
+	// go on: a receiver must never see a sequence twice. One call does a bounded amount of work.
+	Housekeep(ctx context.Context, r Retention) (Swept, error)
 	Close() error
+}
+
+// Retention is what need not be kept. The zero value of a field keeps all.
+type Retention struct {
+	EventsBefore   time.Time // events detected before, with all that was recorded of their deliveries
+	AttemptsBefore time.Time // attempts of deliveries that were settled before
+	RemovedBefore  time.Time // the state of sources that left the configuration before
+	MaxSize        int64     // bytes in use: above it the oldest events go, however young they are
+}
+
+// Swept is what one call of Housekeep came to.
+type Swept struct {
+	More  bool  // it should be called again soon
+	Used  int64 // bytes in use before
+	Stuck bool  // more than MaxSize is in use, and there is no event that may go
 }
 
 // Lease is the right to write one shard. Epoch grows at every change of owner.
@@ -98,12 +112,15 @@ type Actions interface {
 	// their old place in the lane, and says how many. The number of attempts starts again from 0, so that the schedule
 	// does too; the attempts that were made stay listed. A pending delivery is queued already and is left alone.
 	//
+	// Every above zero spreads them: the oldest may be sent at once, each later one so much after the one before.
+	//
 	// The order per record (P4) holds against what is still pending: a replayed event goes before the later ones of its
 	// record. It cannot hold against what a receiver has already got: that one sees an old event again, with the old id
 	// and sequence to know it by.
-	Replay(ctx context.Context, q DeliveryQuery) (int, error)
-	// Drop settles parked deliveries as dropped, and says how many; the others that match are left alone.
-	Drop(ctx context.Context, q DeliveryQuery) (int, error)
+	Replay(ctx context.Context, q DeliveryQuery, every time.Duration) (int, error)
+	// Drop settles parked deliveries as dropped, and says how many; the others that match are left alone. Why, which says
+	// who did it, becomes the begin of their Reason.
+	Drop(ctx context.Context, q DeliveryQuery, why string) (int, error)
 	// SetSources tells the store which sources are configured, so that the state of others can be removed in time.
 	SetSources(ctx context.Context, names []string, at time.Time) error
 }
@@ -119,8 +136,11 @@ type Reader interface {
 	Event(ctx context.Context, id string) (EventRow, error)
 	// Deliveries never ends a page between two deliveries of one event: it can be longer than Limit by a few rows.
 	Deliveries(ctx context.Context, q DeliveryQuery) ([]DeliveryRow, error)
+	// Survey sums up what Deliveries would list for the same query, whatever its Limit, by webhook, type and
+	// state.
+	Survey(ctx context.Context, q DeliveryQuery) ([]Sum, error)
 	// Attempts gives the attempts of a delivery in the order in which they were recorded, the last hundred if there were
-	// more, or ErrNotFound. An answer's excerpt is kept of failures only.
+	// more, or ErrNotFound. What was sent and what was answered is kept of failures only.
 	Attempts(ctx context.Context, eventID, webhook string) ([]emitter.Attempt, error)
 	// Queues gives the length of every queue that is not empty, by webhook name. It is cheap enough for every poll.
 	Queues(ctx context.Context) ([]Queue, error)
@@ -171,6 +191,7 @@ const (
 type DeliveryQuery struct {
 	Webhook, Source, Type, Key, EventID string
 	State                               string
+	Reason                              string    // a part of the row's Reason; case does not matter
 	Since, Until                        time.Time // of the event
 	Before                              int64     // Seq, exclusive
 	Limit                               int       // 0: 100 in lists, all in actions
@@ -189,7 +210,15 @@ type DeliveryRow struct {
 	Settled  time.Time
 	Status   int           // of the last attempt
 	Took     time.Duration // of the last attempt
-	Reason   string        // why it is parked, or the last failure
+	Reason   string        // why it is parked or dropped, or the last failure
+}
+
+// Sum is how many deliveries there are of a kind.
+type Sum struct {
+	Webhook, Type, State string
+	Deliveries           int64
+	Bytes                int64     // of their bodies
+	First, Last          time.Time // detection of the oldest and of the newest event
 }
 
 // Queue is the length of a webhook's queue.

@@ -13,8 +13,8 @@ import (
 const (
 	keepSuccessSQL = `INSERT INTO attempt(seq, webhook, ordinal, number, at, took, status, reason, error, excerpt, cause)
 		SELECT seq, webhook, tries, attempts, tried_at, took, status, reason, '', '', cause FROM delivery WHERE seq = ? AND webhook = ?`
-	replaySQL  = `UPDATE delivery SET state = 0, replay = 1, attempts = 0, next_at = 0, settled_at = 0 WHERE seq = ? AND webhook = ?`
-	dropSQL    = `UPDATE delivery SET state = 3, settled_at = ? WHERE seq = ? AND webhook = ?`
+	replaySQL  = `UPDATE delivery SET state = 0, replay = 1, attempts = 0, since = ?, next_at = ?, settled_at = 0 WHERE seq = ? AND webhook = ?`
+	dropSQL    = `UPDATE delivery SET state = 3, settled_at = ?, reason = ? || '; it was parked: ' || reason WHERE seq = ? AND webhook = ?`
 	removeSQL  = `UPDATE source SET removed_at = ? WHERE id = ?`
 	sourcesSQL = `SELECT s.id, n.text, s.removed_at FROM source s JOIN name n ON n.id = s.id`
 )
@@ -23,7 +23,11 @@ const (
 const actionStep = 500
 
 // Replay queues settled deliveries again.
-func (m *member) Replay(ctx context.Context, q store.DeliveryQuery) (int, error) {
+func (m *member) Replay(ctx context.Context, q store.DeliveryQuery, every time.Duration) (int, error) {
+	turns, err := m.turns(ctx, q, every)
+	if err != nil {
+		return 0, err
+	}
 	return m.act(ctx, q, func(ctx context.Context, t *tx, d *deliveryRow) (bool, error) {
 		change := tally{pending: 1}
 		switch d.state {
@@ -37,19 +41,53 @@ func (m *member) Replay(ctx context.Context, q store.DeliveryQuery) (int, error)
 			change.parked = -1
 		}
 		t.count(d.webhook, change)
-		_, err := t.exec(ctx, replaySQL, d.Seq, d.webhook)
+		_, err := t.exec(ctx, replaySQL, micros(m.s.now()), micros(turns.next()), d.Seq, d.webhook)
 		return true, err
 	})
 }
 
+// turns says when each of the deliveries that are replayed may be sent. The newest are replayed first and sent last.
+type turns struct {
+	from  time.Time
+	every time.Duration
+	left  int64
+}
+
+// turns counts what a replay will queue, if it has to be spread.
+func (m *member) turns(ctx context.Context, q store.DeliveryQuery, every time.Duration) (*turns, error) {
+	out := &turns{from: m.s.now(), every: every}
+	if every <= 0 {
+		return out, nil
+	}
+	sums, err := m.s.Survey(ctx, q)
+	for _, s := range sums {
+		if s.State != store.StatePending {
+			out.left += s.Deliveries
+		}
+	}
+	if q.Limit > 0 {
+		out.left = min(out.left, int64(q.Limit))
+	}
+	return out, err
+}
+
+// next gives when the next one may be sent; zero: at once.
+func (t *turns) next() time.Time {
+	t.left = max(t.left-1, 0)
+	if t.every <= 0 || t.left == 0 {
+		return time.Time{}
+	}
+	return t.from.Add(time.Duration(t.left) * t.every)
+}
+
 // Drop settles parked deliveries as dropped.
-func (m *member) Drop(ctx context.Context, q store.DeliveryQuery) (int, error) {
+func (m *member) Drop(ctx context.Context, q store.DeliveryQuery, why string) (int, error) {
 	return m.act(ctx, q, func(ctx context.Context, t *tx, d *deliveryRow) (bool, error) {
 		if d.state != stateParked {
 			return false, nil
 		}
 		t.count(d.webhook, tally{parked: -1})
-		_, err := t.exec(ctx, dropSQL, micros(m.s.now()), d.Seq, d.webhook)
+		_, err := t.exec(ctx, dropSQL, micros(m.s.now()), why, d.Seq, d.webhook)
 		return true, err
 	})
 }

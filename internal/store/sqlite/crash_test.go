@@ -63,7 +63,7 @@ func commitForEver(path string) error {
 		if err := ackSome(ctx, m, st.Version); err != nil {
 			return err
 		}
-		if _, err := s.Housekeep(ctx, time.Time{}, time.Time{}); err != nil {
+		if _, err := s.Housekeep(ctx, store.Retention{}); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,10 @@ const (
 	deliveriesSQL = `SELECT d.seq, d.webhook, w.text, d.shard, d.state, d.attempts, d.next_at, d.settled_at, d.status, d.took,
 		d.reason, e.id, n.text, e.key, e.type FROM delivery d CROSS JOIN event e ON e.seq = d.seq
 		CROSS JOIN name n ON n.id = e.source CROSS JOIN name w ON w.id = d.webhook`
-	attemptsSQL = `SELECT number, at, took, status, reason, error, excerpt, cause FROM attempt
+	surveySQL = `SELECT w.text, e.type, d.state, count(*), sum(coalesce(length(c.body), length(b.body))), min(e.at), max(e.at)
+		FROM delivery d CROSS JOIN event e ON e.seq = d.seq CROSS JOIN name w ON w.id = d.webhook
+		CROSS JOIN event_body b ON b.seq = d.seq LEFT JOIN event_copy c ON c.id = d.copy`
+	attemptsSQL = `SELECT number, at, took, status, reason, error, excerpt, cause, request FROM attempt
 		WHERE seq = ? AND webhook = ? ORDER BY ordinal`
 	lastAttemptSQL = `SELECT d.seq, d.webhook, d.state, d.attempts, d.tried_at, d.took, d.status, d.cause FROM event e
 		CROSS JOIN delivery d ON d.seq = e.seq CROSS JOIN name w ON w.id = d.webhook WHERE e.id = ? AND w.text = ?`
@@ -45,6 +48,7 @@ func deliveryFilter(dq store.DeliveryQuery) (f filter, err error) {
 	f.text("e.source = (SELECT id FROM name WHERE text = ?)", dq.Source)
 	f.text("e.type = ?", dq.Type)
 	f.text("e.key = ?", dq.Key)
+	f.text("instr(lower(d.reason), lower(?)) > 0", dq.Reason)
 	f.number("e.at >= ?", micros(dq.Since))
 	f.number("e.at < ?", micros(dq.Until))
 	if dq.State == "" {
@@ -109,6 +113,25 @@ func (s *Store) Deliveries(ctx context.Context, dq store.DeliveryQuery) ([]store
 	return list, err
 }
 
+// Survey sums up deliveries by webhook, type and state.
+func (s *Store) Survey(ctx context.Context, dq store.DeliveryQuery) (sums []store.Sum, err error) {
+	f, err := deliveryFilter(dq)
+	if err != nil {
+		return nil, err
+	}
+	err = s.read(ctx, func(q querier) error {
+		sums, err = collect(ctx, q, func(r *sql.Rows) (sum store.Sum, err error) {
+			var state int
+			var first, last int64
+			err = r.Scan(&sum.Webhook, &sum.Type, &state, &sum.Deliveries, &sum.Bytes, &first, &last)
+			sum.State, sum.First, sum.Last = stateNames()[state], fromMicros(first), fromMicros(last)
+			return sum, err
+		}, surveySQL+f.String()+" GROUP BY w.text, e.type, d.state ORDER BY w.text, e.type, d.state", f.args...)
+		return err
+	})
+	return sums, err
+}
+
 // Attempts gives the attempts of a delivery. The one that succeeded stands in the delivery itself.
 func (s *Store) Attempts(ctx context.Context, eventID, webhook string) (list []emitter.Attempt, err error) {
 	err = s.read(ctx, func(q querier) error {
@@ -135,7 +158,7 @@ func (s *Store) Attempts(ctx context.Context, eventID, webhook string) (list []e
 
 func scanAttempt(r *sql.Rows) (a emitter.Attempt, err error) {
 	var at, took int64
-	err = r.Scan(&a.Number, &at, &took, &a.Status, &a.Reason, &a.Error, &a.Excerpt, &a.Trigger)
+	err = r.Scan(&a.Number, &at, &took, &a.Status, &a.Reason, &a.Error, &a.Excerpt, &a.Trigger, &a.Request)
 	a.At, a.Took = fromMicros(at), time.Duration(took)*time.Microsecond
 	return a, err
 }

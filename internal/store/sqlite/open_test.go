@@ -225,7 +225,7 @@ func TestAReaderChangesNothing(t *testing.T) {
 	if _, err := r.Join(t.Context(), "reader", time.Minute); !errors.Is(err, store.ErrReadOnly) {
 		t.Errorf("join: %v", err)
 	}
-	if _, err := r.Housekeep(t.Context(), time.Now(), time.Now()); !errors.Is(err, store.ErrReadOnly) {
+	if _, err := r.Housekeep(t.Context(), store.Retention{}); !errors.Is(err, store.ErrReadOnly) {
 		t.Errorf("housekeeping: %v", err)
 	}
 	if events, err := r.Events(t.Context(), store.EventQuery{}); err != nil || len(events) != 1 {

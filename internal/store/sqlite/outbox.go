@@ -18,7 +18,7 @@ const (
 			WHERE d.state = 0 AND d.shard > ?1 ORDER BY d.shard, d.webhook, d.seq LIMIT 1) LIMIT 1`
 	nameSQL    = `SELECT text FROM name WHERE id = ?`
 	ownedSQL   = `SELECT id, epoch FROM shard WHERE owner = ?`
-	pendingSQL = `SELECT d.seq, d.attempts, d.next_at, d.replay, e.id, n.text, e.key, e.type, e.sequence, e.at, coalesce(c.body, b.body)
+	pendingSQL = `SELECT d.seq, d.attempts, d.since, d.tried_at, d.next_at, d.replay, e.id, n.text, e.key, e.type, e.sequence, e.at, coalesce(c.body, b.body)
 		FROM delivery d INDEXED BY delivery_pending CROSS JOIN event e ON e.seq = d.seq CROSS JOIN name n ON n.id = e.source
 		CROSS JOIN event_body b ON b.seq = d.seq LEFT JOIN event_copy c ON c.id = d.copy
 		WHERE d.state = 0 AND d.shard = ? AND d.webhook = ? AND d.seq > ? ORDER BY d.seq LIMIT ?`
@@ -100,13 +100,14 @@ func (m *member) Pending(ctx context.Context, lane emitter.Lane, afterSeq int64,
 
 func scanPending(r *sql.Rows, lane emitter.Lane) (emitter.Delivery, error) {
 	d := emitter.Delivery{Ref: emitter.Ref{Lane: lane}}
-	var next, at int64
-	err := r.Scan(&d.Seq, &d.Attempts, &next, &d.Replay, &d.ID, &d.Source, &d.Key, &d.Type, &d.Sequence, &at, &d.Body)
-	d.NextAt, d.At, d.Body = fromMicros(next), fromMicros(at), notNil(d.Body)
+	var since, tried, next, at int64
+	err := r.Scan(&d.Seq, &d.Attempts, &since, &tried, &next, &d.Replay, &d.ID, &d.Source, &d.Key, &d.Type, &d.Sequence, &at, &d.Body)
+	d.Since, d.TriedAt, d.NextAt = fromMicros(since), fromMicros(tried), fromMicros(next)
+	d.At, d.Body = fromMicros(at), notNil(d.Body)
 	return d, err
 }
 
-// excerptLimit bounds what is kept of an answer.
+// excerptLimit bounds what is kept of an answer, and of the headers of a request.
 const excerptLimit = 4 << 10
 
 // keptAttempts is how many attempts of a delivery stay listed.

@@ -24,6 +24,7 @@ func TestHotQueriesTouchPendingRowsOnly(t *testing.T) {
 		"count":       {countPendingSQL, 0, "USING COVERING INDEX delivery_pending"},
 		"events":      {eventSQL + "WHERE e.seq < ? ORDER BY e.seq DESC", 1, "SEARCH e USING INTEGER PRIMARY KEY (rowid<?)"},
 		"sweep":       {sweepSQL, 2, "SEARCH event USING INTEGER PRIMARY KEY (rowid>?)"},
+		"tried":       {triedEventsSQL, 2, "SEARCH attempt USING PRIMARY KEY (seq>?)"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

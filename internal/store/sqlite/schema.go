@@ -15,7 +15,7 @@ const applicationID = 0x64686f6b
 
 // migrations make a database of version n, by user_version, into one of version n+1. The list is append-only: a released
 // step is never changed.
-func migrations() []string { return []string{schema1} }
+func migrations() []string { return []string{schema1, schema2} }
 
 const schema1 = `
 -- seed: keys all hashes; seq: the highest event number that was ever given, as far as it is not in event itself
@@ -66,6 +66,13 @@ CREATE TABLE attempt (
   PRIMARY KEY (seq, webhook, ordinal)) STRICT, WITHOUT ROWID;
 
 CREATE TABLE gate (webhook INTEGER PRIMARY KEY, state TEXT NOT NULL) STRICT;
+`
+
+// since: from when give_up_after counts, 0 before the first attempt. request: header lines of a failed attempt.
+const schema2 = `
+ALTER TABLE delivery ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+UPDATE delivery SET since = tried_at WHERE state = 0;
+ALTER TABLE attempt ADD COLUMN request TEXT NOT NULL DEFAULT '';
 `
 
 // The states of a delivery as they are stored. Two indexes of the schema repeat pending and parked.

@@ -19,13 +19,14 @@ const (
 	ackParkedSQL  = ackSQL + `2`
 	ackDroppedSQL = ackSQL + `3`
 
-	triedSQL = `UPDATE delivery SET attempts = ?, tries = tries + 1, next_at = ?, tried_at = ?, took = ?, status = ?,
-		reason = ?, cause = ? WHERE seq = ? AND webhook = ? AND shard = ? AND state = 0 RETURNING tries`
+	triedSQL = `UPDATE delivery SET attempts = ?1, tries = tries + 1, next_at = ?2, tried_at = ?3, took = ?4, status = ?5,
+		reason = ?6, cause = ?7, since = iif(since = 0, ?3, since)
+		WHERE seq = ?8 AND webhook = ?9 AND shard = ?10 AND state = 0 RETURNING tries`
 	parkSQL = `UPDATE delivery SET state = 2, replay = 0, next_at = 0, settled_at = ?, reason = ?
 		WHERE seq = ? AND webhook = ? AND shard = ? AND state = 0`
 	existsSQL        = `SELECT 1 FROM delivery WHERE seq = ? AND webhook = ? AND shard = ?`
-	insertAttemptSQL = `INSERT INTO attempt(seq, webhook, ordinal, number, at, took, status, reason, error, excerpt, cause)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertAttemptSQL = `INSERT INTO attempt(seq, webhook, ordinal, number, at, took, status, reason, error, excerpt, cause, request)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	oldAttemptSQL = `DELETE FROM attempt WHERE seq = ? AND webhook = ? AND ordinal <= ?`
 )
 
@@ -134,17 +135,17 @@ func (t *tx) tried(ctx context.Context, ref emitter.Ref, webhook int64, a *emitt
 		return false, err
 	}
 	_, err = t.exec(ctx, insertAttemptSQL, ref.Seq, webhook, ordinal, a.Number, micros(a.At), a.Took.Microseconds(), a.Status,
-		a.Reason, a.Error, clip(a.Excerpt), a.Trigger)
+		a.Reason, a.Error, clip(a.Excerpt), a.Trigger, clip(a.Request))
 	if err == nil && ordinal > keptAttempts {
 		_, err = t.exec(ctx, oldAttemptSQL, ref.Seq, webhook, ordinal-keptAttempts)
 	}
 	return true, err
 }
 
-// clip bounds an excerpt without cutting a character in two.
-func clip(excerpt string) string {
-	if len(excerpt) <= excerptLimit {
-		return excerpt
+// clip bounds a text without cutting a character in two.
+func clip(text string) string {
+	if len(text) <= excerptLimit {
+		return text
 	}
-	return strings.ToValidUTF8(excerpt[:excerptLimit], "")
+	return strings.ToValidUTF8(text[:excerptLimit], "")
 }

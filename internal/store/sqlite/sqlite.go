@@ -37,7 +37,7 @@ type Store struct {
 	readers *sql.DB
 	tables  tables
 	tallies tallies
-	swept   int64 // where Housekeep goes on among the events; belongs to whoever has the writer
+	sweep   sweep // where Housekeep goes on
 
 	closing sync.Once
 	closed  error

@@ -37,7 +37,7 @@ func (b brokenBackend) Open(t T) store.Store {
 // breakage replaces methods of a store and of its members; nil leaves one as it is.
 type breakage struct {
 	join      func(ctx context.Context, s *brokenStore, name string, ttl time.Duration) (store.Member, error)
-	housekeep func(ctx context.Context, s *brokenStore, events, removed time.Time) (bool, error)
+	housekeep func(ctx context.Context, s *brokenStore, r store.Retention) (store.Swept, error)
 
 	acquire    func(ctx context.Context, m *brokenMember, shards []int) ([]store.Lease, error)
 	heartbeat  func(ctx context.Context, m *brokenMember) error
@@ -81,11 +81,11 @@ func (s *brokenStore) Join(ctx context.Context, name string, ttl time.Duration) 
 	return m, nil
 }
 
-func (s *brokenStore) Housekeep(ctx context.Context, events, removed time.Time) (bool, error) {
+func (s *brokenStore) Housekeep(ctx context.Context, r store.Retention) (store.Swept, error) {
 	if s.breaks.housekeep != nil {
-		return s.breaks.housekeep(ctx, s, events, removed)
+		return s.breaks.housekeep(ctx, s, r)
 	}
-	return s.Store.Housekeep(ctx, events, removed)
+	return s.Store.Housekeep(ctx, r)
 }
 
 // others gives the members that joined, the latest first.

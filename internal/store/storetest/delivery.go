@@ -19,6 +19,11 @@ func atLeastOnceTests() []test {
 		{"a retry survives a restart and a take-over", retrySurvives},
 		{"a parked delivery survives a restart and is listed until someone decides", parkedSurvives},
 		{"a parked delivery can be replayed", parkedReplayed},
+		{"a delivery keeps since when it is tried, and a replay begins anew", sinceKept},
+		{"a replay can be spread over time, oldest first", replaySpread},
+		{"what is dropped says who dropped it, and can be replayed", dropSaysWho},
+		{"a survey sums up what a query selects", surveySums},
+		{"a failed attempt keeps what was sent", requestKept},
 		{"a late retry or park does not undo an acknowledgement", lateFailure},
 		{"acknowledging a parked or dropped delivery marks it delivered", ackWins},
 		{"dropping settles parked deliveries only", dropParkedOnly},
@@ -150,10 +155,10 @@ func queuesCount(w *world) {
 	check(want...)
 	m = w.restart("b")
 	check(want...)
-	_, err := m.Replay(w.ctx(), store.DeliveryQuery{Source: "orders"})
+	_, err := m.Replay(w.ctx(), store.DeliveryQuery{Source: "orders"}, 0)
 	w.must(err)
 	check(store.Queue{Webhook: "app", Pending: 8, Parked: 1, Oldest: at(1)}, want[1])
-	_, err = m.Drop(w.ctx(), store.DeliveryQuery{})
+	_, err = m.Drop(w.ctx(), store.DeliveryQuery{}, "dropped by ann")
 	w.must(err)
 	w.ack(m, w.pending(m)...)
 	check([]store.Queue{}...)

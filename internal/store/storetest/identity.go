@@ -75,7 +75,7 @@ func bytesStay(w *world) {
 	m = w.takeOver("c")
 	check()
 	w.settleAll(m)
-	n, err := m.Replay(w.ctx(), store.DeliveryQuery{})
+	n, err := m.Replay(w.ctx(), store.DeliveryQuery{}, 0)
 	w.must(err)
 	w.equal("replayed", n, 2*len(writes))
 	check()
@@ -91,7 +91,7 @@ func (w *world) settleAll(m store.Member) {
 		}
 		w.must(m.Park(w.ctx(), d.Ref, "given up", nil))
 		if i%3 == 2 {
-			_, err := m.Drop(w.ctx(), store.DeliveryQuery{EventID: d.ID, Webhook: d.Webhook})
+			_, err := m.Drop(w.ctx(), store.DeliveryQuery{EventID: d.ID, Webhook: d.Webhook}, "dropped by ann")
 			w.must(err)
 		}
 	}

@@ -60,6 +60,16 @@ func deliveryMutants() []Mutant {
 			breaks: breakage{housekeep: sweepParked},
 		},
 		{
+			Name: "a store that is too large loses all settled events",
+			By:   "a store that is too large loses its oldest settled events, and nothing else",
+			breaks: breakage{housekeep: func(ctx context.Context, s *brokenStore, r store.Retention) (store.Swept, error) {
+				if r.MaxSize > 0 && r.MaxSize < 1<<40 {
+					r.EventsBefore = time.Now()
+				}
+				return s.Store.Housekeep(ctx, r)
+			}},
+		},
+		{
 			Name:   "housekeeping drops what is parked",
 			By:     "a parked delivery survives a restart and is listed until someone decides",
 			breaks: breakage{housekeep: sweepParked},
@@ -84,7 +94,7 @@ func parkSettles(ctx context.Context, m *brokenMember, ref emitter.Ref, _ string
 }
 
 func parkRevives(ctx context.Context, m *brokenMember, ref emitter.Ref, reason string, a *emitter.Attempt) error {
-	_, err := m.Replay(ctx, store.DeliveryQuery{Before: ref.Seq + 1, Limit: 1})
+	_, err := m.Replay(ctx, store.DeliveryQuery{Before: ref.Seq + 1, Limit: 1}, 0)
 	return errors.Join(err, m.Member.Park(ctx, ref, reason, a))
 }
 
@@ -111,26 +121,26 @@ func (m *brokenMember) Gates(ctx context.Context) (map[string]emitter.GateState,
 	return m.st.GateStates(ctx)
 }
 
-func sweepPending(ctx context.Context, s *brokenStore, events, removed time.Time) (bool, error) {
+func sweepPending(ctx context.Context, s *brokenStore, r store.Retention) (store.Swept, error) {
 	m := s.others(nil)[0]
 	lanes, err := m.Lanes(ctx)
 	for _, lane := range lanes {
 		list, failed := m.Pending(ctx, lane, 0, 1000)
 		err = errors.Join(err, failed)
 		for _, d := range list {
-			if d.At.Before(events) {
+			if d.At.Before(r.EventsBefore) {
 				err = errors.Join(err, m.Ack(ctx, receipts([]emitter.Delivery{d})))
 			}
 		}
 	}
-	more, failed := s.Store.Housekeep(ctx, events, removed)
-	return more, errors.Join(err, failed)
+	swept, failed := s.Store.Housekeep(ctx, r)
+	return swept, errors.Join(err, failed)
 }
 
-func sweepParked(ctx context.Context, s *brokenStore, events, removed time.Time) (bool, error) {
-	_, err := s.others(nil)[0].Drop(ctx, store.DeliveryQuery{Until: events})
-	more, failed := s.Store.Housekeep(ctx, events, removed)
-	return more, errors.Join(err, failed)
+func sweepParked(ctx context.Context, s *brokenStore, r store.Retention) (store.Swept, error) {
+	_, err := s.others(nil)[0].Drop(ctx, store.DeliveryQuery{Until: r.EventsBefore}, "dropped by ann")
+	swept, failed := s.Store.Housekeep(ctx, r)
+	return swept, errors.Join(err, failed)
 }
 
 func identityMutants() []Mutant {

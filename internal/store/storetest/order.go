@@ -59,7 +59,7 @@ func replayStands(w *world) {
 	all := w.pending(m)
 	w.ack(m, all[:3]...)
 	w.must(m.Park(w.ctx(), all[4].Ref, "given up", nil))
-	n, err := m.Replay(w.ctx(), store.DeliveryQuery{Webhook: "app"})
+	n, err := m.Replay(w.ctx(), store.DeliveryQuery{Webhook: "app"}, 0)
 	w.must(err)
 	w.equal("replayed", n, 4)
 	w.inOrder(m, "contacts", 9)

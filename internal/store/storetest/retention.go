@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
 )
@@ -12,6 +13,8 @@ import (
 func retentionTests() []test {
 	return []test{
 		{"housekeeping deletes what is old and settled everywhere, and nothing else", sweepSettled},
+		{"a store that is too large loses its oldest settled events, and nothing else", sweepBySize},
+		{"old attempts of settled deliveries go before their events", sweepAttempts},
 		{"housekeeping works in bounded steps and comes to an end", sweepInSteps},
 		{"a source that left the configuration keeps its state for a while", leftKeepsState},
 		{"a source that comes back in time goes on where it was", comesBack},
@@ -24,9 +27,9 @@ func retentionTests() []test {
 func (w *world) sweep(events, removed time.Time) (calls int) {
 	w.Helper()
 	for calls = 1; ; calls++ {
-		more, err := w.st.Housekeep(w.ctx(), events, removed)
+		swept, err := w.st.Housekeep(w.ctx(), store.Retention{EventsBefore: events, RemovedBefore: removed})
 		w.must(err)
-		if !more {
+		if !swept.More {
 			return calls
 		}
 		if calls > 10_000 {
@@ -48,7 +51,7 @@ func sweepSettled(w *world) {
 			w.must(m.Park(w.ctx(), d.Ref, "given up", nil))
 		case d.Sequence == 5:
 			w.must(m.Park(w.ctx(), d.Ref, "given up", nil))
-			_, err := m.Drop(w.ctx(), store.DeliveryQuery{EventID: d.ID})
+			_, err := m.Drop(w.ctx(), store.DeliveryQuery{EventID: d.ID}, "dropped by ann")
 			w.must(err)
 		case d.Sequence == 6:
 			w.must(m.Retry(w.ctx(), d.Ref, failedAttempt(1), noon()))
@@ -81,7 +84,7 @@ func sweepSettled(w *world) {
 	m = w.restart("b")
 	check()
 	w.ack(m, w.pending(m)...)
-	_, err := m.Drop(w.ctx(), store.DeliveryQuery{})
+	_, err := m.Drop(w.ctx(), store.DeliveryQuery{}, "dropped by ann")
 	w.must(err)
 	w.sweep(noon().AddDate(1, 0, 0), noon())
 	w.equal("deliveries left", len(w.deliveries(store.DeliveryQuery{})), 0)
@@ -180,4 +183,101 @@ func deletedUnderway(w *world) {
 		w.Fatalf("got %v", err)
 	}
 	w.equal("known", fmt.Sprint(w.known(m, "contacts")), "[]")
+}
+
+func sweepBySize(w *world) {
+	m := w.owner("a", shortTTL)
+	const n = 4000
+	writes := w.some("contacts", 1, n, "app")
+	for i := range writes {
+		writes[i].Event.Body = fmt.Appendf(nil, `{"pad":"%01000d"}`, i)
+	}
+	w.commit(m, "contacts", writes...)
+	all := w.pending(m)
+	kept := map[string]bool{}
+	for i, d := range all {
+		switch i % 100 {
+		case 10:
+			kept[d.ID] = true
+		case 11:
+			kept[d.ID] = true
+			w.must(m.Park(w.ctx(), d.Ref, "422", nil))
+		}
+	}
+	var settled []emitter.Delivery
+	for _, d := range all {
+		if !kept[d.ID] {
+			settled = append(settled, d)
+		}
+	}
+	w.ack(m, settled...)
+	records := w.known(m, "contacts")
+	swept, err := w.st.Housekeep(w.ctx(), store.Retention{MaxSize: 1 << 40})
+	w.must(err)
+	w.equal("below the limit", swept.Stuck || swept.More, false)
+	limit := swept.Used / 2
+	used := w.sweepTo(limit)
+	if used > limit {
+		w.Fatalf("%d bytes are in use, the limit is %d", used, limit)
+	}
+	w.equal("pending and parked", len(w.pending(m))+len(w.deliveries(store.DeliveryQuery{State: store.StateParked, Limit: n})), len(kept))
+	w.equal("records", w.known(m, "contacts"), records)
+	left := w.deliveries(store.DeliveryQuery{State: store.StateDelivered, Limit: n})
+	if len(left) < n/10 {
+		w.Fatalf("%d settled deliveries are left: too many went", len(left))
+	}
+	for i, row := range left { // the newest, without a gap
+		if want := settled[len(settled)-1-i].ID; row.EventID != want {
+			w.Fatalf("settled delivery %d is %s, want %s", i, row.EventID, want)
+		}
+	}
+	w.sweepTo(1)
+	w.equal("settled", len(w.deliveries(store.DeliveryQuery{State: store.StateDelivered})), 0)
+	w.equal("pending and parked", len(w.pending(m))+len(w.deliveries(store.DeliveryQuery{State: store.StateParked, Limit: n})), len(kept))
+	w.commit(m, "contacts", w.news("contacts", n+1, "k1", "app")) // it goes on
+	m = w.restart("b")
+	w.equal("pending", len(w.pending(m)), len(kept)/2+1)
+}
+
+// sweepTo calls Housekeep with a limit until there is no more to do.
+func (w *world) sweepTo(limit int64) (used int64) {
+	w.Helper()
+	for range 10_000 {
+		swept, err := w.st.Housekeep(w.ctx(), store.Retention{MaxSize: limit})
+		w.must(err)
+		if !swept.More {
+			w.equal("stuck", swept.Stuck, swept.Used > limit)
+			return swept.Used
+		}
+	}
+	w.Fatalf("housekeeping does not come to an end")
+	return 0
+}
+
+func sweepAttempts(w *world) {
+	m := w.owner("a", shortTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 600, "app")...)
+	all := w.pending(m)
+	for i, d := range all {
+		w.must(m.Retry(w.ctx(), d.Ref, failedAttempt(1), noon()))
+		all[i].Attempts = 1
+	}
+	w.ack(m, all[:590]...)
+	w.must(m.Park(w.ctx(), all[599].Ref, "422", nil))
+	m = w.restart("b")
+	for more := true; more; {
+		swept, err := w.st.Housekeep(w.ctx(), store.Retention{AttemptsBefore: noon().AddDate(0, 0, 1)})
+		w.must(err)
+		more = swept.More
+	}
+	for i, want := range map[int]int{0: 1, 300: 1, 589: 1, 590: 1, 599: 1} {
+		list, err := w.st.Attempts(w.ctx(), all[i].ID, "app")
+		w.must(err)
+		w.equal(fmt.Sprintf("attempts of delivery %d", i), len(list), want)
+		if delivered := i < 590; (list[0].Status == 204) != delivered {
+			w.Errorf("delivery %d keeps %+v", i, list)
+		}
+	}
+	w.equal("deliveries", len(w.deliveries(store.DeliveryQuery{Limit: 1000})), 600)
+	w.equal("pending", len(w.pending(m)), 9)
 }

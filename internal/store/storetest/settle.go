@@ -66,7 +66,7 @@ func parkedReplayed(w *world) {
 		attempt := failedAttempt(1)
 		w.must(m.Park(w.ctx(), d.Ref, "422", &attempt))
 	}
-	n, err := m.Replay(w.ctx(), store.DeliveryQuery{State: store.StateParked, Webhook: "app", Limit: 2})
+	n, err := m.Replay(w.ctx(), store.DeliveryQuery{State: store.StateParked, Webhook: "app", Limit: 2}, 0)
 	w.must(err)
 	w.equal("replayed", n, 2)
 	check := func() {
@@ -103,7 +103,7 @@ func ackWins(w *world) {
 	for _, d := range all {
 		w.must(m.Park(w.ctx(), d.Ref, "given up", nil))
 	}
-	n, err := m.Drop(w.ctx(), store.DeliveryQuery{EventID: all[1].ID})
+	n, err := m.Drop(w.ctx(), store.DeliveryQuery{EventID: all[1].ID}, "dropped by ann")
 	w.must(err)
 	w.equal("dropped", n, 1)
 	w.ack(m, all...)
@@ -121,7 +121,7 @@ func dropParkedOnly(w *world) {
 	all := w.pending(m)
 	w.ack(m, all[0])
 	w.must(m.Park(w.ctx(), all[1].Ref, "given up", nil))
-	n, err := m.Drop(w.ctx(), store.DeliveryQuery{})
+	n, err := m.Drop(w.ctx(), store.DeliveryQuery{}, "dropped by ann")
 	w.must(err)
 	w.equal("dropped", n, 1)
 	m = w.restart("b")
@@ -160,7 +160,7 @@ func attemptsListed(w *world) {
 	w.must(m.Retry(w.ctx(), d.Ref, first, noon()))
 	w.must(m.Park(w.ctx(), d.Ref, "given up", &second))
 	for range 2 {
-		_, err := m.Replay(w.ctx(), store.DeliveryQuery{})
+		_, err := m.Replay(w.ctx(), store.DeliveryQuery{}, 0)
 		w.must(err)
 		w.ack(m, w.pending(m)...)
 	}

@@ -1,0 +1,38 @@
+package emitter_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/hooktest"
+)
+
+// T29: what is kept of a request has no secret in it, nor a whole signature.
+func TestT29AFailedAttemptShowsWhatWasSentWithoutSecrets(t *testing.T) {
+	r := newRig(t)
+	r.webhook.URL += "/in?token=planted-in-query"
+	r.webhook.Headers = map[string]string{"X-Api-Key": "planted-in-header", "X-Tenant": "acme"}
+	r.Set(hooktest.Status(http.StatusBadGateway))
+	o := r.send(t)
+	for _, want := range []string{"POST http://127.0.0.1:", "/hooks/in\n", "\nX-Tenant: acme\n", "\nwebhook-id: evt_", "\nwebhook-signature: v1,", "\ndeltahook-attempt: 1", "\nX-Api-Key: (hidden)"} {
+		if !strings.Contains(o.Request, want) {
+			t.Errorf("%q is missing in\n%s", want, o.Request)
+		}
+	}
+	signature := r.Requests()[0].Header.Get("webhook-signature")
+	for _, planted := range []string{"planted", signature} {
+		if strings.Contains(o.Request, planted) {
+			t.Errorf("%q is in\n%s", planted, o.Request)
+		}
+	}
+	r.webhook.Headers["X-Long"] = strings.Repeat("é", 4000)
+	if o = r.send(t); len(o.Request) > 2100 {
+		t.Errorf("%d bytes are kept", len(o.Request))
+	}
+	r.Set(nil)
+	if o = r.send(t); o.Class != emitter.Delivered || o.Request != "" {
+		t.Errorf("of a success %q is kept", o.Request)
+	}
+}

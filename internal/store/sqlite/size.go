@@ -10,7 +10,7 @@ import (
 // time: each costs the move of another page. What stays free spares the next events the way back.
 const (
 	vacuumStep  = 256     // pages
-	vacuumFrom  = 4096    // free pages, and
+	vacuumFrom  = 2048    // free pages, and
 	vacuumShare = 1.0 / 4 // of all pages
 )
 

@@ -187,7 +187,7 @@ func deletedUnderway(w *world) {
 
 func sweepBySize(w *world) {
 	m := w.owner("a", shortTTL)
-	const n = 4000
+	const n = 2000
 	writes := w.some("contacts", 1, n, "app")
 	for i := range writes {
 		writes[i].Event.Body = fmt.Appendf(nil, `{"pad":"%01000d"}`, i)
@@ -256,28 +256,28 @@ func (w *world) sweepTo(limit int64) (used int64) {
 
 func sweepAttempts(w *world) {
 	m := w.owner("a", shortTTL)
-	w.commit(m, "contacts", w.some("contacts", 1, 600, "app")...)
+	w.commit(m, "contacts", w.some("contacts", 1, 300, "app")...)
 	all := w.pending(m)
 	for i, d := range all {
 		w.must(m.Retry(w.ctx(), d.Ref, failedAttempt(1), noon()))
 		all[i].Attempts = 1
 	}
-	w.ack(m, all[:590]...)
-	w.must(m.Park(w.ctx(), all[599].Ref, "422", nil))
+	w.ack(m, all[:290]...)
+	w.must(m.Park(w.ctx(), all[299].Ref, "422", nil))
 	m = w.restart("b")
 	for more := true; more; {
 		swept, err := w.st.Housekeep(w.ctx(), store.Retention{AttemptsBefore: noon().AddDate(0, 0, 1)})
 		w.must(err)
 		more = swept.More
 	}
-	for i, want := range map[int]int{0: 1, 300: 1, 589: 1, 590: 1, 599: 1} {
+	for i, want := range map[int]int{0: 1, 150: 1, 289: 1, 290: 1, 299: 1} {
 		list, err := w.st.Attempts(w.ctx(), all[i].ID, "app")
 		w.must(err)
 		w.equal(fmt.Sprintf("attempts of delivery %d", i), len(list), want)
-		if delivered := i < 590; (list[0].Status == 204) != delivered {
+		if delivered := i < 290; (list[0].Status == 204) != delivered {
 			w.Errorf("delivery %d keeps %+v", i, list)
 		}
 	}
-	w.equal("deliveries", len(w.deliveries(store.DeliveryQuery{Limit: 1000})), 600)
+	w.equal("deliveries", len(w.deliveries(store.DeliveryQuery{Limit: 1000})), 300)
 	w.equal("pending", len(w.pending(m)), 9)
 }

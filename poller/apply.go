@@ -40,12 +40,16 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	if ended && m.state.Held.Discard {
 		r.Message = fmt.Sprintf("discarded: %d created, %d updated and %d deleted records are known now, without events", r.Created, r.Updated, r.Deleted)
 	}
+	if r.baselined || r.Created+r.Updated+r.Deleted > 0 {
+		next.changed(r.At)
+		r.stirred = !m.state.Quiet.IsZero()
+	}
 	events := &handover{}
 	r.Events = s.spool.events
 	r.Took = p.opts.Now().Sub(r.At)
 	c := Commit{State: next, Writes: p.writes(s, m.state.Sequence, r.At, events, anew), Poll: &r.Poll}
 	if err := p.commit(ctx, c); err != nil {
-		r.Events, r.baselined, r.released = 0, false, p.released
+		r.Events, r.baselined, r.released, r.stirred = 0, false, p.released, false
 		return err
 	}
 	m.validators, m.dirty = next.Validators, false

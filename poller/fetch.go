@@ -170,6 +170,7 @@ func (w *walk) read(resp *outbound.Response, body *countedBody, number int) (*an
 	case resp.Status == http.StatusNotModified:
 		if w.send != (Validators{}) {
 			w.notModified = true
+			w.fresh(resp.Header)
 			return nil, nil //nolint:nilnil // there is no page; notModified says why
 		}
 		return nil, explainStatus(what, "")
@@ -250,6 +251,7 @@ func (w *walk) validators(resp *outbound.Response) {
 		return
 	}
 	w.got = Validators{ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified")}
+	w.fresh(resp.Header)
 }
 
 func (w *walk) progress() {

@@ -55,6 +55,10 @@ type State struct {
 	Validators Validators `json:"validators,omitzero"`
 	// Cursor is the watermark of incremental polls, opaque to the store.
 	Cursor json.RawMessage `json:"cursor,omitempty"`
+	// Changed is the time of the last poll that found records other than they were known, the baseline included. Quiet is
+	// when people were told that nothing had changed for too long; zero once something has.
+	Changed time.Time `json:"changed,omitzero"`
+	Quiet   time.Time `json:"quiet,omitzero"`
 	// Held tells why the source waits for a person; nil when it does not.
 	Held *Hold `json:"held,omitempty"`
 	// Paused is set by `pause` and cleared by `resume`.

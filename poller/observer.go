@@ -21,6 +21,8 @@ const (
 	Recovered Turn = "recovered" // the first good poll after failed ones
 	Halted    Turn = "held"      // a poll was not applied: a person has to decide
 	Released  Turn = "released"  // the source is no longer held
+	Quiet     Turn = "quiet"     // nothing changed for longer than expected
+	Stirred   Turn = "stirred"   // something changed, or is not expected any more, after Quiet
 )
 
 // Transition is a change of a source's state.
@@ -28,7 +30,7 @@ type Transition struct {
 	Source   string
 	Turn     Turn
 	At       time.Time
-	Since    time.Time // of the state that ends (Recovered, Released) or goes on (Failing)
+	Since    time.Time // of the state that ends (Recovered, Released) or goes on (Failing); of the last change (Quiet, Stirred)
 	Failures int       // polls in a row that failed
 	Records  int64     // known records (Baselined)
 	Message  string    // for people

@@ -73,5 +73,9 @@ type Result struct {
 	// Paused says that nothing was asked because the source is paused.
 	Paused bool
 
+	// Fresh is until when the server calls its answer fresh; zero when it does not say, or when that does not matter.
+	Fresh time.Time
+
 	baselined, released bool // by this poll
+	hushed, stirred     bool // the source has become quiet, or is not any more
 }

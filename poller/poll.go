@@ -33,6 +33,8 @@ type Poller struct {
 	// keyInBytes says that a record whose bytes are known needs no look at its key; a key that is a member's name is beside the bytes.
 	keyInBytes bool
 
+	hours Hours
+
 	turn  chan struct{} // holds one token while nobody polls or edits
 	known *memory       // nil: to be read from the store
 	// unsure says that the outcome of a commit is unknown; lost is the version that it was based on.
@@ -74,6 +76,11 @@ func New(source Source, o Options, transports *outbound.Transports) (*Poller, er
 		keyInBytes: !slices.Contains(source.Key, differ.MustPath("@key")) && source.Pages.Kind != "last_key",
 		turn:       make(chan struct{}, 1),
 	}
+	zone, err := loadZone(source.Timezone)
+	if err != nil {
+		return nil, fmt.Errorf("source %s: %w", source.Name, err)
+	}
+	p.hours = source.Active.in(zone)
 	ways, err := p.connect(transports)
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", source.Name, err)
@@ -175,9 +182,16 @@ func (p *Poller) attempt(ctx context.Context, o Occasion, watch *TryOptions, r *
 	}
 	if w.notModified {
 		r.Verdict = Unchanged
+	} else if err := p.conclude(ctx, w, &r.Result); err != nil {
+		return err
+	}
+	if p.awaited(&r.Result) {
+		r.Fresh = time.Time{}
+	}
+	if watch != nil || r.Verdict == Held {
 		return nil
 	}
-	return p.conclude(ctx, w, &r.Result)
+	return p.listen(ctx, &r.Result)
 }
 
 // waits ends a poll before it asks anything: the source is paused, a webhook is full, or a person has to decide.

@@ -38,6 +38,9 @@ type Source struct {
 	Where     []differ.Condition `toml:"where"`      // only records for which all of them hold are followed
 	WhereExit string             `toml:"where_exit"` // "deleted", "silent"
 
+	// ExpectChange is how long nothing may change before somebody is told; zero: nobody expects anything.
+	ExpectChange setting.Duration `toml:"expect_change_within"`
+
 	Initial string   `toml:"initial"`
 	To      []string `toml:"to"`
 	Type    string   `toml:"type"`

@@ -9,6 +9,7 @@ type Health string
 const (
 	Baselining Health = "baselining" // the first poll runs
 	Ok         Health = "ok"         // the last poll got a usable answer
+	TooQuiet   Health = "quiet"      // the same, but nothing has changed for longer than expected
 	Unwell     Health = "failing"
 	OnHold     Health = "held"
 	Paused     Health = "paused"
@@ -27,7 +28,9 @@ type Status struct {
 	Baselined time.Time
 	Records   int64
 	Sequence  int64
-	Failures  int // in a row
+	Changed   time.Time // when a poll last found a change
+	Failures  int       // in a row
+	Skipped   int64     // scheduled times that passed while a poll ran, since the start
 	Message   string
 	Hint      string
 	Hold      *Hold

@@ -3,6 +3,7 @@ package poller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -22,6 +23,9 @@ type task struct {
 	running   context.CancelCauseFunc
 	stopped   chan struct{} // closed when the running poll has ended; nil: none runs
 	again     bool          // poll once more when the running poll has ended
+	fresh     time.Time     // until then polls are left out because the server calls its answer fresh; zero: none are
+	skipped   int64         // scheduled times that passed while a poll ran
+	overrun   int64         // those of the last poll
 	asked     bool          // a person wants the poll that is due, at any hour
 	paused    bool
 	removed   bool
@@ -90,14 +94,36 @@ func (t *task) begin(now time.Time) {
 
 // follow says when the source is due after a poll that ended now.
 func (t *task) follow(now time.Time, r *Result) {
+	t.overrun, t.fresh = t.lapsed(now), time.Time{}
 	switch {
 	case r.Verdict == Deferred && r.Until.After(now):
 		t.plan(r.Until)
 	case r.Verdict == Failed:
 		t.plan(t.schedule.Next(now.Add(t.idle(now))))
 	default:
-		t.plan(t.next(now))
+		next := t.next(now)
+		if !next.IsZero() && !next.After(now) {
+			t.overrun-- // it is made up for
+		}
+		t.plan(t.courteous(next, now, r))
 	}
+	t.skipped += t.overrun
+}
+
+// lapsed counts the scheduled times that have passed since the one of the last poll.
+func (t *task) lapsed(now time.Time) int64 {
+	if e, ok := t.schedule.(every); ok {
+		if first := e.Next(t.scheduled); !first.After(now) {
+			return int64(now.Sub(first)/e.period) + 1
+		}
+		return 0
+	}
+	const most = 1000
+	n := int64(0)
+	for at := t.schedule.Next(t.scheduled); !at.IsZero() && !at.After(now) && n < most; at = t.schedule.Next(at) {
+		n++
+	}
+	return n
 }
 
 // next gives the scheduled time to poll at after a poll. A period only counts on; of the times of a cron spec that passed
@@ -175,10 +201,15 @@ func (t *task) status(name string, now time.Time) Status {
 	switch {
 	case t.paused:
 		s.State = Paused
-	case !s.Polling && t.closed(now) && (s.State == Ok || s.State == Waiting):
+	case !s.Polling && t.closed(now) && (s.State == Ok || s.State == TooQuiet || s.State == Waiting):
 		opens := t.hours.opening(now)
 		s.State, s.Since, s.Hint = Waiting, time.Time{}, ""
 		s.Message = "outside its active hours until " + opens.Format("Mon 15:04 MST")
+	case s.Message == "" && t.fresh.After(now):
+		s.Message = "the server calls its answer fresh until " + t.fresh.UTC().Format("15:04:05 MST")
+	case s.Message == "" && t.overrun > 0:
+		s.Message = fmt.Sprintf("the last poll took %s and left out %d that were due meanwhile", t.track.last.Took.Round(time.Second), t.overrun)
 	}
+	s.Skipped = t.skipped
 	return s
 }

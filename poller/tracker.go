@@ -73,8 +73,18 @@ func (t *tracker) good(r Result, end time.Time, known bool) []Transition {
 	if r.baselined {
 		turns = append(turns, t.turn(Baselined, r))
 	}
+	switch {
+	case r.hushed:
+		turns = append(turns, t.turn(Quiet, r))
+	case r.stirred:
+		turns = append(turns, t.turn(Stirred, r))
+	}
 	if r.Hold != nil { // a partial poll was applied, and the hold of a complete one stays
 		t.become(OnHold, r.At)
+		return turns
+	}
+	if quiet := r.State.Quiet; !quiet.IsZero() {
+		t.become(TooQuiet, quiet)
 		return turns
 	}
 	t.become(Ok, r.At)
@@ -101,6 +111,10 @@ func (t *tracker) turn(turn Turn, r Result) Transition {
 		}
 	case Halted:
 		out.Since = r.Hold.Since
+	case Quiet:
+		out.Since = r.State.lastChange()
+	case Stirred:
+		out.Since = t.last.State.lastChange()
 	case Baselined:
 	}
 	return out
@@ -116,6 +130,6 @@ func (t *tracker) status(s *Status) {
 	case t.health == "":
 		s.State = Waiting
 	}
-	s.Baselined, s.Records, s.Sequence = r.State.Baselined, r.State.Records, r.State.Sequence
+	s.Baselined, s.Records, s.Sequence, s.Changed = r.State.Baselined, r.State.Records, r.State.Sequence, r.State.lastChange()
 	s.Message, s.Hint, s.Hold, s.Last = r.Message, r.Hint, r.Hold, r.Poll
 }

@@ -45,7 +45,8 @@ func (s *Source) Validate(secrets *setting.Secrets) setting.Problems {
 	c.auth()
 	c.transport()
 	c.retry()
-	c.choice(s.Conditional, []string{"auto", "off"}, "conditional")
+	c.choice(s.Conditional, []string{"auto", "validators", "off"}, "conditional")
+	c.expectations()
 	c.choice(s.Redirects, []string{"same_origin", "none"}, "redirects")
 	return c.problems
 }

@@ -202,7 +202,7 @@ func (o Offline) Status(ctx context.Context) (Status, error) {
 func SourceOf(r store.SourceRow) Source {
 	s := Source{
 		Name: r.Name, State: "stopped", LastOK: r.Committed, Baselined: r.State.Baselined,
-		Records: r.State.Records, Sequence: r.State.Sequence, Removed: !r.Removed.IsZero(),
+		Changed: r.State.Changed, Records: r.State.Records, Sequence: r.State.Sequence, Removed: !r.Removed.IsZero(),
 	}
 	switch {
 	case r.State.Held != nil:

@@ -82,7 +82,7 @@ type Status struct {
 // Source is the state of one polled API.
 type Source struct {
 	Name      string    `json:"source"`
-	State     string    `json:"state"` // baselining, ok, failing, held, paused, waiting
+	State     string    `json:"state"` // baselining, ok, quiet, failing, held, paused, waiting
 	Since     time.Time `json:"since,omitzero"`
 	LastOK    time.Time `json:"last_ok,omitzero"`
 	LastPoll  time.Time `json:"last_poll,omitzero"`
@@ -91,6 +91,8 @@ type Source struct {
 	Records   int64     `json:"records"`
 	Sequence  int64     `json:"sequence"`
 	Failures  int       `json:"consecutive_failures"`
+	Changed   time.Time `json:"changed,omitzero"` // when a poll last found a change
+	Skipped   int64     `json:"skipped"`          // scheduled times that passed while a poll ran, since the start
 	Verdict   string    `json:"verdict,omitempty"`
 	Note      string    `json:"note,omitempty"`
 	Removed   bool      `json:"removed,omitempty"` // no longer configured; its state is kept for store.keep_removed

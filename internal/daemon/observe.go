@@ -42,6 +42,10 @@ func (w watcher) Transition(t poller.Transition) {
 		log.Info("source has recovered", "failures", t.Failures, "lasted", t.At.Sub(t.Since).Round(time.Second).String())
 	case poller.Halted:
 		log.Warn("source is held until a person decides", "reason", t.Message)
+	case poller.Quiet:
+		log.Warn("source is quiet: it answers, but nothing changes", "last_change", t.Since, "reason", t.Message)
+	case poller.Stirred:
+		log.Info("source is not quiet any more", "last_change", t.Since)
 	case poller.Released:
 		if t.Message != "" {
 			log = log.With("outcome", t.Message)

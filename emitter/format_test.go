@@ -183,3 +183,37 @@ func TestTheKeysOfFormatsAndStylesAreValidated(t *testing.T) {
 		}
 	}
 }
+
+// A notice says the same in every format, and nothing that only a change of a record has.
+func TestANoticeIsAnEventOfNoRecord(t *testing.T) {
+	at := time.Date(2026, 11, 23, 12, 0, 0, 123_000_000, time.UTC)
+	e := Notice("deltahook.ping", at, []byte(`{"webhook":"app"}`))
+	if got := string(EncodeStandard(nil, e)); got != `{"type":"deltahook.ping","timestamp":"2026-11-23T12:00:00.123Z","data":{"webhook":"app"}}` {
+		t.Errorf("standard: %s", got)
+	}
+	for format, want := range map[string]string{
+		formatStructured: `{"specversion":"1.0","id":"evt_1","source":"/deltahook","type":"deltahook.ping","time":"2026-11-23T12:00:00.123Z",` +
+			`"datacontenttype":"application/json","data":{"webhook":"app"}}`,
+		formatBinary:   `{"webhook":"app"}`,
+		formatRecord:   `{"webhook":"app"}`,
+		formatTemplate: `deltahook.ping "" app {"webhook":"app"}`,
+	} {
+		w := formatted(t, format, `{{.Type}} {{json .Change}} {{text .Data "webhook"}} {{raw .Record}}`)
+		w.ContentType = "text/plain"
+		if got := string(w.Encode("evt_1", e)); got != want {
+			t.Errorf("%s: %s", format, got)
+		}
+	}
+	d := Delivery{ID: "evt_1", Type: e.EventType(), At: at}
+	h := http.Header{}
+	setRecordHeaders(h, &d)
+	setEventHeaders(h, &d)
+	for _, name := range []string{"deltahook-sequence", "ce-sequence", "ce-subject", "ce-partitionkey"} {
+		if _, there := h[name]; there {
+			t.Errorf("%s: %s", name, h[name])
+		}
+	}
+	if exactly(h, "ce-source") != "/deltahook" || exactly(h, "deltahook-event") != "deltahook.ping" {
+		t.Errorf("headers %v", h)
+	}
+}

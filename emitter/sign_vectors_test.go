@@ -349,3 +349,65 @@ func TestASignatureThatDoesNotCoverTheBodyIsNone(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What is signed can be shown, and is what the signature of the same request was made over.
+func TestTheSignedContentOfARequestCanBeShown(t *testing.T) {
+	tests := map[string]string{
+		"standard": "{id}.{ts}.{body}", "standard-ed25519": "{id}.{ts}.{body}", "svix": "{id}.{ts}.{body}", "github": "{body}", "stripe": "{ts}.{body}",
+		"slack": "v0:{ts}:{body}", "shopify": "{body}",
+	}
+	for name, o := range styled(t) {
+		m := vector()
+		h := signedAs(t, o, m)
+		got, err := SignedContent(&Received{Method: m.Method, URL: m.URL, Header: h, Body: m.Body}, o.Style, o.Signature)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if o.Style == signRFC9421 {
+			inputs := dictionary(exactly(h, headerSignatureInput))
+			if len(got) != len(o.Keys) || !strings.HasSuffix(got[0], "\n\"@signature-params\": "+inputs[0].value) || !strings.Contains(got[0], `"content-digest": sha-`) {
+				t.Errorf("%s: %q", name, got)
+			}
+			continue
+		}
+		want, known := tests[o.Style]
+		want = strings.NewReplacer("{id}", m.ID, "{ts}", unixSeconds(m.At), "{body}", string(m.Body)).Replace(want)
+		if known && (len(got) != 1 || got[0] != want) {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	if got, err := SignedContent(&Received{Header: http.Header{}}, "none", Signature{}); err != nil || len(got) != 0 {
+		t.Errorf("none: %q, %v", got, err)
+	}
+	if _, err := SignedContent(&Received{Header: http.Header{}}, "standard", Signature{}); !errors.Is(err, ErrMissingHeader) {
+		t.Errorf("no headers: %v", err)
+	}
+}
+
+func TestThePublishedPublicKeyVerifiesThePublishedSignature(t *testing.T) {
+	m := vector()
+	h := signedAs(t, SignOptions{Style: "standard-ed25519", Keys: signingKeys(vectorWhsk)}, m)
+	o := VerifyOptions{Style: "standard-ed25519", Secrets: []string{"whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="}, Now: m.At, Tolerance: DefaultTolerance}
+	if err := VerifyRequest(&Received{Header: h, Body: m.Body}, o); err != nil {
+		t.Error(err)
+	}
+	if err := VerifyRequest(&Received{Header: h, Body: append(m.Body, ' ')}, o); !errors.Is(err, ErrSignature) {
+		t.Errorf("another body: %v", err)
+	}
+}
+
+// T22: the same secret is another key in another style; whoever decodes it for Stripe gets another signature.
+func TestT22TheSameSecretIsAnotherKeyInAnotherStyle(t *testing.T) {
+	m := vector()
+	h := signedAs(t, SignOptions{Style: "stripe", Keys: signingKeys(vectorSecret)}, m)
+	if got := exactly(h, "Stripe-Signature"); !strings.HasPrefix(got, "t=1614265330,v1=2e37df5d") || strings.Contains(got, "v1=e96203c6") {
+		t.Errorf("Stripe-Signature: %s", got)
+	}
+	decoded := templated(func(o *Signature) { o.Content, o.Value, o.KeyEncoding = "{ts}.{body}", "t={ts},v1={sig}", "base64" })
+	bare := strings.TrimPrefix(vectorSecret, "whsec_")
+	h = signedAs(t, SignOptions{Style: "template", Signature: decoded, Keys: signingKeys(bare)}, m)
+	if got := exactly(h, "X-Signature"); !strings.HasPrefix(got, "t=1614265330,v1=e96203c6") {
+		t.Errorf("with the key decoded: %s", got)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/config"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -207,6 +208,11 @@ func (a *app) oneWebhook(name string) (*emitter.Webhook, error) {
 	if err != nil {
 		return nil, err
 	}
+	return webhookNamed(cfg, name, "--webhook ")
+}
+
+// webhookNamed does the same for a configuration that was read; flag is how to name one.
+func webhookNamed(cfg *config.Config, name, flag string) (*emitter.Webhook, error) {
 	var names []string
 	for _, w := range cfg.Webhooks {
 		if w.Name == name || (name == "" && len(cfg.Webhooks) == 1) {
@@ -215,7 +221,7 @@ func (a *app) oneWebhook(name string) (*emitter.Webhook, error) {
 		names = append(names, w.Name)
 	}
 	if name == "" {
-		return nil, usage("there are several webhooks", "choose one: --webhook "+strings.Join(names, ", --webhook "))
+		return nil, usage("there are several webhooks", "choose one: "+flag+strings.Join(names, ", "+flag))
 	}
 	return nil, usage(fmt.Sprintf("webhook %q is not configured", name), "webhooks: "+strings.Join(names, ", "))
 }

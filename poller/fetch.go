@@ -94,6 +94,7 @@ func (w *walk) page(ctx context.Context, s step) (*answer, error) {
 	defer resp.Body.Close()
 	w.result.Requests += resp.Attempts
 	body := &countedBody{body: resp.Body, before: w.result.Bytes, limit: int64(w.p.source.Response.MaxScan)}
+	w.scan.seam.begin(s.repeats)
 	a, err := w.read(resp, body, number)
 	w.result.Bytes += body.count
 	w.remember(req, resp, body)
@@ -179,13 +180,15 @@ func (w *walk) read(resp *outbound.Response, body *countedBody, number int) (*an
 	}
 	w.result.Pages++
 	a := &answer{number: number, url: resp.URL, header: resp.Header}
-	before := w.scan.counts.Records
+	before, skipped := w.scan.counts.Records, w.scan.counts.Skipped
 	err := w.records(resp.Header.Get("Content-Type"), body)
 	what.bytes, what.head = body.count, body.head
 	if err := w.inside(err, what); err != nil {
 		return nil, err
 	}
-	a.records, a.total, a.envelope = w.scan.counts.Records-before, w.scan.counts.Records, w.reader.Envelope()
+	a.shown = w.scan.counts.Records - before
+	a.records = w.scan.endPage(a.shown, w.scan.counts.Skipped-skipped)
+	a.total, a.envelope = w.scan.counts.Records, w.reader.Envelope()
 	a.last = w.scan.lastKey()
 	w.validators(resp)
 	return a, w.repeated(a)
@@ -234,7 +237,7 @@ func (w *walk) records(contentType string, body io.Reader) error {
 
 // repeated fails when a page shows exactly the records of an earlier one: the server ignores the page that it is asked for.
 func (w *walk) repeated(a *answer) error {
-	if w.scan.digest == 0 { // no record with a key
+	if w.scan.digest == 0 || w.scan.seam != nil && a.records == 0 { // no record with a key, or the end of pages that overlap
 		return nil
 	}
 	if earlier, ok := w.shown[w.scan.digest]; ok {

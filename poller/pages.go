@@ -26,7 +26,9 @@ type step struct {
 	offset int         // for {offset}
 	params []pageParam // of the query, replacing what is there
 	header *pageParam
-	body   *pageParam // a path in a JSON body, or a field of a form; the value is JSON
+
+	repeats int        // records that should be on this page and the one before
+	body    *pageParam // a path in a JSON body, or a field of a form; the value is JSON
 }
 
 // pageParam is a name with its plain value.
@@ -37,7 +39,8 @@ type answer struct {
 	number   int // from 1
 	url      *url.URL
 	header   http.Header
-	records  int    // on this page
+	shown    int    // on this page
+	records  int    // on this page, behind those of the pages before it
 	total    int    // on all pages so far
 	last     string // key of the last record of this page
 	envelope []byte // the document without its records

@@ -234,7 +234,7 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 	p.known.index.Begin()
 	state := &p.known.state
 	s := &scan{
-		p: p, ctx: ctx, index: p.known.index, spool: spool, watch: watch,
+		p: p, ctx: ctx, index: p.known.index, spool: spool, watch: watch, seam: newSeam(p.source.Pages),
 		// The bytes of a record whose key is known tell it only as long as the key is read in the same way.
 		keyInBytes: p.keyInBytes && watch == nil && !p.reidentified(),
 		quiet:      state.Baselined.IsZero() && p.source.Initial != "emit" || state.Held != nil && state.Held.Discard,
@@ -293,6 +293,9 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 	if r.Message = w.doubt(); r.Message != "" {
 		r.Verdict = Partial
 		r.Hint = "nothing is taken for deleted by this poll"
+		if p.source.Pages.Kind == "offset" && p.source.Pages.Overlap == 0 {
+			r.Hint += "; pages.overlap lets a list change while it is read"
+		}
 	}
 	s.proven = r.Verdict == Complete
 	s.dismiss()
@@ -353,6 +356,8 @@ func (w *walk) doubt() string {
 		return s.skippedMessage()
 	case w.walker.shifted():
 		return "the server's total changed from page to page: the list was changed while it was read"
+	case s.seam != nil && s.seam.torn > 0:
+		return fmt.Sprintf("page %d shows none of the records before it again: the list was changed while it was read, by more than pages.overlap", s.seam.torn)
 	case s.repeated > 0:
 		return fmt.Sprintf("%d records appeared on two pages: the list was changed while it was read", s.repeated)
 	}

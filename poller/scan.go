@@ -27,6 +27,7 @@ type scan struct {
 	hashes   []differ.Hash // keys of the current answer, when it is not the first
 	digest   uint64        // of the keys of the current answer
 	repeated int           // records seen on two pages
+	seam     *seam         // of pages that overlap; nil when they do not
 	keyless  *keyless      // the first record without a usable key
 
 	key     []byte
@@ -118,9 +119,18 @@ func (s *scan) lastKey() string { return string(s.key) }
 // saw notes the key of a record of the current page.
 func (s *scan) saw(hash differ.Hash) {
 	s.digest += mixed(hash)
-	if s.page > 1 {
+	if s.page > 1 || s.seam != nil {
 		s.hashes = append(s.hashes, hash)
 	}
+}
+
+// cameBack counts a record of an earlier page. Where pages overlap, the end of the page tells whether it had to.
+func (s *scan) cameBack() {
+	if s.seam != nil {
+		s.seam.again = append(s.seam.again, len(s.hashes)-1)
+		return
+	}
+	s.repeated++
 }
 
 // mixed spreads a hash so that sums of sets of them differ.
@@ -147,7 +157,7 @@ func (s *scan) differs(hash differ.Hash, raw, canon uint64, rec differ.Record) e
 // so the first copy counts and nothing can be said of what is missing. Different ones in one answer are two records.
 func (s *scan) again(hash differ.Hash, raw, canon uint64, rec differ.Record) error {
 	if s.page > 1 && !slices.Contains(s.hashes[:len(s.hashes)-1], hash) {
-		s.repeated++
+		s.cameBack()
 		return nil
 	}
 	known, _, _ := s.index.Get(hash)

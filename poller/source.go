@@ -63,17 +63,19 @@ type Source struct {
 
 // Pages says how a listing goes on after its first answer, the table pages.
 type Pages struct {
-	Kind  string           `toml:"kind"` // "link", "next_url", "cursor", "page", "offset", "last_key"; empty: one answer is the whole listing
-	Param string           `toml:"param"`
-	In    string           `toml:"in"`   // where param is set: "query", "header"; "body": where the placeholder stands
-	Next  differ.Path      `toml:"next"` // of the next URL or token
-	Start int              `toml:"start"`
-	Size  int              `toml:"size"`
-	Sizes string           `toml:"size_param"`
-	Total differ.Path      `toml:"total"`
-	More  differ.Path      `toml:"has_more"`
-	Delay setting.Duration `toml:"delay"`
-	Max   int              `toml:"max"`
+	Kind  string      `toml:"kind"` // "link", "next_url", "cursor", "page", "offset", "last_key"; empty: one answer is the whole listing
+	Param string      `toml:"param"`
+	In    string      `toml:"in"`   // where param is set: "query", "header"; "body": where the placeholder stands
+	Next  differ.Path `toml:"next"` // of the next URL or token
+	Start int         `toml:"start"`
+	Size  int         `toml:"size"`
+	Sizes string      `toml:"size_param"`
+	Total differ.Path `toml:"total"`
+	More  differ.Path `toml:"has_more"`
+
+	Overlap int              `toml:"overlap"` // records that are asked for again with the next page
+	Delay   setting.Duration `toml:"delay"`
+	Max     int              `toml:"max"`
 }
 
 // Deletes says how deletions are found, the table deletes.

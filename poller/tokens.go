@@ -151,26 +151,41 @@ func (e *ending) follow(a *answer) (next string, end bool, err error) {
 	return "", true, e.complete(a, total)
 }
 
-// offsetWalker asks for what comes behind the records that came so far; how many were asked for does not count.
+// offsetWalker asks for what comes behind the records that came so far; how many were asked for does not count. With overlap
+// it asks for the last ones again.
 type offsetWalker struct {
 	notPast
-	end    ending
-	offset int
+	end     ending
+	offset  int // that is asked for
+	repeats int // records from offset that came before
 }
 
 func (w *offsetWalker) next(a *answer) (step, bool, error) {
 	if a != nil {
+		position := w.offset + a.shown
+		if w.end.conf.Overlap > 0 {
+			a.total = position // what was read before and is gone now is not among the server's total
+		}
 		if end, err := w.end.reached(a); end || err != nil {
 			return step{}, end, err
 		}
-		w.offset += a.records
+		w.advance(position, a.shown)
 	}
-	s := step{offset: w.offset}
+	s := step{offset: w.offset, repeats: w.repeats}
 	w.end.conf.set(&s, strconv.Itoa(w.offset))
 	return s, false, nil
 }
 
-func (w *offsetWalker) shifted() bool { return w.end.moved }
+// advance goes on behind a page, by one record at least.
+func (w *offsetWalker) advance(position, shown int) {
+	next := position
+	if w.end.conf.Overlap > 0 && shown > 0 {
+		next = max(position-w.end.conf.Overlap, w.offset+1)
+	}
+	w.offset, w.repeats = next, position-next
+}
+
+func (w *offsetWalker) shifted() bool { return w.end.moved && w.end.conf.Overlap == 0 }
 
 // lastKeyWalker asks for what comes behind the last record that came.
 type lastKeyWalker struct {

@@ -77,6 +77,10 @@ func TestEachMistakeIsReportedAtItsKey(t *testing.T) {
 		{"a token in the body of a GET", func(s *Source) {
 			s.Pages.Kind, s.Pages.Param, s.Pages.Next, s.Pages.In = "cursor", "after", differ.MustPath("next"), "body"
 		}, `pages.in: pages.in = "body" needs a request with a body`},
+		{"an overlap of pages by number", func(s *Source) { s.Pages.Kind, s.Pages.Overlap = "page", 5 }, `pages.overlap: pages.overlap counts only with pages.kind = "offset"`},
+		{"an overlap of the whole page", func(s *Source) {
+			s.Pages.Kind, s.Pages.Overlap, s.Pages.Size, s.Pages.Sizes = "offset", 50, 50, "limit"
+		}, "pages.overlap: pages.overlap = 50 leaves nothing of a page of 50 records"},
 		{"pages without a kind", func(s *Source) { s.Pages.Param = "p" }, "pages.param: pages.param counts only with"},
 		{"total with link", func(s *Source) { s.Pages.Kind, s.Pages.Total = "link", differ.MustPath("t") }, "pages.total: pages.total counts only with"},
 		{"delay without a kind", func(s *Source) { s.Pages.Delay = setting.Duration(time.Second) }, "pages.delay: pages.delay counts only with"},

@@ -1,6 +1,9 @@
 package differ
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // MemberPath gives the path that leads through members of these names, spelled as people write it: only what would mean
 // something else is escaped. It is the path of the whole document when there are no names.
@@ -45,8 +48,8 @@ func isModifier(name string) bool {
 // leads says whether the path finds what stands below members of these names.
 func (p Path) leads(names []string) bool {
 	document := []byte("1")
-	for i := len(names) - 1; i >= 0; i-- {
-		document = append(append(appendJSONString([]byte("{"), []byte(names[i])), ':'), append(document, '}')...)
+	for _, name := range slices.Backward(names) {
+		document = append(append(appendJSONString([]byte("{"), []byte(name)), ':'), append(document, '}')...)
 	}
 	return string(p.Get(document).Raw) == "1"
 }

@@ -135,7 +135,7 @@ func isToken(name string) bool {
 // literals warns of secrets that stand in the configuration itself, and keeps them out of messages.
 func (c *check) literals(key string, values map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if !secretive(name) || strings.Contains(values[name], "{secret:") || values[name] == "" {
+		if !Secretive(name) || strings.Contains(values[name], "{secret:") || values[name] == "" {
 			continue
 		}
 		c.problems.Warn(`write "{secret:env:NAME}"`, name+" looks like a secret that stands in the file itself", key, name)
@@ -143,7 +143,8 @@ func (c *check) literals(key string, values map[string]string) {
 	}
 }
 
-func secretive(name string) bool {
+// Secretive says whether what goes by this name is a secret, as far as names tell.
+func Secretive(name string) bool {
 	name = strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(name))
 	for _, part := range []string{"authorization", "apikey", "token", "secret", "password", "cookie", "signature"} {
 		if strings.Contains(name, part) {

@@ -89,7 +89,7 @@ func newRoot(p *process) *cobra.Command {
 		Short: "Polls REST APIs and delivers each change as a signed webhook",
 		Long: "deltahook polls REST APIs on a schedule, finds the records that were created, updated or deleted, and delivers each\n" +
 			"change as a signed webhook: at least once, in order per record, under a stable id.\n\n" +
-			"First steps:  deltahook demo      then:  deltahook check   deltahook try SOURCE   deltahook run",
+			"First steps:  deltahook demo      then:  deltahook init URL   deltahook try SOURCE   deltahook run",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version,
@@ -113,7 +113,7 @@ func (a *app) addCommands(root *cobra.Command) {
 		id       string
 		commands []*cobra.Command
 	}{
-		{"start", []*cobra.Command{a.demo(), a.check(), a.try(), a.run()}},
+		{"start", []*cobra.Command{a.demo(), a.initCommand(), a.check(), a.try(), a.run()}},
 		{"look", []*cobra.Command{a.status(), a.events(), a.deliveries()}},
 		{"act", []*cobra.Command{a.poll(), a.pause(), a.resume(), a.release(), a.discard(), a.rekey(), a.reset(), a.replay()}},
 		{"plumbing", []*cobra.Command{a.secret(), a.verify(), a.listen(), a.ping(), a.healthcheck(), a.configCommand(), a.versionCommand()}},

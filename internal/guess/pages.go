@@ -1,0 +1,250 @@
+package guess
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/poller"
+)
+
+// pager collects the ways in which a listing may go on.
+type pager struct {
+	answer  *Answer
+	all     []signal
+	records int
+	total   differ.Path
+	more    differ.Path
+	goesOn  bool // the answer says that there is more
+	found   []Paging
+}
+
+// paging lists what is worth a try, the likeliest first.
+func (g *Guess) paging(root *node, a *Answer) {
+	if g.Single {
+		return
+	}
+	p := &pager{answer: a, records: g.Count, all: signals(root, g.list.node)}
+	p.total = totalOf(p.all, p.records)
+	p.more, p.goesOn = moreOf(p.all)
+	p.links(root, g.list.node)
+	p.tokens()
+	p.counted()
+	p.asked()
+	p.blind()
+	g.Pages = p.found
+	if s := find(p.all, "startindex", func(s *signal) bool { n, ok := integer(s); return ok && n == 1 }); s != nil {
+		g.unsure(AboutPages, fmt.Sprintf("%q counts records from 1 (SCIM, OpenSearch): deltahook counts offsets from 0", s.path()))
+	}
+}
+
+// propose adds a proposal unless it is there already.
+func (p *pager) propose(pages poller.Pages, told bool, why string) {
+	pages.Max = poller.DefaultSource().Pages.Max
+	if pages.Param == "" && (pages.Kind == "page" || pages.Kind == "offset") {
+		pages.Param = pages.Kind
+	}
+	if pages.Kind != "page" {
+		pages.Start = poller.DefaultSource().Pages.Start
+	}
+	if !slices.ContainsFunc(p.found, func(have Paging) bool { return have.Pages == pages }) {
+		p.found = append(p.found, Paging{Pages: pages, Told: told, Why: why})
+	}
+}
+
+// links follows what names the next page: the Link header, and URLs in the answer.
+func (p *pager) links(root, records *node) {
+	if regexp.MustCompile(`(?i);\s*rel="?[^";,]*\bnext\b`).MatchString(strings.Join(p.answer.Header.Values("Link"), ",")) {
+		p.propose(poller.Pages{Kind: "link"}, true, "the answer has a Link header with rel=next")
+	}
+	isURL := func(s *signal) bool {
+		text := s.node.text
+		return s.node.kind == differ.String && (strings.Contains(text, "://") || strings.HasPrefix(text, "/") || strings.HasPrefix(text, "?"))
+	}
+	s := find(p.all, nextNames, isURL)
+	if s == nil {
+		s = find(p.all, "href url uri link", func(s *signal) bool { return isURL(s) && in(s.parent(), nextNames) })
+	}
+	if s != nil {
+		p.propose(poller.Pages{Kind: "next_url", Next: s.path(), Total: p.total, More: p.more}, true, fmt.Sprintf("%q is the URL of the next page", s.path()))
+	}
+	for _, path := range relations(root, records) {
+		p.propose(poller.Pages{Kind: "next_url", Next: path, Total: p.total}, true, "the answer has a link with the relation next")
+	}
+	if s := find(p.all, nextNames, func(s *signal) bool { return s.node.kind == differ.Null }); s != nil {
+		p.propose(poller.Pages{Kind: "next_url", Next: s.path(), Total: p.total}, true, fmt.Sprintf("%q is null: there is no next page now", s.path()))
+	}
+}
+
+const tokenNames = "endcursor nextcursor nextpagetoken nexttoken continuationtoken nextcontinuationtoken continuation continue nextmarker marker " +
+	"pagetoken cursor nextpage nextpagenumber nextoffset nextstart nextbookmark bookmark scrollid nextkey after next"
+
+// tokens sends back what the answer gives for the next page.
+func (p *pager) tokens() {
+	s := find(p.all, tokenNames, func(s *signal) bool {
+		return (s.node.kind == differ.String || s.node.kind == differ.Number) && !strings.Contains(s.node.text, "/") && (s.name() != "after" || s.node.text != "")
+	})
+	if s == nil || s.node.text == "" && p.more.IsZero() {
+		return
+	}
+	for _, param := range p.tokenParams(s) {
+		pages := poller.Pages{Kind: "cursor", Next: s.path(), Param: param, Total: p.total, More: p.more}
+		if p.inBody() {
+			pages.In = "body"
+		}
+		p.propose(pages, true, fmt.Sprintf("%q is what leads to the next page", s.path()))
+	}
+}
+
+// tokenParams guesses where a token goes back to, in the spelling of its writer.
+func (p *pager) tokenParams(s *signal) []string {
+	raw := s.names[len(s.names)-1]
+	if variable := p.variable(); variable != "" {
+		return []string{variable}
+	}
+	var names []string
+	switch s.name() {
+	case "endcursor":
+		names = []string{"after", "cursor"}
+	case "nextcursor", "nextpagetoken", "nextmarker", "nextoffset", "nextstart", "nextpage", "nextbookmark", "nextcontinuationtoken":
+		names = []string{withoutNext(raw), raw}
+	case "nextpagenumber":
+		names = []string{"page"}
+	case "nexttoken":
+		names = []string{raw, withoutNext(raw)}
+	case "next":
+		names = []string{"cursor", "after", "page"}
+	default:
+		names = []string{raw}
+	}
+	return names
+}
+
+// withoutNext takes "next" off: next_page_token becomes page_token, nextPageToken pageToken.
+func withoutNext(name string) string {
+	rest := strings.TrimLeft(name[min(len(name), len("next")):], "_-")
+	if rest == "" {
+		return name
+	}
+	if r := []rune(rest); unicode.IsUpper(r[0]) && (len(r) == 1 || !unicode.IsUpper(r[1])) {
+		return string(unicode.ToLower(r[0])) + string(r[1:])
+	}
+	return rest
+}
+
+// inBody says whether the request asks with JSON or a form, where parameters belong, too.
+func (p *pager) inBody() bool {
+	text := strings.TrimSpace(p.answer.Asked)
+	return text != "" && text[0] != '<'
+}
+
+// variable gives the place of the cursor in a GraphQL request.
+func (p *pager) variable() string {
+	var request struct {
+		Query string `json:"query"`
+	}
+	if json.Unmarshal([]byte(p.answer.Asked), &request) != nil || request.Query == "" {
+		return ""
+	}
+	m := regexp.MustCompile(`\b(?:after|cursor)\s*:\s*\$(\w+)`).FindStringSubmatch(request.Query)
+	if m == nil {
+		return "variables.after"
+	}
+	return "variables." + m[1]
+}
+
+// counted asks for pages or offsets when the answer says which one it is.
+func (p *pager) counted() {
+	number := func(s *signal) bool { n, ok := integer(s); return ok && n >= 0 }
+	if s := find(p.all, "offset skip startat start from", number); s != nil && s.node.text == "0" {
+		p.count("offset", s.names[len(s.names)-1], 0, fmt.Sprintf("%q says where this page begins", s.path()))
+	}
+	s := find(p.all, "page currentpage pagenumber pageno pagenum pageindex number", func(s *signal) bool {
+		n, ok := integer(s)
+		return ok && (n == 0 || n == 1) && (s.name() != "number" || s.parent() == "page" || s.parent() == "pageable" || s.parent() == "")
+	})
+	if s != nil {
+		first, _ := integer(s)
+		param := s.names[len(s.names)-1]
+		if in(s.name(), "currentpage number") {
+			param = "page"
+		}
+		p.count("page", param, int(first), fmt.Sprintf("%q says which page this is", s.path()))
+	}
+}
+
+func (p *pager) count(kind, param string, start int, why string) {
+	pages := poller.Pages{Kind: kind, Start: start, Param: param, Total: p.total, More: p.more}
+	if p.inBody() {
+		pages.In = "body"
+	}
+	p.propose(pages, true, why)
+}
+
+// asked takes the paging that the URL itself speaks of, ?page=1 or ?limit=50.
+func (p *pager) asked() {
+	query := p.answer.URL.Query()
+	for _, name := range sortedNames(query) {
+		switch folded := plain(name); {
+		case in(folded, "page pagenumber pageno pageindex p") && in(query.Get(name), "0 1"):
+			p.shot(poller.Pages{Kind: "page", Param: name, Start: int(query.Get(name)[0] - '0')}, "the url asks for a page")
+		case in(folded, "offset skip start startat from") && query.Get(name) == "0":
+			p.shot(poller.Pages{Kind: "offset", Param: name}, "the url asks for an offset")
+		}
+	}
+	for _, name := range sortedNames(query) {
+		if partner, ok := partners()[name]; ok {
+			p.shot(partner, "the url limits the answer with "+name)
+		}
+	}
+}
+
+// partners gives what usually goes with a parameter that limits the answer.
+func partners() map[string]poller.Pages {
+	return map[string]poller.Pages{
+		"limit": {Kind: "offset"}, "per_page": {Kind: "page", Start: 1}, "page_size": {Kind: "page", Start: 1}, "pageSize": {Kind: "page", Start: 1},
+		"$top": {Kind: "offset", Param: "$skip"}, "top": {Kind: "offset", Param: "skip"}, "take": {Kind: "offset", Param: "skip"},
+		"_limit": {Kind: "page", Param: "_page", Start: 1}, "maxResults": {Kind: "offset", Param: "startAt"}, "rows": {Kind: "offset", Param: "start"},
+		"size": {Kind: "page"},
+	}
+}
+
+// shot proposes what nothing in the answer speaks of.
+func (p *pager) shot(pages poller.Pages, why string) {
+	pages.Total, pages.More = p.total, p.more
+	p.propose(pages, false, why)
+}
+
+// blind asks for a second page when the answer looks like a first one: it says that there is more, or is of a round length.
+func (p *pager) blind() {
+	if len(p.found) > 0 || p.inBody() {
+		return
+	}
+	switch {
+	case p.goesOn:
+		p.shot(poller.Pages{Kind: "last_key", Param: "starting_after"}, "the answer says that there is more")
+		p.shot(poller.Pages{Kind: "page", Start: 1}, "the answer says that there is more")
+	case !p.total.IsZero(), Round(p.records):
+		p.shot(poller.Pages{Kind: "page", Start: 1}, "the list looks like a first page")
+		p.shot(poller.Pages{Kind: "offset"}, "the list looks like a first page")
+	}
+}
+
+// Round says whether a number of records is one at which APIs cut their answers.
+func Round(n int) bool {
+	return n >= 10 && (n%10 == 0 || n%25 == 0 || n >= 32 && n&(n-1) == 0)
+}
+
+func sortedNames(query url.Values) []string {
+	names := make([]string, 0, len(query))
+	for name := range query {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -199,6 +199,13 @@ func (f *fakeOutbox) replay(r Ref) {
 	row.state, row.Replay, row.Attempts, row.NextAt, row.Since = "pending", true, 0, time.Time{}, time.Now()
 }
 
+// lose settles a delivery behind the dispatcher's back.
+func (f *fakeOutbox) lose(r Ref) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.find(r).state = "delivered"
+}
+
 // states counts the deliveries of a webhook by state.
 func (f *fakeOutbox) states(webhook string) map[string]int {
 	f.mu.Lock()

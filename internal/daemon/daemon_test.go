@@ -18,6 +18,7 @@ import (
 	"github.com/deltahook/deltahook/internal/daemon"
 	"github.com/deltahook/deltahook/internal/hooktest"
 	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/internal/store/sqlite"
 )
 
@@ -68,17 +69,25 @@ type bundle struct {
 	log      *safeBuffer
 	daemon   *daemon.Daemon
 	client   *admin.Client
+
+	text string                        // the configuration
+	wrap func(store.Store) store.Store // what the daemon gets for a store; nil: the store
+}
+
+// edit changes the configuration before the start.
+func edit(old, text string) func(*bundle) {
+	return func(b *bundle) { b.text = strings.Replace(b.text, old, text, 1) }
 }
 
 // setup starts a daemon whose one source is api and whose one webhook is receiver; more is added to the configuration.
-func setup(t *testing.T, body, more string) *bundle {
+func setup(t *testing.T, body, more string, edits ...func(*bundle)) *bundle {
 	t.Helper()
 	b := &bundle{api: &upstream{body: body}, receiver: &hooktest.Receiver{Secrets: []string{secret}}, log: &safeBuffer{}}
 	api := httptest.NewServer(b.api)
 	t.Cleanup(api.Close)
 	b.hooks = httptest.NewServer(b.receiver)
 	t.Cleanup(b.hooks.Close)
-	text := fmt.Sprintf(`
+	b.text = fmt.Sprintf(`
 [source.things]
 url = "%s/list?token=planted-in-query"
 headers = { X-Api-Key = "{secret:env:PLANTED_KEY}" }
@@ -95,14 +104,17 @@ url = "sqlite:%s"
 [admin]
 listen = "127.0.0.1:0"
 `, api.URL, more, b.hooks.URL, secret, filepath.ToSlash(filepath.Join(t.TempDir(), "deltahook.db")))
-	b.start(t, text)
+	for _, e := range edits {
+		e(b)
+	}
+	b.start(t)
 	return b
 }
 
-func (b *bundle) start(t *testing.T, text string) {
+func (b *bundle) start(t *testing.T) {
 	t.Helper()
 	secrets := &setting.Secrets{LookupEnv: func(name string) (string, bool) { return "planted-in-environment", name == "PLANTED_KEY" }}
-	cfg, report := config.Parse([]config.File{{Path: "test.toml", Text: []byte(text)}}, secrets)
+	cfg, report := config.Parse([]config.File{{Path: "test.toml", Text: []byte(b.text)}}, secrets)
 	if err := report.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -111,8 +123,12 @@ func (b *bundle) start(t *testing.T, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var used store.Store = st
+	if b.wrap != nil {
+		used = b.wrap(st)
+	}
 	b.daemon, err = daemon.New(t.Context(), daemon.Options{
-		Config: cfg, Secrets: secrets, Store: st, Version: "test", Token: "act",
+		Config: cfg, Secrets: secrets, Store: used, Version: "test", Token: "act",
 		Log: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

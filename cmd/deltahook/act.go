@@ -4,15 +4,11 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/deltahook/deltahook/internal/admin"
-	"github.com/deltahook/deltahook/internal/store"
 )
 
 func (a *app) poll() *cobra.Command {
@@ -96,85 +92,6 @@ func (a *app) act(cmd *cobra.Command, action admin.Action, done string) error {
 	}
 	fmt.Fprint(a.stdout, done)
 	return nil
-}
-
-func (a *app) replay() *cobra.Command {
-	var (
-		sel    selection
-		yes    bool
-		asJSON bool
-	)
-	cmd := &cobra.Command{
-		Use:   "replay [EVENT]",
-		Short: "Send events again, under their old id and bytes",
-		Long: "Sends events again. Each keeps its webhook-id and bytes under a fresh timestamp and signature, so a receiver that\n" +
-			"removes duplicates ignores those it already has. Without EVENT or a state flag the parked ones are meant.",
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				sel.event = args[0]
-			}
-			if sel.event == "" && !sel.pending && !sel.delivered {
-				sel.parked = true
-			}
-			q, err := sel.query(time.Now())
-			if err != nil {
-				return err
-			}
-			return a.replayAsked(cmd, q, yes, asJSON)
-		},
-	}
-	sel.flags(cmd)
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	jsonFlag(cmd, &asJSON)
-	return cmd
-}
-
-func (a *app) replayAsked(cmd *cobra.Command, q store.DeliveryQuery, yes, asJSON bool) error {
-	view, done, err := a.view(cmd.Context(), acting)
-	if err != nil {
-		return err
-	}
-	defer done()
-	plan, err := view.Replay(cmd.Context(), q, true)
-	if err != nil {
-		return failure(err)
-	}
-	if !asJSON {
-		a.printPlan(plan)
-	}
-	if plan.Deliveries == 0 {
-		return nil
-	}
-	if !yes {
-		if err := a.ask("send them?"); err != nil {
-			return err
-		}
-	}
-	result, err := view.Replay(cmd.Context(), q, false)
-	if err != nil {
-		return failure(err)
-	}
-	if asJSON {
-		return jsonLines(a.stdout, []admin.Replayed{result})
-	}
-	fmt.Fprintf(a.stdout, "%s queued; see: deltahook deliveries --pending\n", plural(result.Deliveries, "delivery"))
-	return nil
-}
-
-func (a *app) printPlan(plan admin.Replayed) {
-	var kinds []string
-	for _, t := range slices.Sorted(maps.Keys(plan.ByType)) {
-		kinds = append(kinds, fmt.Sprintf("%s %s", count(plan.ByType[t]), t))
-	}
-	fmt.Fprintf(a.stdout, "plan: %s", plural(plan.Deliveries, "delivery"))
-	if len(kinds) > 0 {
-		fmt.Fprintf(a.stdout, " (%s)", strings.Join(kinds, ", "))
-	}
-	fmt.Fprintln(a.stdout)
-	if plan.Deliveries > 0 {
-		fmt.Fprintln(a.stdout, "      each keeps its webhook-id, so a receiver that removes duplicates ignores those it already has")
-	}
 }
 
 // ask wants a yes from a person; without one it refuses and names the flag for scripts.

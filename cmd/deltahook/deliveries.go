@@ -42,10 +42,11 @@ func (a *app) deliveries() *cobra.Command {
 			return a.printDeliveries(list)
 		},
 	}
-	sel.flags(cmd)
+	sel.filterFlags(cmd)
+	sel.stateFlags(cmd, &sel.parked, &sel.pending, &sel.delivered, &sel.dropped)
 	cmd.Flags().IntVar(&limit, "limit", 50, "at most so many")
 	jsonFlag(cmd, &asJSON)
-	cmd.AddCommand(a.deliveriesShow())
+	cmd.AddCommand(a.deliveriesShow(), a.deliveriesDrop())
 	return cmd
 }
 
@@ -84,8 +85,10 @@ func (a *app) deliveriesShow() *cobra.Command {
 			if asJSON {
 				return jsonLines(a.stdout, d.Deliveries)
 			}
-			d.Payload = nil
-			a.printEvent(d)
+			a.printEventLine(d.Event)
+			for _, delivery := range d.Deliveries {
+				a.printDelivery(delivery, true)
+			}
 			return nil
 		},
 	}
@@ -95,12 +98,12 @@ func (a *app) deliveriesShow() *cobra.Command {
 
 // selection is the flags that choose deliveries, the same for looking and for replaying.
 type selection struct {
-	webhook, source, typ, key, event string
-	since, until                     string
-	parked, pending, delivered       bool
+	webhook, source, typ, key, event    string
+	reason, since, until                string
+	parked, pending, delivered, dropped bool
 }
 
-func (s *selection) flags(cmd *cobra.Command) {
+func (s *selection) filterFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.webhook, "webhook", "", "only to this webhook")
 	f.StringVar(&s.source, "source", "", "only of this source")
@@ -108,14 +111,32 @@ func (s *selection) flags(cmd *cobra.Command) {
 	f.StringVar(&s.key, "key", "", "only of the record with this key")
 	f.StringVar(&s.since, "since", "", "only detected after this: 2h, 3d, 09:00 or 2026-01-31T12:00:00Z")
 	f.StringVar(&s.until, "until", "", "only detected before this")
-	f.BoolVar(&s.parked, "parked", false, "only those that wait for a person")
-	f.BoolVar(&s.pending, "pending", false, "only those on their way")
-	f.BoolVar(&s.delivered, "delivered", false, "only those that were accepted")
-	cmd.MarkFlagsMutuallyExclusive("parked", "pending", "delivered")
+	f.StringVar(&s.reason, "reason", "", "only those whose reason has this in it, like 422 or \"gave up\"")
+}
+
+// stateFlags offers the flags of some states, given by their variables.
+func (s *selection) stateFlags(cmd *cobra.Command, states ...*bool) {
+	var names []string
+	for _, state := range states {
+		var name, what string
+		switch state {
+		case &s.parked:
+			name, what = "parked", "only those that wait for a person"
+		case &s.pending:
+			name, what = "pending", "only those on their way"
+		case &s.delivered:
+			name, what = "delivered", "only those that were accepted"
+		case &s.dropped:
+			name, what = "dropped", "only those that a person dropped"
+		}
+		cmd.Flags().BoolVar(state, name, false, what)
+		names = append(names, name)
+	}
+	cmd.MarkFlagsMutuallyExclusive(names...)
 }
 
 func (s *selection) query(now time.Time) (q store.DeliveryQuery, err error) {
-	q = store.DeliveryQuery{Webhook: s.webhook, Source: s.source, Type: s.typ, Key: s.key, EventID: s.event}
+	q = store.DeliveryQuery{Webhook: s.webhook, Source: s.source, Type: s.typ, Key: s.key, EventID: s.event, Reason: s.reason}
 	switch {
 	case s.parked:
 		q.State = store.StateParked
@@ -123,6 +144,8 @@ func (s *selection) query(now time.Time) (q store.DeliveryQuery, err error) {
 		q.State = store.StatePending
 	case s.delivered:
 		q.State = store.StateDelivered
+	case s.dropped:
+		q.State = store.StateDropped
 	}
 	if q.Since, err = sinceTime(s.since, now); err != nil {
 		return q, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -101,9 +102,9 @@ func (a *app) eventDetail(cmd *cobra.Command, id string) (admin.EventDetail, err
 }
 
 func (a *app) printEvent(d admin.EventDetail) {
-	fmt.Fprintf(a.stdout, "%s   %s   key %s   sequence %d   detected %s\n", a.paint(bold, d.ID), d.Type, d.Key, d.Sequence, local(d.At))
+	a.printEventLine(d.Event)
 	for _, delivery := range d.Deliveries {
-		a.printDelivery(delivery)
+		a.printDelivery(delivery, false)
 	}
 	if d.Payload == nil {
 		return
@@ -116,8 +117,13 @@ func (a *app) printEvent(d admin.EventDetail) {
 	fmt.Fprintln(a.stdout, pretty.String())
 }
 
-func (a *app) printDelivery(d admin.Delivery) {
-	fmt.Fprintf(a.stdout, "\n%s   %s after %d attempts", a.paint(bold, d.Webhook), d.State, d.Attempts)
+func (a *app) printEventLine(e admin.Event) {
+	fmt.Fprintf(a.stdout, "%s   %s   key %s   sequence %d   detected %s\n", a.paint(bold, e.ID), e.Type, e.Key, e.Sequence, local(e.At))
+}
+
+// printDelivery has a line for each attempt; whole adds what was sent and answered.
+func (a *app) printDelivery(d admin.Delivery, whole bool) {
+	fmt.Fprintf(a.stdout, "\n%s   %s after %s", a.paint(bold, d.Webhook), d.State, plural(d.Attempts, "attempt"))
 	if d.Reason != "" {
 		fmt.Fprintf(a.stdout, "   %s", d.Reason)
 	}
@@ -127,10 +133,28 @@ func (a *app) printDelivery(d admin.Delivery) {
 		if t.Trigger != "" && t.Trigger != "initial" {
 			fmt.Fprintf(a.stdout, "  (%s)", t.Trigger)
 		}
-		if t.Excerpt != "" {
+		if t.Excerpt != "" && !whole {
 			fmt.Fprintf(a.stdout, "  %s", clip(t.Excerpt, 80))
 		}
 		fmt.Fprintln(a.stdout)
+		if whole {
+			a.printExchange("sent", t.Request)
+			a.printExchange("answer", t.Excerpt)
+		}
+	}
+	if d.State == store.StatePending && !d.Next.IsZero() {
+		fmt.Fprintf(a.stdout, "  next not before %s\n", local(d.Next))
+	}
+	if !d.Settled.IsZero() {
+		fmt.Fprintf(a.stdout, "  %s at %s\n", d.State, local(d.Settled))
+	}
+}
+
+// printExchange writes what went over the wire, indented.
+func (a *app) printExchange(what, text string) {
+	for line := range strings.Lines(text) {
+		fmt.Fprintf(a.stdout, "       %-6s  %s\n", what, strings.TrimRight(line, "\r\n"))
+		what = ""
 	}
 }
 

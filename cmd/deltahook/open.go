@@ -122,9 +122,11 @@ func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	offline := admin.Offline{Lists: admin.Lists{Store: st}}
+	offline := admin.Offline{Lists: admin.Lists{Store: st, Rate: cfg.WebhookRate}}
 	if p == acting {
-		offline.Requeue = func(ctx context.Context, q store.DeliveryQuery) (int, error) { return requeue(ctx, st, q) }
+		offline.Own = func(ctx context.Context, do func(admin.Changer) error) error {
+			return owning(ctx, st, func(m store.Member) error { return do(m) })
+		}
 		offline.Do = func(ctx context.Context, act admin.Action) error { return decide(ctx, st, act) }
 		offline.Alter = func(ctx context.Context, e admin.Edit, plan bool) (admin.Edited, error) {
 			return daemon.EditStopped(ctx, st, cfg, secrets, e, plan)
@@ -143,15 +145,6 @@ func owning(ctx context.Context, st store.Store, do func(store.Member) error) er
 		return errors.Join(err, m.Leave(ctx))
 	}
 	return errors.Join(do(m), m.Leave(ctx))
-}
-
-// requeue queues deliveries again.
-func requeue(ctx context.Context, st store.Store, q store.DeliveryQuery) (n int, err error) {
-	err = owning(ctx, st, func(m store.Member) error {
-		n, err = m.Replay(ctx, q, 0)
-		return err
-	})
-	return n, err
 }
 
 // decide carries out the decisions about held sources, which are durable and wait for the next poll.

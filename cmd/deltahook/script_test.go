@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"flag"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +25,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestEveryCommandSaysWhatItsScriptSays runs the golden scripts. In them $API is a polled API whose answer is the file
-// api.json of the script, read again for each request, and $PORT a free port of this machine.
+// api.json of the script, read again for each request, $HOOKS a receiver that answers what hooks.txt says ("422 too big"; 200
+// without it), and $PORT a free port of this machine.
 func TestEveryCommandSaysWhatItsScriptSays(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -41,6 +44,16 @@ func TestEveryCommandSaysWhatItsScriptSays(t *testing.T) {
 			}))
 			env.Defer(api.Close)
 			env.Setenv("API", api.URL)
+			hooks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				raw, _ := os.ReadFile(env.WorkDir + "/hooks.txt")
+				status, text, _ := strings.Cut(strings.TrimSpace(string(raw)), " ")
+				if code, err := strconv.Atoi(status); err == nil {
+					http.Error(w, text, code)
+				}
+			}))
+			env.Defer(hooks.Close)
+			env.Setenv("HOOKS", hooks.URL)
 			env.Setenv("PORT", freePort(t))
 			env.Setenv("ADMIN", freePort(t))
 			return nil
@@ -49,6 +62,7 @@ func TestEveryCommandSaysWhatItsScriptSays(t *testing.T) {
 			"chomp":      chomp,
 			"expand":     expand,
 			"eventually": eventually,
+			"showevent":  showEvent,
 		},
 	})
 }
@@ -75,6 +89,12 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 func chomp(ts *testscript.TestScript, _ bool, args []string) {
 	raw := strings.TrimSuffix(ts.ReadFile(args[0]), "\n")
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(raw), 0o600))
+}
+
+// showEvent runs deltahook deliveries show for the first event that the last command named.
+func showEvent(ts *testscript.TestScript, _ bool, _ []string) {
+	id := regexp.MustCompile(`evt_\w+`).FindString(ts.ReadFile("stdout"))
+	ts.Check(ts.Exec("deltahook", "deliveries", "show", id))
 }
 
 // eventually runs deltahook again and again until it succeeds and its output matches: eventually REGEXP ARGS...

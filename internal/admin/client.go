@@ -51,13 +51,13 @@ func (c *Client) Deliveries(ctx context.Context, q store.DeliveryQuery) (list []
 	return list, c.call(ctx, http.MethodGet, "/api/v1/deliveries", deliveryValues(q), &list)
 }
 
-// Replay queues deliveries again.
-func (c *Client) Replay(ctx context.Context, q store.DeliveryQuery, plan bool) (r Replayed, err error) {
+// Change replays or drops deliveries.
+func (c *Client) Change(ctx context.Context, ch Change, plan bool) (r Changed, err error) {
 	method := http.MethodPost
 	if plan {
 		method = http.MethodGet
 	}
-	return r, c.call(ctx, method, "/api/v1/replay", deliveryValues(q), &r)
+	return r, c.call(ctx, method, "/api/v1/"+string(ch.Kind), changeValues(ch), &r)
 }
 
 // Act does something to a source or a webhook.

@@ -41,6 +41,7 @@ func deliveryValues(q store.DeliveryQuery) url.Values {
 	v.text("key", q.Key)
 	v.text("event", q.EventID)
 	v.text("state", q.State)
+	v.text("reason", q.Reason)
 	v.time("since", q.Since)
 	v.time("until", q.Until)
 	v.number("before", q.Before)
@@ -52,9 +53,26 @@ func deliveryQuery(v url.Values) (store.DeliveryQuery, error) {
 	p := params{v: v}
 	q := store.DeliveryQuery{
 		Webhook: v.Get("webhook"), Source: v.Get("source"), Type: v.Get("type"), Key: v.Get("key"), EventID: v.Get("event"),
-		State: v.Get("state"), Since: p.time("since"), Until: p.time("until"), Before: p.number("before"), Limit: p.limit(),
+		State: v.Get("state"), Reason: v.Get("reason"), Since: p.time("since"), Until: p.time("until"), Before: p.number("before"), Limit: p.limit(),
 	}
 	return q, p.err
+}
+
+func changeValues(c Change) url.Values {
+	v := values(deliveryValues(c.Query))
+	v.text("rate", c.Rate.String())
+	v.text("by", c.By)
+	v.text("why", c.Why)
+	return url.Values(v)
+}
+
+func changeOf(kind ChangeKind, v url.Values) (Change, error) {
+	q, err := deliveryQuery(v)
+	c := Change{Kind: kind, Query: q, By: v.Get("by"), Why: v.Get("why")}
+	if rate := v.Get("rate"); rate != "" && err == nil {
+		err = c.Rate.UnmarshalText([]byte(rate))
+	}
+	return c, err
 }
 
 type values url.Values

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
 )
@@ -12,6 +13,8 @@ import (
 // Lists reads events and deliveries from a store. It is the part of a View that is the same with and without a daemon.
 type Lists struct {
 	Store store.Reader
+	// Rate gives the rate of a webhook, for plans; nil: none has one.
+	Rate func(webhook string) setting.Rate
 	// HidePayloads leaves record contents out of what is shown.
 	HidePayloads bool
 }
@@ -62,7 +65,7 @@ func (l Lists) attempts(ctx context.Context, id, webhook string) ([]Attempt, err
 	for i, a := range rows {
 		history[i] = Attempt{
 			Number: a.Number, At: a.At, TookMS: a.Took.Milliseconds(), Status: a.Status,
-			Reason: a.Reason, Error: a.Error, Trigger: a.Trigger,
+			Reason: a.Reason, Error: a.Error, Trigger: a.Trigger, Request: a.Request,
 		}
 		if !l.HidePayloads {
 			history[i].Excerpt = a.Excerpt
@@ -82,26 +85,6 @@ func (l Lists) Deliveries(ctx context.Context, q store.DeliveryQuery) ([]Deliver
 		list[i] = deliveryOf(r)
 	}
 	return list, nil
-}
-
-// Plan says what a replay of q would send.
-func (l Lists) Plan(ctx context.Context, q store.DeliveryQuery) (Replayed, error) {
-	plan := Replayed{ByType: map[string]int{}}
-	q.Limit = 1000
-	for {
-		rows, err := l.Store.Deliveries(ctx, q)
-		if err != nil {
-			return Replayed{}, fmt.Errorf("plan the replay: %w", err)
-		}
-		for _, r := range rows {
-			plan.ByType[r.Type]++
-			plan.Deliveries++
-		}
-		if len(rows) < q.Limit {
-			return plan, nil
-		}
-		q.Before = rows[len(rows)-1].Seq
-	}
 }
 
 func eventOf(r store.EventRow) Event {
@@ -124,8 +107,8 @@ type Offline struct {
 	// Do carries out an action that only changes what is stored, and fails with ErrNotRunning for every other; nil when
 	// the store is open for reading only.
 	Do func(ctx context.Context, a Action) error
-	// Requeue queues deliveries again; nil when the store is open for reading only.
-	Requeue func(ctx context.Context, q store.DeliveryQuery) (int, error)
+	// Own lets do change deliveries; nil when the store is open for reading only.
+	Own func(ctx context.Context, do func(Changer) error) error
 	// Alter changes what is stored of a source; nil when the store is open for reading only.
 	Alter func(ctx context.Context, e Edit, plan bool) (Edited, error)
 }
@@ -154,20 +137,6 @@ func (l Lists) Waiting(ctx context.Context, source string) (int, error) {
 		return 0, fmt.Errorf("count what waits: %w", err)
 	}
 	return min(len(rows), most), nil
-}
-
-// Replay queues deliveries again; they are sent when the daemon starts.
-func (o Offline) Replay(ctx context.Context, q store.DeliveryQuery, plan bool) (Replayed, error) {
-	r, err := o.Plan(ctx, q)
-	if err != nil || plan {
-		return r, err
-	}
-	if o.Requeue == nil {
-		return r, ErrNotRunning
-	}
-	r.Deliveries, err = o.Requeue(ctx, q)
-	r.Done = err == nil
-	return r, err
 }
 
 // Status reads the durable state: what was known when the daemon stopped.

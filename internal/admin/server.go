@@ -49,8 +49,10 @@ func Handler(o Options) http.Handler {
 		mux.Handle("POST /api/v1/sources/{source}/"+string(verb), h.act(h.edit(verb, false)))
 	}
 	mux.Handle("POST /api/v1/webhooks/{webhook}/{verb}", h.act(h.action))
-	mux.Handle("GET /api/v1/replay", h.read(h.plan))
-	mux.Handle("POST /api/v1/replay", h.act(h.replay))
+	for _, kind := range []ChangeKind{Replay, Drop} {
+		mux.Handle("GET /api/v1/"+string(kind), h.read(h.change(kind, true)))
+		mux.Handle("POST /api/v1/"+string(kind), h.act(h.change(kind, false)))
+	}
 	return mux
 }
 
@@ -202,13 +204,13 @@ func (h *handler) edit(verb Verb, plan bool) answer {
 	}
 }
 
-func (h *handler) plan(r *http.Request) (any, error)   { return h.replayOf(r, true) }
-func (h *handler) replay(r *http.Request) (any, error) { return h.replayOf(r, false) }
-
-func (h *handler) replayOf(r *http.Request, plan bool) (any, error) {
-	q, err := deliveryQuery(r.URL.Query())
-	if err != nil {
-		return nil, requestError{err}
+// change replays or drops deliveries, or says what that would do.
+func (h *handler) change(kind ChangeKind, plan bool) answer {
+	return func(r *http.Request) (any, error) {
+		c, err := changeOf(kind, r.URL.Query())
+		if err != nil {
+			return nil, requestError{err}
+		}
+		return h.View.Change(r.Context(), c, plan)
 	}
-	return h.View.Replay(r.Context(), q, plan)
 }

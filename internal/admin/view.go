@@ -16,8 +16,8 @@ type View interface {
 	Events(ctx context.Context, q store.EventQuery) ([]Event, error)
 	Event(ctx context.Context, id string) (EventDetail, error)
 	Deliveries(ctx context.Context, q store.DeliveryQuery) ([]Delivery, error)
-	// Replay queues deliveries again under their old id and bytes. With plan it only counts.
-	Replay(ctx context.Context, q store.DeliveryQuery, plan bool) (Replayed, error)
+	// Change replays or drops deliveries. With plan it only counts.
+	Change(ctx context.Context, c Change, plan bool) (Changed, error)
 	// Act does something to a source or a webhook. ErrNotRunning without a daemon.
 	Act(ctx context.Context, a Action) error
 	// Edit changes what is stored of a source. With plan it only says what would become of it.
@@ -173,13 +173,5 @@ type Attempt struct {
 	Error   string    `json:"error,omitempty"`
 	Excerpt string    `json:"excerpt,omitempty"`
 	Trigger string    `json:"trigger"`
-}
-
-// Replayed is the plan or the outcome of a replay.
-type Replayed struct {
-	Deliveries int            `json:"deliveries"`
-	ByType     map[string]int `json:"by_type,omitempty"`
-	First      time.Time      `json:"first,omitzero"`
-	Last       time.Time      `json:"last,omitzero"`
-	Done       bool           `json:"done"`
+	Request string    `json:"request,omitempty"` // header lines that were sent, of a failed attempt
 }

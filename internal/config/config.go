@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/poller"
 )
 
@@ -53,4 +54,13 @@ func (c *Config) Webhook(name string) (*emitter.Webhook, bool) {
 		return nil, false
 	}
 	return c.Webhooks[i], true
+}
+
+// WebhookRate gives the rate of the webhook of this name; zero when it has none.
+func (c *Config) WebhookRate(name string) setting.Rate {
+	w, ok := c.Webhook(name)
+	if !ok {
+		return setting.Rate{}
+	}
+	return w.Rate
 }

@@ -77,19 +77,19 @@ func (v view) actOnWebhook(a admin.Action) error {
 	return nil
 }
 
-// Replay queues deliveries again and lets the dispatcher look for them.
-func (v view) Replay(ctx context.Context, q store.DeliveryQuery, plan bool) (admin.Replayed, error) {
-	r, err := v.Plan(ctx, q)
-	if err != nil || plan {
-		return r, err
+// Change replays or drops deliveries, and lets the dispatcher look for those that are queued again.
+func (v view) Change(ctx context.Context, c admin.Change, plan bool) (admin.Changed, error) {
+	if plan {
+		return v.Apply(ctx, c, nil)
 	}
-	r.Deliveries, err = v.d.member.Replay(ctx, q, 0)
-	if err != nil {
-		return r, fmt.Errorf("replay: %w", err)
+	out, err := v.Apply(ctx, c, v.d.member)
+	if c.Kind == admin.Replay {
+		v.d.dispatcher.Requeue() // also after an error: some may be queued
 	}
-	r.Done = true
-	v.d.dispatcher.Requeue()
-	return r, nil
+	if err == nil && out.Deliveries > 0 {
+		v.d.opts.Log.InfoContext(ctx, "deliveries changed by hand", "change", string(c.Kind), "deliveries", out.Deliveries, "by", c.By, "why", c.Why)
+	}
+	return out, err
 }
 
 // Status joins what the scheduler and the dispatcher know with the lengths of the queues.

@@ -260,7 +260,7 @@ func split(fields []string) (command string, flags []string) {
 		case i > 0 && fields[i-1] == "--config":
 		case command == "" && word.MatchString(f):
 			command = f
-		case command == "config" || f == "show" && !arguments:
+		case command == "config" || (f == "show" || f == "drop") && !arguments:
 			command += " " + f
 			arguments = true
 		default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
@@ -22,21 +23,22 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	if next.Held.endsWith(s.proven) && !s.unfinished {
 		next.Held = nil
 	}
-	if next.Baselined.IsZero() {
+	next.Details = p.completed(&m.state, !s.retry)
+	if next.Baselined.IsZero() && !s.unfinished {
 		next.Baselined = r.At
 	}
-	next.Validators = p.fresh(w, r.At, proven && s.unclear == 0)
+	next.Validators = p.fresh(w, r.At, proven && !s.retry)
 	next.Sequence += int64(s.spool.events)
 	next.Records = int64(s.index.Len())
 	anew := m.state.Version > 0 && m.state.Compare != p.compare
-	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && !m.state.Baselined.IsZero() {
-		if proven {
+	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && !m.state.Baselined.IsZero() && slices.Equal(m.state.Details, next.Details) {
+		if proven && r.Verdict == Complete {
 			r.Verdict, m.validators, m.missing = Unchanged, next.Validators, s.unclear
 		}
 		return nil
 	}
 	ended := m.state.Held != next.Held
-	r.baselined, r.released = m.state.Baselined.IsZero(), p.released || ended
+	r.baselined, r.released = m.state.Baselined.IsZero() && !s.unfinished, p.released || ended
 	if ended && m.state.Held.Discard {
 		r.Message = fmt.Sprintf("discarded: %d created, %d updated and %d deleted records are known now, without events", r.Created, r.Updated, r.Deleted)
 	}

@@ -51,6 +51,9 @@ type State struct {
 	// Compare that of what is compared (fields, ignore, unordered, where).
 	Identity string `json:"identity,omitempty"`
 	Compare  string `json:"compare,omitempty"`
+	// Details are the fingerprints of the tables detail under which the known records were completed: the present one, and
+	// former ones until each record was completed anew. None means that there never was one.
+	Details []string `json:"details,omitempty"`
 	// Validators are those of the last complete answer, byte for byte.
 	Validators Validators `json:"validators,omitzero"`
 	// Cursor is the watermark of incremental polls, opaque to the store.
@@ -160,6 +163,7 @@ type Poll struct {
 	Deleted  int           `json:"deleted"`
 	Missing  int           `json:"missing"` // lacked by this scan, not yet confirmed
 	Skipped  int           `json:"skipped"` // records without a usable key
+	Details  int           `json:"details,omitempty"`
 	Message  string        `json:"message,omitempty"`
 }
 

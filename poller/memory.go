@@ -86,12 +86,17 @@ func (p *Poller) reshape(ctx context.Context) error {
 		hashes = append(hashes, h)
 		return true
 	})
+	completed := len(m.state.Details) > 0
 	const batch = 512
 	for start := 0; start < len(hashes); start += batch {
 		part := hashes[start:min(start+batch, len(hashes))]
 		err := p.opts.Ledger.Bodies(ctx, p.source.Name, part, func(h differ.Hash, _ string, body []byte) error {
-			_, missing, _ := m.index.Get(h)
-			m.index.Put(h, differ.Print{Raw: p.hasher.Raw(body), Canon: p.hasher.Canon(p.shape, body)}, missing)
+			print, missing, _ := m.index.Get(h)
+			if !completed { // else the bytes of the listing are not in the store
+				print.Raw = p.hasher.Raw(body)
+			}
+			print.Canon = p.hasher.Canon(p.shape, body)
+			m.index.Put(h, print, missing)
 			if m.reselected && !p.selected.admits(body) {
 				m.excluded[h] = true
 			}

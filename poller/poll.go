@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
@@ -27,6 +28,8 @@ type Poller struct {
 	hasher   *differ.Hasher
 	requests *requests
 	verifier *requests // of the records that a listing lacked; nil: their absence is enough
+	detail   *requests // of what a listing does not say of its records; nil: it says all
+	details  string    // fingerprint of the table detail
 	client   *outbound.Client
 	identity string
 	compare  string
@@ -49,6 +52,7 @@ func New(source Source, o Options, transports *outbound.Transports) (*Poller, er
 	o = o.withDefaults()
 	var problems setting.Problems
 	requests := compileRequests(&source, o.UserAgent, &problems)
+	detail := compileLookup(&source, requests, source.Detail.URL, &problems, "detail", "url")
 	verifier := compileLookup(&source, requests, source.Deletes.Verify, &problems, "deletes", "verify")
 	for _, p := range problems {
 		if !p.Warning {
@@ -71,7 +75,7 @@ func New(source Source, o Options, transports *outbound.Transports) (*Poller, er
 	}
 	p := &Poller{
 		source: source, opts: o, spec: spec, shape: shape, selected: newSelection(&source), hasher: differ.NewHasher(o.Seed),
-		requests: requests, verifier: verifier,
+		requests: requests, verifier: verifier, detail: detail, details: source.Detail.print(),
 		identity: identityOf(&source, requests.target.Origin()), compare: comparisonOf(&source),
 		keyInBytes: !slices.Contains(source.Key, differ.MustPath("@key")) && source.Pages.Kind != "last_key",
 		turn:       make(chan struct{}, 1),
@@ -235,8 +239,9 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 	state := &p.known.state
 	s := &scan{
 		p: p, ctx: ctx, index: p.known.index, spool: spool, watch: watch, seam: newSeam(p.source.Pages),
+		salt: detailSalt(p.details),
 		// The bytes of a record whose key is known tell it only as long as the key is read in the same way.
-		keyInBytes: p.keyInBytes && watch == nil && !p.reidentified(),
+		keyInBytes: p.keyInBytes && watch == nil && (state.Identity == "" || state.Identity == p.identity),
 		quiet:      state.Baselined.IsZero() && p.source.Initial != "emit" || state.Held != nil && state.Held.Discard,
 	}
 	scheduled := o.Scheduled
@@ -251,6 +256,7 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 		values: values{now: r.At, scheduled: scheduled, page: p.source.Pages.Start, secrets: p.opts.Secrets},
 		asked:  map[uint64]bool{}, shown: map[uint64]int{},
 	}
+	s.details = newDetails(w)
 	w.send = p.conditions(w)
 	return w
 }
@@ -302,9 +308,7 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 	if err := w.miss(); err != nil {
 		return err
 	}
-	if s.unfinished {
-		r.Verdict = Partial
-	}
+	w.finish(r)
 	s.counts.Deleted = len(s.deleted)
 	r.fill(s)
 	if p.known.state.Held.waitsFor(s.proven) && s.watch == nil {
@@ -329,6 +333,18 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 		r.Verdict, r.Message = Held, hold.Message
 	}
 	return nil
+}
+
+// finish makes a poll partial that read the listing, but not all that belongs to its records.
+func (w *walk) finish(r *Result) {
+	text, unfinished := w.scan.details.report()
+	w.scan.unfinished = w.scan.unfinished || unfinished
+	if text != "" {
+		r.Message = strings.Trim(r.Message+"; "+text, "; ")
+	}
+	if w.scan.unfinished || text != "" {
+		r.Verdict = Partial
+	}
 }
 
 // miss finds what is deleted because the listing lacks it.

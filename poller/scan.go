@@ -19,7 +19,9 @@ type scan struct {
 	spool *spool
 	watch *TryOptions // of a trial; nil otherwise
 
-	quiet      bool // what differs is no news: nothing is known yet, or a person discarded it
+	quiet      bool   // what differs is no news: nothing is known yet, or a person discarded it
+	salt       uint64 // of the raw fingerprints: what else than its bytes makes a record the one that is known
+	details    *details
 	keyInBytes bool // a record whose bytes are known needs no look at its key
 	counts     Poll
 
@@ -40,6 +42,7 @@ type scan struct {
 	recounted []Known // missing records whose count changes although they are neither absent nor deleted
 	unclear   int     // missing records that were not verified
 	proven    bool    // what the listing lacks is not there
+	retry     bool    // the same listing must be read again
 	// unfinished says that the listing was read, but not all that it tells could be taken in by this poll.
 	unfinished bool
 
@@ -50,10 +53,11 @@ type scan struct {
 
 // pending is a created or updated record.
 type pending struct {
-	kind  differ.Kind
-	quiet bool // no event tells of it
-	key   []byte
-	body  []byte
+	kind   differ.Kind
+	quiet  bool // no event tells of it
+	edited bool // it is not counted, because only the configuration was changed
+	key    []byte
+	body   []byte
 	Known
 }
 
@@ -71,7 +75,7 @@ func (s *scan) beginPage() {
 // record looks at one record. An unchanged one in its usual place costs one hash.
 func (s *scan) record(rec differ.Record) error {
 	s.counts.Records++
-	raw := s.p.hasher.Raw(rec.Raw)
+	raw := s.p.hasher.Raw(rec.Raw) ^ s.salt
 	if s.keyInBytes {
 		if hash, same := s.index.SeeNext(raw); same {
 			s.saw(hash)
@@ -100,12 +104,18 @@ func (s *scan) record(rec differ.Record) error {
 		if s.leaves(hash, true, raw, canon, rec.Raw) {
 			return nil
 		}
+		if s.details != nil {
+			return s.details.want(differ.Updated, hash, raw, rec)
+		}
 		return s.differs(hash, raw, canon, rec)
 	case differ.Again:
 		return s.again(hash, raw, canon, rec)
 	case differ.Unknown:
 		if s.leaves(hash, false, raw, canon, rec.Raw) {
 			return nil
+		}
+		if s.details != nil {
+			return s.details.want(differ.Created, hash, raw, rec)
 		}
 		print := differ.Print{Raw: raw, Canon: s.p.hasher.Canon(s.p.shape, rec.Raw)}
 		return s.created(hash, print, rec)
@@ -149,8 +159,12 @@ func (s *scan) differs(hash differ.Hash, raw, canon uint64, rec differ.Record) e
 		s.index.SetRaw(hash, raw)
 		return nil
 	}
-	s.counts.Updated++
-	return s.queue(differ.Updated, s.quiet, hash, differ.Print{Raw: raw, Canon: now}, rec)
+	was, _, _ := s.index.Get(hash)
+	edited := s.p.onlyEdited(was.Raw, raw)
+	if !edited {
+		s.counts.Updated++
+	}
+	return s.queue(differ.Updated, s.quiet || edited, edited, hash, differ.Print{Raw: raw, Canon: now}, rec)
 }
 
 // again is a key that came twice. Copies that are equal do no harm. On two pages the list was shifting while it was read,
@@ -161,7 +175,7 @@ func (s *scan) again(hash differ.Hash, raw, canon uint64, rec differ.Record) err
 		return nil
 	}
 	known, _, _ := s.index.Get(hash)
-	if known.Raw == raw || s.p.hasher.Canon(s.p.shape, rec.Raw) == canon {
+	if known.Raw == raw || s.details.known(hash, raw) || s.p.hasher.Canon(s.p.shape, rec.Raw) == canon {
 		return nil
 	}
 	return newFault("two records share a key: use another key, or a list of paths that is unique together; nothing was changed",
@@ -192,32 +206,38 @@ func (s *scan) skippedMessage() string {
 
 func (s *scan) created(hash differ.Hash, print differ.Print, rec differ.Record) error {
 	if s.joins(rec.Raw) {
-		return s.queue(differ.Created, true, hash, print, rec)
+		return s.queue(differ.Created, true, true, hash, print, rec)
 	}
 	s.counts.Created++
-	return s.queue(differ.Created, s.quiet, hash, print, rec)
+	return s.queue(differ.Created, s.quiet, false, hash, print, rec)
 }
 
-func (s *scan) queue(kind differ.Kind, quiet bool, hash differ.Hash, print differ.Print, rec differ.Record) error {
+func (s *scan) queue(kind differ.Kind, quiet, edited bool, hash differ.Hash, print differ.Print, rec differ.Record) error {
 	s.index.Set(hash, print)
 	s.p.known.dirty = true
 	s.pending = append(s.pending, pending{
-		kind: kind, quiet: quiet, key: bytes.Clone(s.key), body: bytes.Clone(rec.Raw),
+		kind: kind, quiet: quiet, edited: edited, key: bytes.Clone(s.key), body: bytes.Clone(rec.Raw),
 		Known: Known{Hash: hash, Print: print},
 	})
 	s.waiting += len(rec.Raw)
-	const (
-		mostRecords = 256
-		mostBytes   = 1 << 20
-	)
 	if len(s.pending) >= mostRecords || s.waiting >= mostBytes {
 		return s.flush()
 	}
 	return nil
 }
 
+// Bounds of what is pending.
+const (
+	mostRecords = 256
+	mostBytes   = 1 << 20
+)
+
 // flush compares the pending updates with their stored bodies and puts all that is pending on the spool, in order.
 func (s *scan) flush() error {
+	var err error
+	if s.pending, err = s.details.fill(s.pending); err != nil {
+		return err
+	}
 	deltas, err := s.compare()
 	if err != nil {
 		return err
@@ -232,7 +252,9 @@ func (s *scan) flush() error {
 			}
 			if e.delta = d; len(d.Changed) == 0 {
 				e.quiet = true
-				s.counts.Updated--
+				if !c.edited {
+					s.counts.Updated--
+				}
 			}
 		}
 		if err := s.spool.add(&e); err != nil {

@@ -47,6 +47,7 @@ type Source struct {
 
 	Pages    Pages        `toml:"pages"`
 	Deletes  Deletes      `toml:"deletes"`
+	Detail   Detail       `toml:"detail"`
 	Guard    Guard        `toml:"guard"`
 	Response Response     `toml:"response"`
 	Auth     auth.Config  `toml:"auth"`

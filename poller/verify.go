@@ -160,7 +160,7 @@ func (p *Poller) traceOf(ctx context.Context, v values, s *suspect) (t trace, at
 	case p.source.Deletes.VerifyGone.IsZero():
 		return present, resp.Attempts, nil
 	}
-	record, err := p.readSingle(resp, differ.Self())
+	record, err := p.readSingle(resp, resp.Body, differ.Self())
 	switch {
 	case err != nil:
 		return unclear, resp.Attempts, err
@@ -222,7 +222,7 @@ func (v *verification) report() {
 		r.Hint = "the listing does not show all records: check url, records and pages"
 	}
 	if v.unclear > 0 {
-		v.w.scan.unclear, v.w.scan.unfinished = v.unclear, v.w.p.known.state.Held.decided()
+		v.w.scan.unclear, v.w.scan.retry, v.w.scan.unfinished = v.unclear, true, v.w.p.known.state.Held.decided()
 		text := fmt.Sprintf("not verified, so not deleted: %d", v.unclear)
 		if v.why != nil {
 			text += " (" + secrets.Redact(v.why.Error()) + ")"

@@ -1,0 +1,440 @@
+package poller
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/setting"
+)
+
+// catalogue is an API that lists a little and has the rest at the address of each record.
+func newCatalogue(ids ...string) *registry {
+	g := newRegistry()
+	for _, id := range ids {
+		g.add(id, 1)
+	}
+	return g
+}
+
+// add puts a record or a new version of it into the list and at its address.
+func (g *registry) add(id string, version int) {
+	g.listed.set(id, fmt.Sprintf(`{"id":%q,"v":%d}`, id, version))
+	g.single["/contacts/"+id] = http.StatusOK
+	g.body["/contacts/"+id] = fmt.Sprintf(`{"id":%q,"name":"n%d"}`, id, version)
+}
+
+func (g *registry) detailed(t *testing.T, edit func(*Source)) *rig {
+	t.Helper()
+	return newRig(t, g.ServeHTTP, func(s *Source) {
+		s.Detail.URL = "/contacts/{key}"
+		s.Guard = Guard{MaxDeletes: 1, MinDeletes: 1000, Empty: "allow"}
+		if edit != nil {
+			edit(s)
+		}
+	})
+}
+
+func TestOnlyNewAndChangedRecordsAreAskedFor(t *testing.T) {
+	g := newCatalogue("1", "2", "3")
+	r := g.detailed(t, nil)
+	if got := r.want(Complete); got.Details != 3 || got.Requests != 4 || got.Events != 0 {
+		t.Errorf("%d details, %d requests, %d events", got.Details, got.Requests, got.Events)
+	}
+	if rows := r.ledger.rows("contacts"); rows["2"] != `{"id":"2","v":1,"name":"n1"}` {
+		t.Errorf("records %v", rows)
+	}
+	r.restart()
+	g.asked = nil
+	r.untouched(func() { r.want(Unchanged) })
+	g.add("2", 2)
+	g.add("4", 1)
+	r.want(Complete)
+	r.tells("updated 2 name,v", "created 4")
+	slices.Sort(g.asked)
+	if !slices.Equal(g.asked, []string{"/contacts/2", "/contacts/4"}) {
+		t.Errorf("asked %q", g.asked)
+	}
+	g.asked = nil
+	g.listed.set("3", `{ "id": "3", "v": 1 }`) // other bytes, no other record: asked once, told never
+	r.want(Complete)
+	r.restart()
+	r.untouched(func() { r.want(Unchanged) })
+	r.tells()
+	if len(g.asked) != 1 {
+		t.Errorf("asked %q", g.asked)
+	}
+	g.listed.remove("1")
+	r.want(Complete)
+	r.want(Complete)
+	r.tells("deleted 1")
+}
+
+func TestT13DetailsAreMergedByteForByte(t *testing.T) {
+	for _, c := range []struct {
+		merge, under, want string
+	}{
+		{"members", "detail", `{"id":9007199254740993,"n":1.10,"more":[1, 2.50],"e":"é"}`},
+		{"replace", "detail", ` {"n":1.10 , "more": [1, 2.50],"e":"é"}`[1:]},
+		{"under", "rest", `{"id":9007199254740993,"n":2,"rest":{"n":1.10 , "more": [1, 2.50],"e":"é"}}`},
+	} {
+		t.Run(c.merge, func(t *testing.T) {
+			r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+				if q.URL.Path == "/contacts" {
+					fmt.Fprint(w, `[{"id":9007199254740993,"n":2}]`)
+					return
+				}
+				fmt.Fprint(w, `{"data":{"n":1.10 , "more": [1, 2.50],"e":"é"}}`)
+			}, func(s *Source) {
+				s.Detail.URL, s.Detail.Merge, s.Detail.Under, s.Detail.Record = "/c/{record.id}", c.merge, c.under, differ.MustPath("data")
+			})
+			r.want(Complete)
+			if got := r.ledger.rows("contacts")["9007199254740993"]; got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestADetailThatFailsFailsItsRecordOnly(t *testing.T) {
+	for name, answer := range map[string]struct {
+		status int
+		body   string
+	}{
+		"a status":          {http.StatusInternalServerError, "broken"},
+		"a login page":      {http.StatusOK, "<html><title>Log in</title>"},
+		"half an answer":    {http.StatusOK, `{"id":"2","name":"n`},
+		"nothing":           {http.StatusOK, ""},
+		"no record":         {http.StatusOK, "null"},
+		"no object":         {http.StatusOK, "[1]"},
+		"an error in a 200": {http.StatusOK, `{"error":"try later"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newCatalogue("1", "2", "3", "9")
+			r := g.detailed(t, func(s *Source) { s.Response.Error, s.Deletes.Confirm = condition("error"), 1 })
+			r.want(Complete)
+			for _, id := range []string{"1", "2", "3", "4"} {
+				g.add(id, 2)
+			}
+			g.listed.remove("9")
+			fail := func() {
+				for _, id := range []string{"2", "4"} {
+					g.single["/contacts/"+id], g.body["/contacts/"+id] = answer.status, answer.body
+				}
+			}
+			fail()
+			got := r.want(Partial)
+			if !strings.Contains(got.Message, "2 of 4 details could not be fetched") || !strings.Contains(got.Message, "record 2: ") {
+				t.Errorf("message %q", got.Message)
+			}
+			r.tells("updated 1 name,v", "updated 3 name,v", "deleted 9")
+			if rows := r.ledger.rows("contacts"); rows["2"] != `{"id":"2","v":1,"name":"n1"}` || rows["4"] != "" {
+				t.Errorf("records %v", rows)
+			}
+			r.restart()
+			r.untouched(func() { r.want(Partial) }) // it is tried again, and changes nothing
+			g.add("2", 2)
+			g.add("4", 2)
+			r.want(Complete)
+			r.tells("updated 2 name,v", "created 4")
+			r.untouched(func() { r.want(Unchanged) })
+		})
+	}
+}
+
+func TestADetailThatIsNotThereIsWhatItsSourceSays(t *testing.T) {
+	for _, c := range []struct {
+		on404   string
+		verdict Verdict
+		first   []string // events of the poll that finds a 404
+		row     string   // of the new record
+		second  []string
+	}{
+		{"skip", Complete, []string{"updated 1 name,v"}, "", nil},
+		{"fail", Partial, []string{"updated 1 name,v"}, "", nil},
+		{"list", Complete, []string{"updated 1 name,v", "updated 2 name,v", "created 4"}, `{"id":"4","v":2}`, nil},
+		{"deleted", Complete, []string{"updated 1 name,v"}, "", []string{"deleted 2"}},
+	} {
+		t.Run(c.on404, func(t *testing.T) {
+			g := newCatalogue("1", "2", "3")
+			r := g.detailed(t, func(s *Source) { s.Detail.On404 = c.on404 })
+			r.want(Complete)
+			g.add("1", 2)
+			g.add("2", 2)
+			g.add("4", 2)
+			delete(g.single, "/contacts/2")
+			g.single["/contacts/4"] = http.StatusGone
+			r.want(c.verdict)
+			r.tells(c.first...)
+			if row := r.ledger.rows("contacts")["4"]; row != c.row {
+				t.Errorf("record 4 is %s", row)
+			}
+			r.restart()
+			r.poll()
+			r.tells(c.second...)
+		})
+	}
+}
+
+func TestTooManyDetailsConvergeOverSeveralPolls(t *testing.T) {
+	g := newCatalogue(numbered(1, 25)...)
+	r := g.detailed(t, func(s *Source) { s.Detail.Max = 10 })
+	for i, verdict := range []Verdict{Partial, Partial, Complete} {
+		got := r.want(verdict)
+		if baselined := !got.State.Baselined.IsZero(); baselined != (verdict == Complete) || got.baselined != baselined {
+			t.Errorf("poll %d: baselined %t", i+1, baselined)
+		}
+		r.restart()
+	}
+	r.tells() // all of it was the baseline
+	if len(g.asked) != 25 {
+		t.Errorf("%d details were asked for", len(g.asked))
+	}
+	r.untouched(func() { r.want(Unchanged) })
+	for _, id := range numbered(1, 12) {
+		g.add(id, 2)
+	}
+	g.listed.remove("25")
+	if got := r.want(Partial); !strings.Contains(got.Message, "10 details were fetched, 2 wait for the next poll") {
+		t.Errorf("message %q", got.Message)
+	}
+	if told := r.told(); len(told) != 10 {
+		t.Errorf("events %q", told)
+	}
+	r.want(Complete)
+	if told := r.told(); len(told) != 3 || told[2] != "deleted 25" {
+		t.Errorf("events %q", told)
+	}
+}
+
+func TestAnOutageOfTheDetailsIsNoBaseline(t *testing.T) {
+	for _, n := range []int{2, 200} {
+		g := newCatalogue(numbered(1, n)...)
+		for path := range g.single {
+			g.single[path] = http.StatusBadGateway
+		}
+		r := g.detailed(t, nil)
+		if got := r.want(Partial); !got.State.Baselined.IsZero() || got.baselined {
+			t.Errorf("%d records: baselined", n)
+		}
+		if len(g.asked) > 20 {
+			t.Errorf("%d questions", len(g.asked))
+		}
+		for path := range g.single {
+			g.single[path] = http.StatusOK
+		}
+		if got := r.want(Complete); !got.baselined || got.Events != 0 {
+			t.Errorf("%d records: baselined %t, %d events", n, got.baselined, got.Events)
+		}
+	}
+}
+
+func TestOneBrokenDetailDoesNotKeepASourceFromItsBaseline(t *testing.T) {
+	g := newCatalogue("1", "2", "3")
+	g.single["/contacts/2"] = http.StatusInternalServerError
+	r := g.detailed(t, nil)
+	if got := r.want(Partial); !got.baselined {
+		t.Error("not baselined")
+	}
+	g.add("1", 2)
+	r.want(Partial)
+	r.tells("updated 1 name,v")
+}
+
+func TestAnEditOfDetailIsNoChangeOfAnyRecord(t *testing.T) {
+	with := func(s *Source) { s.Detail.URL = "/contacts/{key}" }
+	without := func(s *Source) { s.Detail.URL = "" }
+	for _, c := range []struct {
+		name          string
+		before, after func(*Source)
+		row           string
+		asks          int
+	}{
+		{"details are added", without, with, `{"id":"3","v":1,"name":"n1"}`, 12},
+		{"details are removed", with, without, `{"id":"3","v":1}`, 0},
+		{"details are merged otherwise", with, func(s *Source) { s.Detail.Merge = "replace" }, `{"id":"3","name":"n1"}`, 12},
+		{"details and fields", without, func(s *Source) { with(s); s.Ignore = paths("v") }, `{"id":"3","v":1,"name":"n1"}`, 12},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newCatalogue(numbered(1, 12)...)
+			r := g.detailed(t, c.before)
+			r.want(Complete)
+			g.asked = nil
+			r.edit(func(s *Source) { c.after(s); s.Detail.Max = 5 })
+			g.add("2", 2)
+			for range 3 {
+				if r.poll().Verdict == Failed {
+					t.Fatal("failed")
+				}
+				r.restart()
+			}
+			told := r.told()
+			if len(told) != 1 || !strings.HasPrefix(told[0], "updated 2 ") {
+				t.Errorf("events %q: only record 2 was changed", told)
+			}
+			if row := r.ledger.rows("contacts")["3"]; row != c.row {
+				t.Errorf("record 3 is %s, want %s", row, c.row)
+			}
+			if len(g.asked) != c.asks {
+				t.Errorf("%d details were asked for, want %d", len(g.asked), c.asks)
+			}
+			r.untouched(func() { r.want(Unchanged) })
+			g.asked = nil
+			r.edit(func(s *Source) { s.Unordered = paths("tags") }) // what counts is compared anew without asking for anything
+			r.want(Complete)
+			r.tells()
+			if len(g.asked) > 0 {
+				t.Errorf("asked %q", g.asked)
+			}
+		})
+	}
+}
+
+func TestDetailsStopInTimeToKeepWhatWasFetched(t *testing.T) {
+	g := newCatalogue(numbered(1, 100)...)
+	var r *rig
+	slow := 0 * time.Second
+	r = newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		r.now = r.now.Add(slow)
+		g.ServeHTTP(w, q)
+	}, func(s *Source) {
+		s.Detail.URL, s.Detail.Concurrency, s.Deadline = "/contacts/{key}", 1, setting.Duration(10*time.Minute)
+	})
+	slow = 10 * time.Second
+	got := r.want(Partial)
+	if got.Details < 40 || got.Details > 50 || got.State.Records != int64(got.Details) {
+		t.Errorf("%d details, %d records", got.Details, got.State.Records)
+	}
+	r.want(Partial)
+	r.want(Complete)
+}
+
+func TestAServerThatWantsToBeLeftAloneEndsTheDetails(t *testing.T) {
+	g := newCatalogue(numbered(1, 100)...)
+	for i, path := 0, ""; i < 50; i++ {
+		path = "/contacts/" + strconv.Itoa(51+i)
+		g.single[path] = http.StatusTooManyRequests
+	}
+	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.Path != "/contacts" && g.single[q.URL.Path] == http.StatusTooManyRequests {
+			w.Header().Set("Retry-After", "3600")
+		}
+		g.ServeHTTP(w, q)
+	}, func(s *Source) { s.Detail.URL = "/contacts/{key}" })
+	got := r.want(Partial)
+	if got.State.Records != 50 || !got.State.Baselined.IsZero() || len(g.asked) > 80 {
+		t.Errorf("%d records, %d questions, message %q", got.State.Records, len(g.asked), got.Message)
+	}
+}
+
+func TestEqualAndDifferentCopiesWithDetails(t *testing.T) {
+	body := `{"id":"1","v":1},{"id":"1","v":1}`
+	g := newCatalogue("1")
+	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.Path == "/contacts" {
+			fmt.Fprintf(w, "[%s]", body)
+			return
+		}
+		g.ServeHTTP(w, q)
+	}, func(s *Source) { s.Detail.URL = "/contacts/{key}" })
+	r.want(Complete)
+	if len(g.asked) != 1 {
+		t.Errorf("asked %q", g.asked)
+	}
+	body = `{"id":"1","v":2},{"id":"1","v":2}`
+	r.want(Complete)
+	r.tells("updated 1 v")
+	body = `{"id":"1","v":3},{"id":"1","v":4}`
+	r.untouched(func() { r.want(Failed) })
+}
+
+func TestATrialAsksForAFewDetailsOnly(t *testing.T) {
+	g := newCatalogue(numbered(1, 100)...)
+	r := g.detailed(t, nil)
+	trial, err := TryPoll(t.Context(), r.source, Options{Secrets: r.opts.Secrets, Seed: r.opts.Seed}, TryOptions{})
+	if err != nil || trial.Err != nil {
+		t.Fatal(err, trial.Err)
+	}
+	if len(g.asked) != 20 || trial.Details != 20 || trial.Records != 100 {
+		t.Errorf("%d questions, %d details, %d records", len(g.asked), trial.Details, trial.Records)
+	}
+}
+
+// TestDetailsConvergeUnderFaults changes list and details at random while addresses fail: once all is quiet, a receiver holds
+// what upstream holds, and never held anything that upstream did not have.
+func TestDetailsConvergeUnderFaults(t *testing.T) {
+	for seed := range uint64(6) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		g := newCatalogue()
+		faulty := true
+		r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+			if q.URL.Path != "/contacts" && faulty && rng.IntN(4) == 0 {
+				w.WriteHeader([]int{500, 403, 404, 200}[rng.IntN(4)])
+				return
+			}
+			g.ServeHTTP(w, q)
+		}, func(s *Source) {
+			s.Detail.URL, s.Detail.Max, s.Initial = "/contacts/{key}", 8, "emit"
+			s.Guard = Guard{MaxDeletes: 1, MinDeletes: 1000, Empty: "allow"}
+		})
+		for version := range 60 {
+			for range rng.IntN(4) {
+				g.add(strconv.Itoa(rng.IntN(30)), version)
+			}
+			g.listed.remove(strconv.Itoa(rng.IntN(30)))
+			if got := r.poll(); got.Verdict == Failed || got.Verdict == Held {
+				t.Fatalf("seed %d: %s %s", seed, got.Verdict, got.Message)
+			}
+			if rng.IntN(5) == 0 {
+				r.restart()
+			}
+		}
+		faulty = false
+		for range 6 {
+			r.poll()
+		}
+		receiver := &replica{records: map[string]string{}}
+		if err := receiver.apply(r.ledger.sources["contacts"].Events); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		for id := range g.listed.items {
+			want, err := differ.Merge(nil, []byte(g.listed.items[id]), []byte(g.body["/contacts/"+id]))
+			if err != nil || receiver.records[id] != string(want) {
+				t.Errorf("seed %d: record %s is %s, want %s (%v)", seed, id, receiver.records[id], want, err)
+			}
+		}
+		if len(receiver.records) != g.listed.len() {
+			t.Errorf("seed %d: %d records, %d are there", seed, len(receiver.records), g.listed.len())
+		}
+	}
+}
+
+func TestDetailsThatCannotWorkAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		edit         func(*Source)
+		key, message string
+	}{
+		{func(s *Source) { s.Detail.URL = ""; s.Detail.Merge = "replace" }, "detail", "without url nothing is fetched"},
+		{func(s *Source) { s.Detail.URL = "/c" }, "detail.url", "the same address for each record"},
+		{func(s *Source) { s.Detail.Merge = "deep" }, "detail.merge", "not known"},
+		{func(s *Source) { s.Detail.On404 = "ignore" }, "detail.on_404", "not known"},
+		{func(s *Source) { s.Detail.On404 = "deleted" }, "detail.on_404", "nothing is deleted for that"},
+		{func(s *Source) { s.Detail.Under = "x" }, "detail.under", `counts only with detail.merge = "under"`},
+		{func(s *Source) { s.Detail.Merge, s.Detail.Under = "under", "" }, "detail.under", "is empty"},
+		{func(s *Source) { s.Detail.Concurrency = 0 }, "detail.concurrency", "not possible"},
+		{func(s *Source) { s.Detail.Concurrency = 65 }, "detail.concurrency", "not possible"},
+		{func(s *Source) { s.Detail.Max = 0 }, "detail.max", "too small"},
+		{func(s *Source) { s.Single = true }, "detail.url", "one single object"},
+	} {
+		s := validSource()
+		s.Detail.URL = "/contacts/{key}"
+		c.edit(&s)
+		wantProblem(t, &s, c.key, c.message)
+	}
+}

@@ -11,7 +11,7 @@ import (
 // Detail says how the rest of a record is fetched that a listing only names, the table detail.
 type Detail struct {
 	URL         string      `toml:"url"`    // of one record; empty: the listing has all
-	Record      differ.Path `toml:"record"` // of the record in the answer
+	Record      differ.Path `toml:"record"` // of the record in the answer; zero: the answer is it
 	Merge       string      `toml:"merge"`  // "members", "replace", "under"
 	Under       string      `toml:"under"`  // the member that takes the detail
 	On404       string      `toml:"on_404"` // "skip", "list", "deleted", "fail"

@@ -438,3 +438,33 @@ func TestDetailsThatCannotWorkAreRefused(t *testing.T) {
 		wantProblem(t, &s, c.key, c.message)
 	}
 }
+
+// TestT2RecordsThatAreLeftAsideAreCountedOnce overlaps pages whose records are excluded or whose details wait: counted twice,
+// they would reach the server's total before the end of the list, and what is behind it would be taken for deleted.
+func TestT2RecordsThatAreLeftAsideAreCountedOnce(t *testing.T) {
+	for name, edit := range map[string]func(*Source){
+		"excluded":        func(s *Source) { s.Where = conditions(`v != 1`) },
+		"waiting details": func(s *Source) { s.Detail.URL, s.Detail.Max, s.Detail.Concurrency = "/contacts/{key}", 2, 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newCatalogue(numbered(1, 20)...)
+			var offsets []string
+			r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+				if q.URL.Path != "/contacts" {
+					g.ServeHTTP(w, q)
+					return
+				}
+				offsets = append(offsets, q.URL.Query().Get("offset"))
+				from, _ := strconv.Atoi(q.URL.Query().Get("offset"))
+				fmt.Fprintf(w, `{"total":20,"items":[%s]}`, strings.Join(g.listed.page(from, from+5), ","))
+			}, func(s *Source) {
+				s.Records, s.Deletes.Confirm = differ.MustPath("items"), 1
+				s.Pages = Pages{Kind: "offset", Start: 1, Max: 100, Total: differ.MustPath("total"), Overlap: 2}
+				edit(s)
+			})
+			if got := r.poll(); got.Records != 20 || strings.Join(offsets, " ") != "0 3 6 9 12 15" {
+				t.Errorf("%d records, offsets %q, %s", got.Records, offsets, got.Message)
+			}
+		})
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
@@ -284,114 +283,6 @@ func (p *Poller) address(v values) string {
 	text := fmt.Sprintf("%s %s %v %v %v %q", req.Method, req.URL, req.Header, req.Credentials, req.SecretQuery, req.Body)
 	hash := p.hasher.Key([]byte(text))
 	return hex.EncodeToString(hash[:8])
-}
-
-// conclude decides what a listing that was read up to its end means, and applies it.
-func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
-	s := w.scan
-	if s.counts.Skipped > 0 && s.counts.Skipped == s.counts.Records {
-		return newFault("set key to what identifies a record; see deltahook try "+p.source.Name, "%s", s.skippedMessage())
-	}
-	if err := s.flush(); err != nil {
-		return err
-	}
-	r.Verdict = Complete
-	if r.Message = w.doubt(); r.Message != "" {
-		r.Verdict = Partial
-		r.Hint = "nothing is taken for deleted by this poll"
-		if p.source.Pages.Kind == "offset" && p.source.Pages.Overlap == 0 {
-			r.Hint += "; pages.overlap lets a list change while it is read"
-		}
-	}
-	s.proven = r.Verdict == Complete
-	s.dismiss()
-	if err := w.miss(); err != nil {
-		return err
-	}
-	w.finish(r)
-	s.counts.Deleted = len(s.deleted)
-	r.fill(s)
-	if p.known.state.Held.waitsFor(s.proven) && s.watch == nil {
-		p.postpone(r)
-		return nil
-	}
-	hold := p.guard(s)
-	if hold != nil && s.watch == nil {
-		return p.hold(ctx, r, *hold)
-	}
-	if err := s.settle(); err != nil {
-		return err
-	}
-	if err := p.apply(ctx, w, r); err != nil || s.watch == nil {
-		return err
-	}
-	// A trial shows what a held poll would do, too.
-	if hold == nil && p.renamed() {
-		hold = p.identityHold()
-	}
-	if hold != nil {
-		r.Verdict, r.Message = Held, hold.Message
-	}
-	return nil
-}
-
-// finish makes a poll partial that read the listing, but not all that belongs to its records.
-func (w *walk) finish(r *Result) {
-	text, unfinished := w.scan.details.report()
-	w.scan.unfinished = w.scan.unfinished || unfinished
-	if text != "" {
-		r.Message = strings.Trim(r.Message+"; "+text, "; ")
-	}
-	if w.scan.unfinished || text != "" {
-		r.Verdict = Partial
-	}
-}
-
-// miss finds what is deleted because the listing lacks it.
-func (w *walk) miss() error {
-	s, p := w.scan, w.p
-	if !s.proven || p.source.Deletes.Detect != "scan" {
-		return nil
-	}
-	gone := s.survey(p.confirmations())
-	if p.verifier != nil && len(gone) > 0 {
-		var err error
-		if gone, err = w.verify(gone); err != nil {
-			return err
-		}
-	}
-	s.deleted = append(s.deleted, gone...)
-	return nil
-}
-
-// doubt says why a listing that was read up to its end does not prove that what it lacks is gone; empty when it does.
-func (w *walk) doubt() string {
-	s := w.scan
-	switch {
-	case s.counts.Skipped > 0:
-		return s.skippedMessage()
-	case w.walker.shifted():
-		return "the server's total changed from page to page: the list was changed while it was read"
-	case s.seam != nil && s.seam.torn > 0:
-		return fmt.Sprintf("page %d shows none of the records before it again: the list was changed while it was read, by more than pages.overlap", s.seam.torn)
-	case s.repeated > 0:
-		return fmt.Sprintf("%d records appeared on two pages: the list was changed while it was read", s.repeated)
-	}
-	return ""
-}
-
-// confirmations is how many complete scans in a row must lack a record. A decision confirms at once: a person looked.
-func (p *Poller) confirmations() int {
-	if p.known.state.Held.decided() {
-		return 1
-	}
-	return p.source.Deletes.Confirm
-}
-
-func (r *Result) fill(s *scan) {
-	c := &s.counts
-	r.Records, r.Created, r.Updated, r.Deleted, r.Skipped = c.Records, c.Created, c.Updated, c.Deleted, c.Skipped
-	r.Missing = len(s.absent) + s.unclear
 }
 
 // keyOf appends the text of a record's key. A single record without one is called like its source.

@@ -111,6 +111,10 @@ func (s *scan) record(rec differ.Record) error {
 	case differ.Again:
 		return s.again(hash, raw, canon, rec)
 	case differ.Unknown:
+		if s.seam.knew(hash) {
+			s.cameBack()
+			return nil
+		}
 		if s.leaves(hash, false, raw, canon, rec.Raw) {
 			return nil
 		}

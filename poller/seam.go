@@ -16,6 +16,9 @@ type seam struct {
 	again []int         // places on the current page of records that were seen before
 	torn  int           // the first page that has nothing in common with those before it; 0: none
 	full  int           // records of the largest page
+	// strangers are records of this page that are not known yet, and former those of the page before: they may be left aside, and
+	// then nobody else remembers that they were seen.
+	strangers, former map[differ.Hash]bool
 }
 
 func newSeam(p Pages) *seam {
@@ -29,7 +32,17 @@ func newSeam(p Pages) *seam {
 func (s *seam) begin(asked int) {
 	if s != nil {
 		s.asked, s.again = asked, s.again[:0]
+		s.strangers, s.former = map[differ.Hash]bool{}, s.strangers
 	}
+}
+
+// knew says whether a record that is not known was on the page before.
+func (s *seam) knew(hash differ.Hash) bool {
+	if s == nil {
+		return false
+	}
+	s.strangers[hash] = true
+	return s.former[hash]
 }
 
 // end looks where the keys of a page join those before it. It gives the number of records that were expected again, of those

@@ -22,7 +22,7 @@ func DefaultSource() Source {
 		Records: differ.MustPath("@this"), WhereExit: "deleted", Initial: "baseline",
 		Pages:    Pages{Start: 1, Max: 10_000},
 		Deletes:  Deletes{Detect: "off", Confirm: 2},
-		Detail:   Detail{Record: differ.Self(), Merge: "members", Under: "detail", On404: "skip", Concurrency: 4, Max: 10_000},
+		Detail:   Detail{Merge: "members", Under: "detail", On404: "skip", Concurrency: 4, Max: 10_000},
 		Guard:    Guard{MaxDeletes: 0.2, MinDeletes: 10, Empty: "hold"},
 		Response: Response{Format: "json", MaxBody: 256 << 20, MaxScan: 4 << 30},
 		Auth:     auth.Default(),

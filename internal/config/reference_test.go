@@ -33,7 +33,7 @@ func reference(t *testing.T) (text string, entries []entry) {
 		t.Fatal(err)
 	}
 	header := regexp.MustCompile(`^\[(source\.self|webhook\.app|[a-z]+)(?:\.([a-z]+))?\]$`)
-	line := regexp.MustCompile(`^(# )?([a-z_]+) += (.*?) +# (.+)$`)
+	line := regexp.MustCompile(`^(# )?([a-z0-9_]+) += (.*?) +# (.+)$`)
 	var table string
 	var sub []string
 	for l := range strings.Lines(string(raw)) {
@@ -48,7 +48,7 @@ func reference(t *testing.T) (text string, entries []entry) {
 		m := line.FindStringSubmatch(l)
 		if m != nil {
 			entries = append(entries, entry{table: table, path: append(slices.Clone(sub), m[2]), active: m[1] == "", value: m[3], why: m[4]})
-		} else if l != "" && !strings.HasPrefix(l, "#") || regexp.MustCompile(`^# ?[a-z_]+ += `).MatchString(l) {
+		} else if l != "" && !strings.HasPrefix(l, "#") || regexp.MustCompile(`^# ?[a-z0-9_]+ += `).MatchString(l) {
 			t.Errorf("a key without a reason, or something else: %s", l)
 		}
 	}

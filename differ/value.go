@@ -1,6 +1,9 @@
 package differ
 
-import "strconv"
+import (
+	"iter"
+	"strconv"
+)
 
 // Value is one JSON value inside a valid text. The zero value is no value.
 type Value struct {
@@ -98,6 +101,23 @@ func (v Value) content() []byte {
 
 // Bool says whether the value is true.
 func (v Value) Bool() bool { return string(v.Raw) == "true" }
+
+// Elements gives the elements of an array, in order; of anything else none.
+func (v Value) Elements() iter.Seq[Value] {
+	return func(yield func(Value) bool) {
+		if !v.IsArray() {
+			return
+		}
+		b := v.Raw
+		for i := space(b, 1); i < len(b) && b[i] != ']'; {
+			end := skip(b, i)
+			if !yield(Value{Raw: b[i:end]}) {
+				return
+			}
+			i = next(b, end)
+		}
+	}
+}
 
 // Int gives the value of an integer; ok is false when the value is no integer or does not fit.
 func (v Value) Int() (n int64, ok bool) {

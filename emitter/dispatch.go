@@ -42,7 +42,7 @@ type Observer struct {
 	Parked func(d Delivery, reason string, o Outcome)
 	// Clock: the receiver's clock, by its answers, is more than a minute from ours (off), or no longer. Each is said once.
 	Clock func(webhook string, skew time.Duration, off bool)
-	// StoreFailed: the outbox refused; it is asked again until it takes it. op is "ack", "retry", "park", "gate", "lanes" or "pending".
+	// StoreFailed: the outbox refused; it is asked again until it takes it. op is "seal", "ack", "retry", "park", "gate", "lanes" or "pending".
 	StoreFailed func(op string, err error)
 }
 
@@ -58,6 +58,7 @@ type Stats struct {
 	Delivered int64         // since the start
 	Failed    int64         // attempts, since the start
 	Parked    int64         // since the start
+	Merged    int64         // events that another one of their record carries, or that cancelled each other, since the start
 	LastError string        // of the last failed attempt
 	LastAt    time.Time     // when that was
 	Skew      time.Duration // receiver's clock minus ours, as of the last answer that told
@@ -216,6 +217,15 @@ func (d *Dispatcher) Dispatch(shard int, deliveries []Delivery, complete bool) {
 	}
 	for q := range touched {
 		q.kick()
+	}
+}
+
+// Merged hears that the store has settled n deliveries of a webhook by merging them with others.
+func (d *Dispatcher) Merged(webhook string, n int) {
+	if q := d.queues[webhook]; q != nil {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.tally.Merged += int64(n)
 	}
 }
 

@@ -28,6 +28,8 @@ type fakeOutbox struct {
 	fault func(op string) error
 	// latency delays each answer of Pending, after the page was read.
 	latency time.Duration
+	// sealTakes delays each answer of Seal.
+	sealTakes time.Duration
 }
 
 type fakeRow struct {
@@ -97,6 +99,27 @@ func (f *fakeOutbox) Pending(ctx context.Context, lane Lane, after int64, limit 
 		return nil, err
 	}
 	return page, ctx.Err()
+}
+
+func (f *fakeOutbox) Seal(ctx context.Context, parcels []Parcel) ([][]Delivery, error) {
+	if f.sealTakes > 0 {
+		waitFor(ctx, f.sealTakes)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.call("seal"); err != nil {
+		return nil, err
+	}
+	sealed := make([][]Delivery, len(parcels))
+	for i, p := range parcels {
+		for _, seq := range p.Seqs {
+			if row := f.find(Ref{Lane: p.Lane, Seq: seq}); row.state == "pending" {
+				row.Loose = false
+				sealed[i] = append(sealed[i], row.Delivery)
+			}
+		}
+	}
+	return sealed, nil
 }
 
 func (f *fakeOutbox) find(r Ref) *fakeRow {

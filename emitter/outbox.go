@@ -32,6 +32,13 @@ type Delivery struct {
 	TriedAt  time.Time // of the last attempt; zero: none yet
 	NextAt   time.Time // not before; zero: at once
 	Replay   bool      // sent again on request
+	Loose    bool      // not fixed yet: Body may be another one when it is sealed, or there may be nothing to send any more
+}
+
+// Parcel is what one request is to carry: deliveries of one lane.
+type Parcel struct {
+	Lane
+	Seqs []int64
 }
 
 // Attempt is one POST and what came of it.
@@ -70,6 +77,10 @@ type Outbox interface {
 	Lanes(ctx context.Context) ([]Lane, error)
 	// Pending pages one lane in order of Seq.
 	Pending(ctx context.Context, lane Lane, afterSeq int64, limit int) ([]Delivery, error)
+	// Seal fixes deliveries before their first attempt: bytes do not change any more, and later events go their own way. For each
+	// parcel it gives its deliveries as they are now, in the given order. Those that are settled, or whose shard is lost, are left
+	// out. All parcels are one transaction.
+	Seal(ctx context.Context, parcels []Parcel) ([][]Delivery, error)
 	// Ack settles deliveries. It is idempotent and not fenced: a 2xx is a fact whoever got it.
 	Ack(ctx context.Context, receipts []Receipt) error
 	// Retry records a failed attempt and when the next may follow.

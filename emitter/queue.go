@@ -16,6 +16,7 @@ type queue struct {
 	outbox  Outbox
 	observe *Observer
 	record  *recorder
+	seal    *sealer
 	limits  Window
 	workers *sync.WaitGroup
 	lives   *lives
@@ -42,7 +43,7 @@ type queue struct {
 func newQueue(w Webhook, d *Dispatcher, send func(context.Context, Delivery) Outcome) *queue {
 	q := &queue{
 		webhook: w, send: send, outbox: d.opts.Outbox, observe: &d.opts.Observer, limits: d.opts.Window,
-		record: d.record, workers: &d.workers, lives: &d.lives,
+		record: d.record, seal: &sealer{outbox: d.opts.Outbox}, workers: &d.workers, lives: &d.lives,
 		lanes: map[laneKey]*lane{}, windows: map[int]*window{}, tally: Stats{Webhook: w.Name},
 		limiter: rate.NewLimiter(rate.Inf, 1), reader: reader{lanes: map[*lane]struct{}{}, windows: map[*window]struct{}{}},
 	}

@@ -16,21 +16,11 @@ func (q *queue) work(it *item) {
 	}
 }
 
-// attempt sends one item, with its body read again when it was dropped.
+// attempt sends one item.
 func (q *queue) attempt(ctx context.Context, it *item) (Outcome, ending) {
-	d := it.Delivery
-	if it.bare {
-		page, err := q.outbox.Pending(ctx, d.Lane, d.Seq-1, 1)
-		if err != nil {
-			if ctx.Err() == nil {
-				q.record.failed("pending", err)
-			}
-			return Outcome{}, unread
-		}
-		if len(page) == 0 || page[0].Seq != d.Seq {
-			return Outcome{}, vanished
-		}
-		d.Body = page[0].Body
+	d, how := q.prepare(ctx, it)
+	if how != sent {
+		return Outcome{}, how
 	}
 	o := q.send(ctx, d)
 	if q.observe.Attempted != nil && o.Class != Aborted && o.Class != Withheld {
@@ -38,6 +28,34 @@ func (q *queue) attempt(ctx context.Context, it *item) (Outcome, ending) {
 		q.observe.Attempted(d, o)
 	}
 	return o, sent
+}
+
+// prepare gives a delivery as it is to be sent: sealed when it never was, with its body read again when it was dropped.
+func (q *queue) prepare(ctx context.Context, it *item) (Delivery, ending) {
+	d := it.Delivery
+	var page []Delivery
+	var err error
+	op := "pending"
+	switch {
+	case it.Loose:
+		op = "seal"
+		page, err = q.seal.seal(ctx, Parcel{Lane: d.Lane, Seqs: []int64{d.Seq}})
+	case it.bare:
+		page, err = q.outbox.Pending(ctx, d.Lane, d.Seq-1, 1)
+	default:
+		return d, sent
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			q.record.failed(op, err)
+		}
+		return Delivery{}, unread
+	}
+	if len(page) == 0 || page[0].Seq != d.Seq {
+		return Delivery{}, vanished
+	}
+	d.Body, it.Loose = page[0].Body, false
+	return d, sent
 }
 
 // ending is how far an attempt got.

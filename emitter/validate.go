@@ -30,6 +30,7 @@ func (w *Webhook) Validate(secrets *setting.Secrets) setting.Problems {
 	w.Auth.validate(&p, secrets)
 	w.Handshake.validate(&p)
 	w.validateFlow(&p)
+	w.validateCoalesce(&p)
 	return p
 }
 

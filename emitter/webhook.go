@@ -39,7 +39,8 @@ type Webhook struct {
 	When       differ.Conditions `toml:"when"`        // on the event's data; all must hold
 	ChangedAny differ.Watch      `toml:"changed_any"` // updates that changed none of these are not sent
 
-	Order       string           `toml:"order"` // "key", "source", "none"
+	Order       string           `toml:"order"`    // "key", "source", "none"
+	Coalesce    bool             `toml:"coalesce"` // events of a record that wait become one
 	Rate        setting.Rate     `toml:"rate"`
 	MaxInFlight int              `toml:"max_in_flight"`
 	Timeout     setting.Duration `toml:"timeout"` // of one attempt, answer included

@@ -143,7 +143,25 @@ type Event struct {
 type Copy struct {
 	Webhook string
 	Body    []byte // nil when it is the event's Body
+
+	// Merge says that an event of the record which still waits for the webhook, and was never attempted, may be changed. It is
+	// given that one's id and its Body (not the webhook's), and says what becomes of the two; body is the waiting one's for the
+	// webhook when it absorbs. Nil fixes what waits, and the copy itself. It is called during Commit.
+	Merge func(id string, waiting []byte) (m Merging, body []byte)
+	// Merged is what became of the copy; the ledger sets it in Commit.
+	Merged Merging
 }
+
+// Merging is what becomes of an event and an earlier one of its record that still waits for the same webhook.
+type Merging uint8
+
+// The ways to merge.
+const (
+	Apart     Merging = iota // both are sent
+	Absorbed                 // the earlier one carries both; the later one is settled
+	Replaced                 // the later one is sent; the earlier one is settled
+	Cancelled                // both are settled
+)
 
 // Committed is the outcome of a commit.
 type Committed struct {

@@ -58,10 +58,7 @@ func New(source Source, o Options, transports *outbound.Transports) (*Poller, er
 			return nil, fmt.Errorf("source %s: %w", source.Name, p)
 		}
 	}
-	spec := differ.Spec{
-		Records: source.Records, Key: source.Key, Single: source.Single,
-		Fields: source.Fields, Ignore: source.Ignore, Unordered: source.Unordered,
-	}
+	spec := source.Spec()
 	shape, err := spec.Compile()
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", source.Name, err)

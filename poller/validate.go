@@ -14,6 +14,11 @@ import (
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
+// Spec says where the records of the source are and what of them counts.
+func (s *Source) Spec() differ.Spec {
+	return differ.Spec{Records: s.Records, Key: s.Key, Single: s.Single, Fields: s.Fields, Ignore: s.Ignore, Unordered: s.Unordered}
+}
+
 // DefaultSource gives a source with the default of each key.
 func DefaultSource() Source {
 	return Source{
@@ -212,7 +217,7 @@ func (c *check) records() {
 	if len(s.Key) == 0 && !s.Single {
 		c.add(`write key = "id", or single = true when the answer is one object`, "key is missing")
 	}
-	spec := differ.Spec{Records: s.Records, Key: s.Key, Single: s.Single, Fields: s.Fields, Ignore: s.Ignore, Unordered: s.Unordered}
+	spec := s.Spec()
 	if _, err := spec.Compile(); err != nil {
 		hint := ""
 		if next, ok := err.(interface{ NextStep() string }); ok {

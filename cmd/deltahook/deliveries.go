@@ -57,6 +57,9 @@ func (a *app) printDeliveries(list []admin.Delivery) error {
 	}
 	rows := make([][]string, len(list))
 	for i, d := range list {
+		if d.Into != "" {
+			d.Reason = "with " + d.Into
+		}
 		rows[i] = []string{
 			d.Event, d.Webhook, d.Type, clip(d.Key, 30), d.State, strconv.Itoa(d.Attempts), statusText(d), clip(d.Reason, 40),
 		}

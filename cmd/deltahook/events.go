@@ -127,6 +127,9 @@ func (a *app) printDelivery(d admin.Delivery, whole bool) {
 	if d.Reason != "" {
 		fmt.Fprintf(a.stdout, "   %s", d.Reason)
 	}
+	if d.Into != "" {
+		fmt.Fprintf(a.stdout, ": %s", d.Into)
+	}
 	fmt.Fprintln(a.stdout)
 	for _, t := range d.History {
 		fmt.Fprintf(a.stdout, "  %d  %s  %s  %d ms", t.Number, local(t.At), outcome(t), t.TookMS)

@@ -120,6 +120,7 @@ type Webhook struct {
 	Oldest    time.Time `json:"oldest,omitzero"` // detection time of the oldest event that waits
 	Delivered int64     `json:"delivered"`       // since the daemon started
 	Failed    int64     `json:"failed"`          // attempts since the daemon started
+	Merged    int64     `json:"merged"`          // events that others of their record carry, since the daemon started
 	Failures  int       `json:"consecutive_failures"`
 	NextTry   time.Time `json:"next_try,omitzero"`
 	Note      string    `json:"note,omitempty"`
@@ -160,7 +161,8 @@ type Delivery struct {
 	Status   int       `json:"status,omitempty"`
 	TookMS   int64     `json:"took_ms"`
 	Reason   string    `json:"reason,omitempty"`
-	History  []Attempt `json:"history,omitempty"` // in details only
+	Into     string    `json:"merged_into,omitempty"` // of a merged one: the event that it went into
+	History  []Attempt `json:"history,omitempty"`     // in details only
 }
 
 // Attempt is one POST of a delivery.

@@ -32,7 +32,7 @@ func (o *outlet) Event(source *poller.Source, sequence int64, at time.Time, c di
 	for i := range o.webhooks {
 		w := &o.webhooks[i]
 		if subscribed(source, w.Name) && w.Wants(&e, out.Body) {
-			out.To = append(out.To, poller.Copy{Webhook: w.Name, Body: w.Encode(out.ID, &e)})
+			out.To = append(out.To, poller.Copy{Webhook: w.Name, Body: w.Encode(out.ID, &e), Merge: o.merging(w, source, &e)})
 		}
 	}
 	return out, nil
@@ -87,6 +87,9 @@ func (l *ledger) Commit(ctx context.Context, c poller.Commit) (poller.Committed,
 		if seen.total > 0 {
 			l.dispatcher.Dispatch(shard, seen.deliveries(shard), seen.total == len(seen.events))
 		}
+		for webhook, n := range seen.merged {
+			l.dispatcher.Merged(webhook, n)
+		}
 	case !errors.Is(err, poller.ErrConflict) && !errors.Is(err, poller.ErrFenced):
 		// The outcome is unknown: what was committed all the same is found in the store.
 		l.dispatcher.Requeue()
@@ -98,6 +101,7 @@ func (l *ledger) Commit(ctx context.Context, c poller.Commit) (poller.Committed,
 type handover struct {
 	events []*poller.Event
 	total  int
+	merged map[string]int // deliveries that were settled by merging, by webhook
 }
 
 func (h *handover) watch(writes iter.Seq2[poller.Write, error]) iter.Seq2[poller.Write, error] {
@@ -112,7 +116,11 @@ func (h *handover) watch(writes iter.Seq2[poller.Write, error]) iter.Seq2[poller
 					h.events = append(h.events, w.Event)
 				}
 			}
-			if !yield(w, err) {
+			goOn := yield(w, err)
+			if w.Event != nil {
+				h.count(w.Event)
+			}
+			if !goOn {
 				return
 			}
 		}
@@ -123,6 +131,9 @@ func (h *handover) deliveries(shard int) []emitter.Delivery {
 	list := make([]emitter.Delivery, 0, len(h.events))
 	for _, e := range h.events {
 		for _, c := range e.To {
+			if settled(c.Merged) {
+				continue
+			}
 			body := c.Body
 			if body == nil {
 				body = e.Body
@@ -130,6 +141,7 @@ func (h *handover) deliveries(shard int) []emitter.Delivery {
 			list = append(list, emitter.Delivery{
 				Ref: emitter.Ref{Lane: emitter.Lane{Shard: shard, Webhook: c.Webhook}, Seq: e.Seq},
 				ID:  e.ID, Source: e.Source, Key: e.Key, Type: e.Type, Sequence: e.Sequence, At: e.At, Body: body,
+				Loose: c.Merge != nil,
 			})
 		}
 	}

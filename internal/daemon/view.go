@@ -124,7 +124,7 @@ func sourceStatus(s poller.Status) admin.Source {
 func webhookStatus(w emitter.Stats, q store.Queue) admin.Webhook {
 	out := admin.Webhook{
 		Name: w.Webhook, State: "ok", Queued: max(q.Pending, int64(w.Queued)), InFlight: w.InFlight, Parked: q.Parked, Oldest: oldest(w.Oldest, q.Oldest),
-		Delivered: w.Delivered, Failed: w.Failed, Failures: w.Gate.Failures, ClockSkewMS: w.Skew.Milliseconds(),
+		Delivered: w.Delivered, Failed: w.Failed, Merged: w.Merged, Failures: w.Gate.Failures, ClockSkewMS: w.Skew.Milliseconds(),
 	}
 	switch {
 	case w.Gate.State == "paused":

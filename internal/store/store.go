@@ -185,6 +185,7 @@ const (
 	StateDelivered = "delivered"
 	StateParked    = "parked"
 	StateDropped   = "dropped"
+	StateMerged    = "merged" // settled: another event of the record carries its change, or nothing was left of it
 )
 
 // DeliveryQuery selects deliveries. Zero fields do not restrict.
@@ -210,7 +211,9 @@ type DeliveryRow struct {
 	Settled  time.Time
 	Status   int           // of the last attempt
 	Took     time.Duration // of the last attempt
-	Reason   string        // why it is parked or dropped, or the last failure
+	Reason   string        // why it is parked, dropped or merged, or the last failure
+
+	MergedInto string // of a merged one: the event that it went into; of two that cancelled each other, the other one
 }
 
 // Sum is how many deliveries there are of a kind.

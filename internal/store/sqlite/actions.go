@@ -13,7 +13,7 @@ import (
 const (
 	keepSuccessSQL = `INSERT INTO attempt(seq, webhook, ordinal, number, at, took, status, reason, error, excerpt, cause)
 		SELECT seq, webhook, tries, attempts, tried_at, took, status, reason, '', '', cause FROM delivery WHERE seq = ? AND webhook = ?`
-	replaySQL  = `UPDATE delivery SET state = 0, replay = 1, attempts = 0, since = ?, next_at = ?, settled_at = 0 WHERE seq = ? AND webhook = ?`
+	replaySQL  = `UPDATE delivery SET state = 0, replay = 1, loose = 0, attempts = 0, since = ?, next_at = ?, settled_at = 0 WHERE seq = ? AND webhook = ?`
 	dropSQL    = `UPDATE delivery SET state = 3, settled_at = ?, reason = ? || '; it was parked: ' || reason WHERE seq = ? AND webhook = ?`
 	removeSQL  = `UPDATE source SET removed_at = ? WHERE id = ?`
 	sourcesSQL = `SELECT s.id, n.text, s.removed_at FROM source s JOIN name n ON n.id = s.id`
@@ -31,7 +31,7 @@ func (m *member) Replay(ctx context.Context, q store.DeliveryQuery, every time.D
 	return m.act(ctx, q, func(ctx context.Context, t *tx, d *deliveryRow) (bool, error) {
 		change := tally{pending: 1}
 		switch d.state {
-		case statePending:
+		case statePending, stateMerged: // what it was merged into can be replayed
 			return false, nil
 		case stateDelivered:
 			if _, err := t.exec(ctx, keepSuccessSQL, d.Seq, d.webhook); err != nil {
@@ -61,7 +61,7 @@ func (m *member) turns(ctx context.Context, q store.DeliveryQuery, every time.Du
 	}
 	sums, err := m.s.Survey(ctx, q)
 	for _, s := range sums {
-		if s.State != store.StatePending {
+		if s.State != store.StatePending && s.State != store.StateMerged {
 			out.left += s.Deliveries
 		}
 	}

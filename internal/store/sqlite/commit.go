@@ -36,6 +36,7 @@ type commit struct {
 	book    book
 	seq     int64 // of the last event in the store
 	records int64 // known after what was written so far
+	merger  merger
 	tables
 }
 
@@ -166,7 +167,7 @@ func (w *commit) emit(ctx context.Context, e *poller.Event) error {
 		return fmt.Errorf("event %s: %w", e.ID, err)
 	}
 	for i := range e.To {
-		if err := w.deliver(ctx, seq, &e.To[i]); err != nil {
+		if err := w.deliver(ctx, seq, e, &e.To[i]); err != nil {
 			return fmt.Errorf("event %s for webhook %q: %w", e.ID, e.To[i].Webhook, err)
 		}
 	}
@@ -174,21 +175,33 @@ func (w *commit) emit(ctx context.Context, e *poller.Event) error {
 	return nil
 }
 
-func (w *commit) deliver(ctx context.Context, seq int64, c *poller.Copy) error {
+func (w *commit) deliver(ctx context.Context, seq int64, e *poller.Event, c *poller.Copy) error {
 	webhook, err := w.t.intern(ctx, c.Webhook)
 	if err != nil {
 		return err
 	}
-	var body any
-	if c.Body != nil {
-		var id int64
-		if err := w.t.QueryRowContext(ctx, insertCopySQL, c.Body).Scan(&id); err != nil {
-			return err
-		}
-		body = id
+	if c.Merge != nil {
+		return w.deliverLoose(ctx, seq, webhook, e, c)
+	}
+	if err := w.fixWaiting(ctx, webhook); err != nil {
+		return err
+	}
+	body, err := w.copyBody(ctx, c.Body)
+	if err != nil {
+		return err
 	}
 	w.t.count(webhook, tally{pending: 1})
 	return w.deliveries.add(ctx, w.t, seq, webhook, w.shard, body)
+}
+
+// copyBody stores the body for one webhook, and gives what the delivery says of it.
+func (w *commit) copyBody(ctx context.Context, body []byte) (any, error) {
+	if body == nil {
+		return nil, nil
+	}
+	var id int64
+	err := w.t.QueryRowContext(ctx, insertCopySQL, body).Scan(&id)
+	return id, err
 }
 
 // finish writes the new state of the source and the poll's line of history.

@@ -13,8 +13,8 @@ import (
 
 const (
 	deliveriesSQL = `SELECT d.seq, d.webhook, w.text, d.shard, d.state, d.attempts, d.next_at, d.settled_at, d.status, d.took,
-		d.reason, e.id, n.text, e.key, e.type FROM delivery d CROSS JOIN event e ON e.seq = d.seq
-		CROSS JOIN name n ON n.id = e.source CROSS JOIN name w ON w.id = d.webhook`
+		d.reason, e.id, n.text, e.key, e.type, coalesce(m.id, '') FROM delivery d CROSS JOIN event e ON e.seq = d.seq
+		CROSS JOIN name n ON n.id = e.source CROSS JOIN name w ON w.id = d.webhook LEFT JOIN event m ON m.seq = d.merged_into`
 	surveySQL = `SELECT w.text, e.type, d.state, count(*), sum(coalesce(length(c.body), length(b.body))), min(e.at), max(e.at)
 		FROM delivery d CROSS JOIN event e ON e.seq = d.seq CROSS JOIN name w ON w.id = d.webhook
 		CROSS JOIN event_body b ON b.seq = d.seq LEFT JOIN event_copy c ON c.id = d.copy`
@@ -28,7 +28,7 @@ const (
 func stateNames() []string {
 	return []string{
 		statePending: store.StatePending, stateDelivered: store.StateDelivered,
-		stateParked: store.StateParked, stateDropped: store.StateDropped,
+		stateParked: store.StateParked, stateDropped: store.StateDropped, stateMerged: store.StateMerged,
 	}
 }
 
@@ -90,7 +90,7 @@ func selectDeliveries(ctx context.Context, q querier, dq store.DeliveryQuery, li
 func scanDelivery(r *sql.Rows) (d deliveryRow, err error) {
 	var next, settled, took int64
 	err = r.Scan(&d.Seq, &d.webhook, &d.Webhook, &d.Shard, &d.state, &d.Attempts, &next, &settled, &d.Status, &took,
-		&d.Reason, &d.EventID, &d.Source, &d.Key, &d.Type)
+		&d.Reason, &d.EventID, &d.Source, &d.Key, &d.Type, &d.MergedInto)
 	d.NextAt, d.Settled, d.Took = fromMicros(next), fromMicros(settled), time.Duration(took)*time.Microsecond
 	d.State = stateNames()[d.state]
 	return d, err

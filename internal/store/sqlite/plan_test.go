@@ -23,6 +23,9 @@ func TestHotQueriesTouchPendingRowsOnly(t *testing.T) {
 		"acknowledge": {ackPendingSQL, 8, "SEARCH delivery USING PRIMARY KEY (seq=? AND webhook=?)"},
 		"count":       {countPendingSQL, 0, "USING COVERING INDEX delivery_pending"},
 		"events":      {eventSQL + "WHERE e.seq < ? ORDER BY e.seq DESC", 1, "SEARCH e USING INTEGER PRIMARY KEY (rowid<?)"},
+		"waiting":     {waitingSQL, 2, "SEARCH d USING INDEX delivery_loose (webhook=? AND loose=?)"},
+		"sealed":      {sealedSQL, 3, "SEARCH d USING PRIMARY KEY (seq=? AND webhook=?)"},
+		"fix all":     {fixAllSQL, 1, "delivery_loose (webhook=?"},
 		"sweep":       {sweepSQL, 2, "SEARCH event USING INTEGER PRIMARY KEY (rowid>?)"},
 		"tried":       {triedEventsSQL, 2, "SEARCH attempt USING PRIMARY KEY (seq>?)"},
 	}

@@ -15,7 +15,7 @@ const applicationID = 0x64686f6b
 
 // migrations make a database of version n, by user_version, into one of version n+1. The list is append-only: a released
 // step is never changed.
-func migrations() []string { return []string{schema1, schema2} }
+func migrations() []string { return []string{schema1, schema2, schema3} }
 
 const schema1 = `
 -- seed: keys all hashes; seq: the highest event number that was ever given, as far as it is not in event itself
@@ -75,12 +75,21 @@ UPDATE delivery SET since = tried_at WHERE state = 0;
 ALTER TABLE attempt ADD COLUMN request TEXT NOT NULL DEFAULT '';
 `
 
+// schema3 lets a delivery wait without being fixed. loose: a hash of source and key while a later event of the record may still
+// change it, 0 from the first attempt on; merged_into: the event that a merged delivery went into.
+const schema3 = `
+ALTER TABLE delivery ADD COLUMN loose INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE delivery ADD COLUMN merged_into INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX delivery_loose ON delivery (webhook, loose, seq) WHERE loose <> 0;
+`
+
 // The states of a delivery as they are stored. Two indexes of the schema repeat pending and parked.
 const (
 	statePending   = 0
 	stateDelivered = 1
 	stateParked    = 2
 	stateDropped   = 3
+	stateMerged    = 4
 )
 
 // migrate brings the database to the version that this program knows.

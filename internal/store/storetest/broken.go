@@ -47,6 +47,7 @@ type breakage struct {
 	body       func(body []byte) []byte
 	lanes      func(lanes []emitter.Lane) []emitter.Lane
 	pending    func(ctx context.Context, m *brokenMember, lane emitter.Lane, after int64, limit int) ([]emitter.Delivery, error)
+	seal       func(ctx context.Context, m *brokenMember, parcels []emitter.Parcel) ([][]emitter.Delivery, error)
 	ack        func(ctx context.Context, m *brokenMember, receipts []emitter.Receipt) error
 	retry      func(ctx context.Context, m *brokenMember, ref emitter.Ref, a emitter.Attempt, next time.Time) error
 	park       func(ctx context.Context, m *brokenMember, ref emitter.Ref, reason string, a *emitter.Attempt) error
@@ -166,6 +167,13 @@ func (m *brokenMember) Pending(ctx context.Context, lane emitter.Lane, after int
 		return m.breaks.pending(ctx, m, lane, after, limit)
 	}
 	return m.Member.Pending(ctx, lane, after, limit)
+}
+
+func (m *brokenMember) Seal(ctx context.Context, parcels []emitter.Parcel) ([][]emitter.Delivery, error) {
+	if m.breaks.seal != nil {
+		return m.breaks.seal(ctx, m, parcels)
+	}
+	return m.Member.Seal(ctx, parcels)
 }
 
 func (m *brokenMember) Ack(ctx context.Context, receipts []emitter.Receipt) error {

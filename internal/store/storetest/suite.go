@@ -46,6 +46,7 @@ const (
 	Memory      Promise = "P8 exact data"
 	Retention   Promise = "P10 edits keep state"
 	Ownership   Promise = "ownership"
+	Merge       Promise = "merging what waits"
 )
 
 // test is one sentence of a promise.
@@ -70,6 +71,7 @@ func promises() []struct {
 		{Memory, memoryTests()},
 		{Retention, slices.Concat(retentionTests(), forgetTests())},
 		{Ownership, ownershipTests()},
+		{Merge, mergeTests()},
 	}
 }
 

@@ -65,7 +65,7 @@ func (p *Poller) hold(ctx context.Context, r *Result, h Hold) error {
 	r.Verdict, r.Message = Held, h.Message
 	r.Hint = fmt.Sprintf("look: deltahook try %[1]s    apply it: deltahook release %[1]s    take it without events: deltahook discard %[1]s", p.source.Name)
 	if h.Reason == reasonIdentity {
-		r.Hint += fmt.Sprintf("    keep the records: deltahook rekey %s", p.source.Name)
+		r.Hint += "    keep the records: deltahook rekey " + p.source.Name
 	}
 	old := p.known.state.Held
 	h.Since = r.At

@@ -13,30 +13,46 @@ import (
 )
 
 func (a *app) check() *cobra.Command {
-	var live bool
+	var live, plan bool
+	var how planFlags
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Validate the configuration; with --live ask every source once",
+		Short: "Validate the configuration; with --live ask every source once, with --plan say what a reload would do",
 		Long: "Validates the configuration and reports all problems with their place and the next step. With --live each source is\n" +
-			"asked once, without writing or sending anything.",
+			"asked once, without writing or sending anything. With --plan it is compared with what is stored, and with the\n" +
+			"configuration of the running deltahook: what a start or a reload would do to each source and webhook.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, secrets, report, err := a.loadReport()
 			if err != nil {
 				return err
 			}
-			fmt.Fprint(a.stdout, report.String())
-			fmt.Fprintln(a.stdout, report.Summary())
+			if (how.json || how.exitCode) && !plan {
+				return usage("--json and --exit-code are about the plan", "add --plan")
+			}
+			said := a.stdout
+			if how.json {
+				said = a.stderr
+			}
+			fmt.Fprint(said, report.String())
+			fmt.Fprintln(said, report.Summary())
 			if !report.OK() {
 				return &exitError{code: exitConfig}
 			}
 			if live {
-				return a.checkLive(cmd.Context(), cfg, secrets)
+				err = a.checkLive(cmd.Context(), cfg, secrets)
 			}
-			return nil
+			if err != nil || !plan {
+				return err
+			}
+			return a.checkPlan(cmd.Context(), cfg, secrets, how)
 		},
 	}
 	cmd.Flags().BoolVar(&live, "live", false, "ask every source once")
+	cmd.Flags().BoolVar(&plan, "plan", false, "say what a start or a reload would do")
+	cmd.Flags().BoolVar(&how.exitCode, "exit-code", false, "with --plan: exit with 3 when something would change")
+	jsonFlag(cmd, &how.json)
+	cmd.MarkFlagsMutuallyExclusive("live", "json")
 	return cmd
 }
 

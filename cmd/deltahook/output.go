@@ -54,10 +54,12 @@ func jsonLines[T any](w io.Writer, rows []T) error {
 	return nil
 }
 
-// table writes aligned columns. Cells must not hold colours: they would count as width.
+// table writes aligned columns, without a header when there is none. Cells must not hold colours: they would count as width.
 func table(w io.Writer, header []string, rows [][]string) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tw, strings.Join(header, "\t"))
+	if len(header) > 0 {
+		fmt.Fprintln(tw, strings.Join(header, "\t"))
+	}
 	for _, r := range rows {
 		fmt.Fprintln(tw, strings.Join(r, "\t"))
 	}

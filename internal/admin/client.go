@@ -36,6 +36,11 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	return s, c.call(ctx, http.MethodGet, "/api/v1/status", nil, &s)
 }
 
+// Settings gives the configuration that is in effect, by section and key, secrets masked.
+func (c *Client) Settings(ctx context.Context) (s map[string]map[string]string, err error) {
+	return s, c.call(ctx, http.MethodGet, "/api/v1/config", nil, &s)
+}
+
 // Events lists events, newest first.
 func (c *Client) Events(ctx context.Context, q store.EventQuery) (list []Event, err error) {
 	return list, c.call(ctx, http.MethodGet, "/api/v1/events", eventValues(q), &list)

@@ -31,6 +31,8 @@ type Options struct {
 	// Ready says why the daemon is not ready to work; nil means ready. It must not ask polled APIs or receivers.
 	Ready func(ctx context.Context) error
 	Log   *slog.Logger
+	// Settings is the effective configuration by section and key, secrets masked.
+	Settings map[string]map[string]string
 }
 
 // Handler serves the admin API.
@@ -40,6 +42,7 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("GET /healthz", h.health)
 	mux.HandleFunc("GET /readyz", h.ready)
 	mux.Handle("GET /api/v1/status", h.read(h.status))
+	mux.Handle("GET /api/v1/config", h.read(func(*http.Request) (any, error) { return h.Settings, nil }))
 	mux.Handle("GET /api/v1/events", h.read(h.events))
 	mux.Handle("GET /api/v1/events/{id}", h.read(h.event))
 	mux.Handle("GET /api/v1/deliveries", h.read(h.deliveries))

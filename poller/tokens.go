@@ -162,14 +162,17 @@ type offsetWalker struct {
 
 func (w *offsetWalker) next(a *answer) (step, bool, error) {
 	if a != nil {
-		position := w.offset + a.shown
-		if w.end.conf.Overlap > 0 {
+		position, overlap := w.offset+a.shown, w.end.conf.Overlap
+		if overlap > 0 {
 			a.total = position // what was read before and is gone now is not among the server's total
+		}
+		if a.records == 0 && a.shown > 0 { // nothing new: only an empty page behind it proves that the list ends here
+			a.records, overlap = a.shown, 0
 		}
 		if end, err := w.end.reached(a); end || err != nil {
 			return step{}, end, err
 		}
-		w.advance(position, a.shown)
+		w.advance(position, a.shown, overlap)
 	}
 	s := step{offset: w.offset, repeats: w.repeats}
 	w.end.conf.set(&s, strconv.Itoa(w.offset))
@@ -177,10 +180,10 @@ func (w *offsetWalker) next(a *answer) (step, bool, error) {
 }
 
 // advance goes on behind a page, by one record at least.
-func (w *offsetWalker) advance(position, shown int) {
+func (w *offsetWalker) advance(position, shown, overlap int) {
 	next := position
-	if w.end.conf.Overlap > 0 && shown > 0 {
-		next = max(position-w.end.conf.Overlap, w.offset+1)
+	if overlap > 0 && shown > 0 {
+		next = max(position-overlap, w.offset+1)
 	}
 	w.offset, w.repeats = next, position-next
 }

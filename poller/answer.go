@@ -12,7 +12,7 @@ import (
 func decodeOptions(s *Source, contentType string) decode.Options {
 	o := decode.Options{
 		Format: s.Response.Format, Charset: s.Response.Charset, ContentType: contentType,
-		MaxBody: int64(s.Response.MaxBody), CSV: decode.CSV{Delimiter: s.Response.Delimiter, Columns: s.Response.Columns},
+		CSV: decode.CSV{Delimiter: s.Response.Delimiter, Columns: s.Response.Columns},
 	}
 	for _, p := range s.Key {
 		// A table without the key's columns is not the list: an error page in plain text looks like a header row.

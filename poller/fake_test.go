@@ -299,7 +299,7 @@ func (r *rig) restart() {
 	if problems := r.source.Validate(r.opts.Secrets); len(problems) > 0 && !problems[0].Warning {
 		r.t.Fatalf("the source is not valid: %v", problems)
 	}
-	p, err := New(r.source, r.opts, nil)
+	p, err := New(r.source, r.opts)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -193,6 +193,9 @@ func sizeForPeople(n int64) string {
 func (p *Poller) judge(err error, r *Result) {
 	if wait, ok := errors.AsType[*outbound.DeferredError](err); ok {
 		r.Verdict, r.Until, r.Message = Deferred, wait.Until, wait.Error()
+		if r.Pages > 0 {
+			r.Hint = "a poll begins anew after that: if the list needs more requests than the host allows, ask for larger pages, or raise retry.max_wait and deadline"
+		}
 		return
 	}
 	r.Verdict = Failed

@@ -14,6 +14,7 @@ type Options struct {
 	Secrets *setting.Secrets
 	Seed    differ.Seed // of the store: keys all hashes
 
+	Hosts     []Host           // limits of hosts; validated
 	Observer  Observer         // told of polls and transitions; nil: nobody
 	Now       func() time.Time // nil: time.Now
 	Workers   int              // polls that may start at the same time; 0: 256
@@ -43,6 +44,8 @@ func (o Options) withDefaults() Options {
 // Occasion says why a poll happens now.
 type Occasion struct {
 	Scheduled time.Time // the time it was due; what {scheduled_at} stands for
+	// Waiting is called when the poll waits for its turn at a host, perhaps more than once; nil: not at all.
+	Waiting func()
 	// Progress is called now and then while a listing is fetched, from the goroutine that polls; nil: not at all.
 	Progress func(Progress)
 }

@@ -92,12 +92,12 @@ func (s *shifting) falseDeletions(t *testing.T, polls int, edit func(*Source)) (
 	if problems := source.Validate(secretsForTests()); len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	p, err := New(source, Options{Ledger: ledger, Outlet: &memOutlet{}, TempDir: t.TempDir(), Now: func() time.Time { return now }}, nil)
+	p, err := New(source, Options{Ledger: ledger, Outlet: &memOutlet{}, TempDir: t.TempDir(), Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.client = outbound.NewClient(outbound.Options{
-		Target: p.requests.target, Transport: s, Home: s, Timeout: time.Minute, MaxBody: 1 << 20, Retry: outbound.Retry{Attempts: 1}, Now: p.opts.Now,
+		Target: p.requests.target, Transport: s, Home: s, Retry: outbound.Retry{Attempts: 1}, Now: p.opts.Now,
 	})
 	receiver := &replica{records: map[string]string{}}
 	seen := 0

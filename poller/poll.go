@@ -46,8 +46,11 @@ type Poller struct {
 	released bool
 }
 
-// New makes the poller of a valid source. All sources of a process share the transports; nil makes new ones.
-func New(source Source, o Options, transports *outbound.Transports) (*Poller, error) {
+// New makes the poller of a valid source.
+func New(source Source, o Options) (*Poller, error) { return newPoller(source, o, nil) }
+
+// newPoller is New for the sources of one process, which share the network; nil makes a new one.
+func newPoller(source Source, o Options, net *network) (*Poller, error) {
 	o = o.withDefaults()
 	var problems setting.Problems
 	requests := compileRequests(&source, o.UserAgent, &problems)
@@ -66,8 +69,8 @@ func New(source Source, o Options, transports *outbound.Transports) (*Poller, er
 	if name := source.Pages.Kind; source.Pages.Param == "" && slices.Contains([]string{"page", "offset"}, name) && !requests.uses(name) {
 		source.Pages.Param = name
 	}
-	if transports == nil {
-		transports = outbound.NewTransports(o.Secrets)
+	if net == nil {
+		net = newNetwork(o)
 	}
 	p := &Poller{
 		source: source, opts: o, spec: spec, shape: shape, selected: newSelection(&source), hasher: differ.NewHasher(o.Seed),
@@ -81,16 +84,12 @@ func New(source Source, o Options, transports *outbound.Transports) (*Poller, er
 		return nil, fmt.Errorf("source %s: %w", source.Name, err)
 	}
 	p.hours = source.Active.in(zone)
-	ways, err := p.connect(transports)
+	ways, err := p.connect(net)
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", source.Name, err)
 	}
 	p.client = outbound.NewClient(outbound.Options{
-		Target: requests.target, Transport: ways.elsewhere, Home: ways.home, Timeout: source.Timeout.Std(), MaxBody: int64(source.Response.MaxBody),
-		Retry: outbound.Retry{
-			Attempts: source.Retry.Attempts, Base: source.Retry.Base.Std(), Max: source.Retry.Max.Std(),
-			MaxWait: source.Retry.MaxWait.Std(), On: source.Retry.On,
-		},
+		Target: requests.target, Transport: ways.elsewhere, Home: ways.home, Retry: source.patience(),
 		NoRedirects: source.Redirects == "none", AllowedHosts: source.AllowedHosts, Redact: o.Secrets.Redact, Now: o.Now,
 	})
 	p.turn <- struct{}{}
@@ -167,6 +166,9 @@ func (p *Poller) attempt(ctx context.Context, o Occasion, watch *TryOptions, r *
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, deadline, errDeadline)
 		defer cancel()
+	}
+	if o.Waiting != nil {
+		ctx = outbound.WithWaiting(ctx, o.Waiting)
 	}
 	if err := p.loadIndex(ctx); err != nil {
 		return err

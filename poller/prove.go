@@ -15,7 +15,7 @@ func (p *Poller) proving(base, endpoint http.RoundTripper) (http.RoundTripper, e
 		return base, nil
 	}
 	a, err := auth.New(&p.source.Auth, auth.Options{
-		Origin: p.requests.target.URL, Secrets: p.opts.Secrets, Transport: endpoint, Timeout: p.source.Timeout.Std(),
+		Origin: p.requests.target.URL, Secrets: p.opts.Secrets, Transport: endpoint, Timeout: p.source.Timeout.Std() + p.source.Retry.MaxWait.Std(),
 		UserAgent: p.requests.agent, Name: p.source.Name, Now: p.opts.Now, Expand: p.expandLogin,
 	})
 	if err != nil {

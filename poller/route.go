@@ -12,26 +12,33 @@ import (
 // ways are the transports of a source: to its origin, with a proof of who asks, and to hosts that the server named.
 type ways struct{ home, elsewhere http.RoundTripper }
 
-func (p *Poller) connect(transports *outbound.Transports) (w ways, err error) {
+func (p *Poller) connect(net *network) (w ways, err error) {
 	route := outbound.Route{TLS: p.source.TLS, Proxy: p.source.Proxy, HTTPVersion: p.source.HTTPVersion}
-	home, err := transports.Of(route)
-	if err != nil {
-		return w, err
-	}
-	endpoint := route
+	endpoint, elsewhere := route, route
 	if !strings.EqualFold(p.source.authHost(), p.requests.target.URL.Hostname()) {
 		endpoint.TLS.ServerName = "" // it is the name of the server of url
 	}
-	tokens, err := transports.Of(endpoint)
-	if err != nil {
-		return w, err
+	elsewhere.TLS = route.TLS.Elsewhere()
+	var gates [3]*outbound.Gate
+	for i, r := range []outbound.Route{route, endpoint, elsewhere} {
+		transport, err := net.transports.Of(r)
+		if err != nil {
+			return w, err
+		}
+		gates[i] = net.hosts.Gate(transport, outbound.GateOptions{
+			Timeout: p.source.Timeout.Std(), MaxBody: int64(p.source.Response.MaxBody), Retry: p.source.patience(), Now: p.opts.Now,
+		})
 	}
-	route.TLS = route.TLS.Elsewhere()
-	if w.elsewhere, err = transports.Of(route); err != nil {
-		return w, err
-	}
-	w.home, err = p.proving(home, tokens)
+	w.elsewhere = gates[2]
+	w.home, err = p.proving(gates[0], gates[1])
 	return w, err
+}
+
+// patience gives the table retry as the client needs it.
+func (s *Source) patience() outbound.Retry {
+	return outbound.Retry{
+		Attempts: s.Retry.Attempts, Base: s.Retry.Base.Std(), Max: s.Retry.Max.Std(), MaxWait: s.Retry.MaxWait.Std(), On: s.Retry.On,
+	}
 }
 
 // authHost gives the host that gives tokens or sessions; empty when there is none.

@@ -24,7 +24,7 @@ type Sample struct {
 // TakeSample asks what a poll of the source would ask first, and reads the whole answer, up to response.max_body. When the
 // answer is none that a poll would read, the error says why, for people, and the sample is there all the same.
 func TakeSample(ctx context.Context, source Source, o Options) (*Sample, error) {
-	p, err := New(source, o, nil)
+	p, err := New(source, o)
 	if err != nil {
 		return nil, err
 	}

@@ -7,8 +7,6 @@ import (
 	"reflect"
 	"sync"
 	"time"
-
-	"github.com/deltahook/deltahook/internal/outbound"
 )
 
 // Errors of a Scheduler.
@@ -28,8 +26,9 @@ var (
 // how many polls begin at the same time; a poll that takes long does not count any more, so that slow sources, however many,
 // delay no other.
 type Scheduler struct {
-	opts Options
-	make func(Source) (polls, error)
+	opts    Options
+	make    func(Source) (polls, error)
+	network *network
 
 	mu      sync.Mutex
 	tasks   map[string]*task
@@ -47,13 +46,18 @@ const lingers = 10 * time.Second
 // NewScheduler makes a scheduler without sources.
 func NewScheduler(o Options) *Scheduler {
 	o = o.withDefaults()
-	transports := outbound.NewTransports(o.Secrets)
-	return newScheduler(o, func(s Source) (polls, error) { return New(s, o, transports) })
+	net := newNetwork(o)
+	s := newScheduler(o, func(s Source) (polls, error) { return newPoller(s, o, net) })
+	s.network = net
+	return s
 }
 
 func newScheduler(o Options, build func(Source) (polls, error)) *Scheduler {
 	return &Scheduler{opts: o, make: build, tasks: map[string]*task{}, slots: o.Workers, wake: make(chan struct{}, 1)}
 }
+
+// SetHosts replaces the limits of the hosts; sources that wait for one go on waiting.
+func (s *Scheduler) SetHosts(hosts []Host) { s.network.setHosts(hosts) }
 
 // Start begins to poll and returns at once. The scheduler stops when ctx ends or Stop is called; it is started once.
 func (s *Scheduler) Start(ctx context.Context) {
@@ -154,9 +158,8 @@ func (s *Scheduler) start(t *task) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	t.running, t.stopped, t.asked = cancel, make(chan struct{}), false
 	t.progress.set(Progress{})
-	occasion := Occasion{Scheduled: t.scheduled, Progress: t.progress.set}
-	p := t.poller
-	slot := s.takeSlot()
+	p, slot := t.poller, s.takeSlot()
+	occasion := Occasion{Scheduled: t.scheduled, Progress: t.progress.set, Waiting: slot}
 	s.running.Go(func() {
 		defer slot()
 		r := p.Poll(ctx, occasion)
@@ -165,7 +168,8 @@ func (s *Scheduler) start(t *task) {
 	})
 }
 
-// takeSlot occupies a slot until the function that it returns is called, or for as long as a poll may linger.
+// takeSlot occupies a slot until the function that it returns is called, or for as long as a poll may linger. A poll that waits for
+// its host needs none.
 func (s *Scheduler) takeSlot() func() {
 	s.slots--
 	give := sync.OnceFunc(func() {

@@ -58,7 +58,7 @@ func TryPoll(ctx context.Context, source Source, o Options, t TryOptions) (*Tria
 		ledger.Ledger = emptyLedger{}
 	}
 	o.Ledger, o.Outlet = ledger, &tryOutlet{outlet: o.Outlet, t: &t}
-	p, err := New(source, o, nil)
+	p, err := New(source, o)
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func (a *app) checkLive(ctx context.Context, cfg *config.Config, secrets *settin
 	failed := 0
 	for _, s := range cfg.Sources {
 		p := a.progress(s.Name)
-		trial, err := poller.TryPoll(ctx, *s, poller.Options{Secrets: secrets, UserAgent: "deltahook/" + version}, poller.TryOptions{Progress: p.show})
+		trial, err := poller.TryPoll(ctx, *s, poller.Options{Secrets: secrets, Hosts: cfg.Hosts, UserAgent: "deltahook/" + version}, poller.TryOptions{Progress: p.show})
 		p.clear()
 		if err == nil {
 			err = trial.Err

@@ -59,7 +59,7 @@ func (t *trier) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	opts := poller.Options{Secrets: secrets, UserAgent: "deltahook/" + version}
+	opts := poller.Options{Secrets: secrets, Hosts: cfg.Hosts, UserAgent: "deltahook/" + version}
 	if !t.empty {
 		done, err := t.stored(ctx, cfg, secrets, &opts)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/outbound"
 )
 
 // MaxHead is the size up to which an answer can say that a session has expired. What is longer is data.
@@ -44,31 +45,18 @@ const (
 // judge reads an answer. The statuses are those that mean an expired session besides 401 and 403.
 func judge(a Answer, statuses []int, expired differ.Condition) verdict {
 	switch {
+	case a.Limited, outbound.Refused(a.Status, a.Header) && a.Status == http.StatusForbidden:
+		return limited
 	case slices.Contains(statuses, a.Status), a.Status == http.StatusUnauthorized:
 		return refused
 	case len(a.Head) > 0 && expired.Match(document(a.Head)): // with any status: a SOAP fault comes with 500
 		return refused
-	case a.Status == http.StatusForbidden && rateLimited(a.Header):
-		return limited
 	case a.Status == http.StatusForbidden:
 		return forbidden
 	case a.Status == http.StatusTooManyRequests, a.Status >= 500:
 		return limited
 	}
 	return accepted
-}
-
-// rateLimited says whether a 403 is about a quota.
-func rateLimited(h http.Header) bool {
-	if h.Get("Retry-After") != "" {
-		return true
-	}
-	for _, name := range []string{"X-Ratelimit-Remaining", "Ratelimit-Remaining", "X-Rate-Limit-Remaining"} {
-		if h.Get(name) == "0" {
-			return true
-		}
-	}
-	return false
 }
 
 // document gives an answer as JSON: itself, or as one string when it is something else, like a login page.

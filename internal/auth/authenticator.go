@@ -24,8 +24,8 @@ type Authenticator interface {
 	// Peeks says whether Answered wants to see Answer.Head.
 	Peeks() bool
 	// Transport wraps the transport over which the requests are sent. For the kinds digest and ntlm it answers the challenges of the
-	// origin; for all others it is base itself. For ntlm, base has to be an *http.Transport, which is cloned: each
-	// handshake has a connection of its own, in HTTP/1.1.
+	// origin; for all others it is base itself. For ntlm, base has to be an *http.Transport or an *outbound.Gate before one, which is
+	// cloned: each handshake has a connection of its own, in HTTP/1.1.
 	Transport(base http.RoundTripper) http.RoundTripper
 }
 
@@ -36,7 +36,9 @@ type Proof struct{ serial uint64 }
 type Answer struct {
 	Status int
 	Header http.Header
-	Head   []byte // the whole body, decompressed; nil when it is longer than MaxHead or not known. See Peek.
+	// Limited says that it is about how much was asked and not about who asks, by the rules of the host.
+	Limited bool
+	Head    []byte // the whole body, decompressed; nil when it is longer than MaxHead or not known. See Peek.
 }
 
 // TokenKeeper keeps what must survive a restart: a refresh token that replaced the configured one.

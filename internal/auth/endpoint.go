@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -36,10 +35,7 @@ type reply struct {
 	resp   *http.Response // for its cookies
 }
 
-const (
-	maxReply     = 1 << 20
-	longestPause = 24 * time.Hour // that an endpoint may ask for
-)
+const maxReply = 1 << 20
 
 // newRequest makes a request to an endpoint, which may be behind a Unix socket.
 func (e *endpoint) newRequest(ctx context.Context, method, address, body string) (*http.Request, error) {
@@ -80,7 +76,7 @@ func (e *endpoint) ask(ctx context.Context, req *http.Request) (*reply, error) {
 		resp.Request = req
 	}
 	r := &reply{status: resp.StatusCode, header: resp.Header, body: body, resp: resp}
-	if passing(r.status) {
+	if passing(r.status) || outbound.Refused(r.status, r.header) || outbound.WasRefused(ctx) {
 		return nil, e.busy(req, r)
 	}
 	return r, nil
@@ -101,6 +97,9 @@ func (e *endpoint) unreachable(ctx context.Context, req *http.Request, err error
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, errSlow) {
 		return cause
 	}
+	if deferred, ok := errors.AsType[*outbound.DeferredError](err); ok {
+		return deferred // it was not asked at all
+	}
 	_, text := outbound.PostFault(err)
 	if errors.Is(context.Cause(ctx), errSlow) {
 		text = "no answer within " + e.timeout.String()
@@ -111,25 +110,9 @@ func (e *endpoint) unreachable(ctx context.Context, req *http.Request, err error
 }
 
 func (e *endpoint) busy(req *http.Request, r *reply) error {
+	wait, _ := outbound.RetryAfter(r.header, e.now())
 	return &Error{
-		Reason: ReasonToken, Status: r.status, wait: e.retryAfter(r.header),
+		Reason: ReasonToken, Status: r.status, wait: wait,
 		Message: fmt.Sprintf("%s at %s answered %d", e.what, host(req.URL), r.status),
 	}
-}
-
-// retryAfter reads Retry-After in both forms (RFC 9110, section 10.2.3); a date is relative to the endpoint's own.
-func (e *endpoint) retryAfter(h http.Header) time.Duration {
-	text := strings.TrimSpace(h.Get("Retry-After"))
-	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return time.Duration(min(max(seconds, 0), int64(longestPause/time.Second))) * time.Second
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0
-	}
-	now, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		now = e.now()
-	}
-	return min(max(at.Sub(now), 0), longestPause)
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	ntlmssp "github.com/Azure/go-ntlmssp"
+
+	"github.com/deltahook/deltahook/internal/outbound"
 )
 
 // negotiator answers the challenges of NTLM. The proof belongs to a connection, not to a request, so each request has a connection
@@ -16,19 +18,32 @@ import (
 type negotiator struct {
 	*fixed
 	username string
-	base     *http.Transport
+	base     http.RoundTripper // what strangers are asked over
+	wire     *http.Transport
+	gate     *outbound.Gate // before wire; nil: there is none
 
 	mu   sync.Mutex
-	idle []*http.Transport // each keeps one connection at most
+	idle []*lane
+}
+
+// lane is a transport that keeps one connection at most.
+type lane struct {
+	http.RoundTripper
+
+	wire *http.Transport
 }
 
 func ntlmTransport(username string) func(*fixed, http.RoundTripper) http.RoundTripper {
 	return func(f *fixed, base http.RoundTripper) http.RoundTripper {
-		t, ok := base.(*http.Transport)
-		if !ok {
+		n := &negotiator{fixed: f, username: username, base: base}
+		var ok bool
+		if n.gate, ok = base.(*outbound.Gate); ok {
+			base = n.gate.Base()
+		}
+		if n.wire, ok = base.(*http.Transport); !ok {
 			return unable{fmt.Errorf("auth: ntlm needs an *http.Transport, not a %T", base)}
 		}
-		return &negotiator{fixed: f, username: username, base: t}
+		return n
 	}
 }
 
@@ -52,13 +67,13 @@ func (n *negotiator) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	lane := n.lane()
-	resp, err := n.exchange(lane, req, body)
+	l := n.lane()
+	resp, err := n.exchange(l, req, body)
 	if err != nil {
-		n.release(lane)
+		n.release(l)
 		return nil, err
 	}
-	resp.Body = &lanedBody{ReadCloser: resp.Body, release: sync.OnceFunc(func() { n.release(lane) })}
+	resp.Body = &lanedBody{ReadCloser: resp.Body, release: sync.OnceFunc(func() { n.release(l) })}
 	return resp, nil
 }
 
@@ -75,45 +90,48 @@ func (b *lanedBody) Close() error {
 	return err
 }
 
-func (n *negotiator) lane() *http.Transport {
+func (n *negotiator) lane() *lane {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if last := len(n.idle) - 1; last >= 0 {
-		lane := n.idle[last]
+		l := n.idle[last]
 		n.idle = n.idle[:last]
-		return lane
+		return l
 	}
-	lane := n.base.Clone()
-	lane.Protocols = new(http.Protocols)
-	lane.Protocols.SetHTTP1(true) // HTTP/2 shares connections, and servers refuse NTLM over it
-	lane.ForceAttemptHTTP2, lane.TLSNextProto = false, nil
-	if lane.TLSClientConfig != nil {
-		lane.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	wire := n.wire.Clone()
+	wire.Protocols = new(http.Protocols)
+	wire.Protocols.SetHTTP1(true) // HTTP/2 shares connections, and servers refuse NTLM over it
+	wire.ForceAttemptHTTP2, wire.TLSNextProto = false, nil
+	if wire.TLSClientConfig != nil {
+		wire.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	}
-	lane.DisableKeepAlives = false
-	lane.MaxConnsPerHost = 1
-	return lane
+	wire.DisableKeepAlives = false
+	wire.MaxConnsPerHost = 1
+	if n.gate != nil {
+		return &lane{RoundTripper: n.gate.With(wire), wire: wire}
+	}
+	return &lane{RoundTripper: wire, wire: wire}
 }
 
-func (n *negotiator) release(lane *http.Transport) {
+func (n *negotiator) release(l *lane) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.idle = append(n.idle, lane)
+	n.idle = append(n.idle, l)
 }
 
 // CloseIdleConnections closes the connections that no request uses.
 func (n *negotiator) CloseIdleConnections() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, lane := range n.idle {
-		lane.CloseIdleConnections()
+	for _, l := range n.idle {
+		l.wire.CloseIdleConnections()
 	}
 	n.idle = nil
 }
 
 // exchange sends the request as it is, because the connection may have been through the handshake, and takes it through when it has not.
-func (n *negotiator) exchange(lane *http.Transport, req *http.Request, body func() (io.ReadCloser, error)) (*http.Response, error) {
-	resp, err := attempt(lane, req, body, "")
+func (n *negotiator) exchange(l *lane, req *http.Request, body func() (io.ReadCloser, error)) (*http.Response, error) {
+	resp, err := attempt(l, req, body, "")
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
@@ -131,16 +149,16 @@ func (n *negotiator) exchange(lane *http.Transport, req *http.Request, body func
 	if err != nil {
 		return nil, secretError(err)
 	}
-	return n.handshake(lane, req, body, scheme, values[0])
+	return n.handshake(l, req, body, scheme, values[0])
 }
 
 // handshake has two steps: NEGOTIATE is answered with CHALLENGE, and AUTHENTICATE goes with the request itself, on the same connection.
-func (n *negotiator) handshake(lane *http.Transport, req *http.Request, body func() (io.ReadCloser, error), scheme, password string) (*http.Response, error) {
+func (n *negotiator) handshake(l *lane, req *http.Request, body func() (io.ReadCloser, error), scheme, password string) (*http.Response, error) {
 	hello, err := ntlmssp.NewNegotiateMessage("", "")
 	if err != nil {
 		return nil, n.broken(err)
 	}
-	resp, err := attempt(lane, req, nil, scheme+" "+base64.StdEncoding.EncodeToString(hello))
+	resp, err := attempt(l, req, nil, scheme+" "+base64.StdEncoding.EncodeToString(hello))
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +183,7 @@ func (n *negotiator) handshake(lane *http.Transport, req *http.Request, body fun
 	if err != nil {
 		return nil, n.broken(err)
 	}
-	return attempt(lane, req, body, scheme+" "+base64.StdEncoding.EncodeToString(proof))
+	return attempt(l, req, body, scheme+" "+base64.StdEncoding.EncodeToString(proof))
 }
 
 func (n *negotiator) broken(err error) error {

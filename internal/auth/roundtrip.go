@@ -3,6 +3,8 @@ package auth
 import (
 	"io"
 	"net/http"
+
+	"github.com/deltahook/deltahook/internal/outbound"
 )
 
 // Prove gives the transport for requests to the origin of a: it puts the proof on each of them, tells what came back, and
@@ -46,7 +48,7 @@ func (p *prover) try(req *http.Request) (resp *http.Response, again bool, err er
 	if err != nil {
 		return nil, false, err
 	}
-	answer := Answer{Status: resp.StatusCode, Header: resp.Header}
+	answer := Answer{Status: resp.StatusCode, Header: resp.Header, Limited: outbound.WasRefused(req.Context())}
 	if p.a.Peeks() {
 		head, all := Peek(resp.Body)
 		answer.Head = head

@@ -32,6 +32,8 @@ func (l *loader) build() {
 			l.source(p, defaults, webhooks)
 		case kindWebhook:
 			l.webhook(p)
+		case kindHost:
+			l.host(p)
 		case kindStore:
 			l.single(p, &l.config.Store)
 		case kindAdmin:
@@ -42,6 +44,8 @@ func (l *loader) build() {
 	}
 	slices.SortFunc(l.config.Sources, func(a, b *poller.Source) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(l.config.Webhooks, func(a, b *emitter.Webhook) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.config.Hosts, func(a, b poller.Host) int { return strings.Compare(a.Name, b.Name) })
+	l.checkHosts()
 	l.checkComplete(webhooks)
 }
 
@@ -63,6 +67,40 @@ func (l *loader) webhook(p *part) {
 	l.check(b, nil, w.Validate(l.secrets))
 	if !p.again {
 		l.config.Webhooks = append(l.config.Webhooks, &w)
+	}
+}
+
+func (l *loader) host(p *part) {
+	if name := unquoted(p.name, p.tree); name != p.name {
+		l.found.add(p.doc, p.node.origin(), "the name of a host has dots in it and no quotes around it", fmt.Sprintf("write [host.%q]", name))
+		return
+	}
+	h := poller.DefaultHost()
+	h.Name = p.name
+	b := l.bind(p, &h)
+	l.check(b, nil, h.Validate(l.secrets))
+	if !p.again {
+		l.config.Hosts = append(l.config.Hosts, h)
+	}
+}
+
+// unquoted puts a name together that TOML took for a path of tables.
+func unquoted(name string, tree map[string]any) string {
+	for _, k := range slices.Sorted(maps.Keys(tree)) {
+		if below, ok := tree[k].(map[string]any); ok {
+			return unquoted(name+"."+k, below)
+		}
+	}
+	return name
+}
+
+// checkHosts warns of hosts that no source asks: a name that is misspelt limits nothing.
+func (l *loader) checkHosts() {
+	for _, p := range l.list {
+		asked := slices.ContainsFunc(l.config.Sources, func(s *poller.Source) bool { return s.Asks(&poller.Host{Name: p.name}) })
+		if p.kind == kindHost && !asked && !l.vague && unquoted(p.name, p.tree) == p.name {
+			l.found.warn(p.doc, p.node.origin(), fmt.Sprintf("no source asks %s", p.name), "the name is that of the url, in lower case, with or without its port")
+		}
 	}
 }
 

@@ -37,12 +37,15 @@ func (p *part) label() string {
 	if p.name == "" {
 		return "[" + p.kind + "]"
 	}
+	if p.kind == kindHost {
+		return fmt.Sprintf("[%s.%q]", p.kind, p.name)
+	}
 	return "[" + p.kind + "." + p.name + "]"
 }
 
 // tables lists the tables that a configuration may have, as they are written.
 func tables() []string {
-	return []string{"[source.NAME]", "[webhook.NAME]", "[defaults]", "[store]", "[admin]", "[log]"}
+	return []string{"[source.NAME]", "[webhook.NAME]", `[host."NAME"]`, "[defaults]", "[store]", "[admin]", "[log]"}
 }
 
 // collect finds the sections of a document.
@@ -62,7 +65,7 @@ func (l *loader) collect(doc *document) {
 		case !ok:
 			l.vague = true
 			l.found.add(doc, n.named(), word+" is "+kindOf(doc.tree[word])+", not a table", "write "+headerOf(kind))
-		case kind == kindSource || kind == kindWebhook:
+		case isNamed(kind):
 			l.named(kind, doc, tree, n)
 		default:
 			l.part(&part{kind: kind, doc: doc, tree: tree, node: n})
@@ -72,14 +75,20 @@ func (l *loader) collect(doc *document) {
 
 func isKind(word string) bool {
 	switch word {
-	case kindSource, kindWebhook, kindDefaults, kindStore, kindAdmin, kindLog:
+	case kindSource, kindWebhook, kindHost, kindDefaults, kindStore, kindAdmin, kindLog:
 		return true
 	}
 	return false
 }
 
+// isNamed says whether there may be several sections of a kind.
+func isNamed(kind string) bool { return kind == kindSource || kind == kindWebhook || kind == kindHost }
+
 func headerOf(kind string) string {
-	if kind == kindSource || kind == kindWebhook {
+	switch {
+	case kind == kindHost:
+		return `[host."NAME"]`
+	case isNamed(kind):
 		return "[" + kind + ".NAME]"
 	}
 	return "[" + kind + "]"
@@ -92,8 +101,11 @@ func (l *loader) named(kind string, doc *document, tree map[string]any, n *node)
 		if _, ok := tree[name].(map[string]any); !ok && stray == "" {
 			stray = name
 			l.vague = true
-			l.found.add(doc, n.child(name).named(), fmt.Sprintf("%q stands in [%s], which has no name", name, kind),
-				fmt.Sprintf("write [%s.NAME] above it; the name is the key of the stored state", kind))
+			hint := "write " + headerOf(kind) + " above it"
+			if kind != kindHost {
+				hint += "; the name is the key of the stored state"
+			}
+			l.found.add(doc, n.child(name).named(), fmt.Sprintf("%q stands in [%s], which has no name", name, kind), hint)
 		}
 	}
 	for _, name := range inOrder(tree, n) {
@@ -114,6 +126,9 @@ func isPartOf(kind, name string) bool {
 }
 
 func (l *loader) checkName(p *part) {
+	if p.kind == kindHost { // the section knows better
+		return
+	}
 	if regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`).MatchString(p.name) {
 		return
 	}
@@ -151,7 +166,7 @@ func (l *loader) unknownTable(word string, doc *document, n *node) (kind string)
 		l.found.add(doc, n.named(), fmt.Sprintf("unknown key %q outside of all tables", word), strayHint(word))
 		return ""
 	}
-	kinds := []string{kindSource, kindWebhook, kindDefaults, kindStore, kindAdmin, kindLog}
+	kinds := []string{kindSource, kindWebhook, kindHost, kindDefaults, kindStore, kindAdmin, kindLog}
 	kind = Suggest(word, kinds)
 	for _, s := range synonyms(word) {
 		if kind == "" && isKind(s) {
@@ -169,7 +184,7 @@ func (l *loader) unknownTable(word string, doc *document, n *node) (kind string)
 
 // strayHint says where a key that stands before the first header belongs.
 func strayHint(word string) string {
-	for _, kind := range []string{kindSource, kindWebhook, kindStore, kindAdmin, kindLog} {
+	for _, kind := range []string{kindSource, kindWebhook, kindHost, kindStore, kindAdmin, kindLog} {
 		if _, ok := fieldType(typeOf(kind), word); ok {
 			return fmt.Sprintf("write %s above it", headerOf(kind))
 		}
@@ -182,6 +197,8 @@ func typeOf(kind string) reflect.Type {
 	switch kind {
 	case kindWebhook:
 		return reflect.TypeFor[emitter.Webhook]()
+	case kindHost:
+		return reflect.TypeFor[poller.Host]()
 	case kindStore:
 		return reflect.TypeFor[Store]()
 	case kindAdmin:

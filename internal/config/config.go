@@ -15,6 +15,7 @@ import (
 const (
 	kindSource   = "source"
 	kindWebhook  = "webhook"
+	kindHost     = "host"
 	kindDefaults = "defaults"
 	kindStore    = "store"
 	kindAdmin    = "admin"
@@ -25,6 +26,7 @@ const (
 type Config struct {
 	Sources  []*poller.Source   // by name
 	Webhooks []*emitter.Webhook // by name
+	Hosts    []poller.Host      // by name
 	Store    Store
 	Admin    Admin
 	Log      Log

@@ -155,7 +155,7 @@ func embedded(text string) []span {
 	var out []span
 	for _, r := range []*regexp.Regexp{userinfo(), credentials(), queryParameter()} {
 		for _, m := range r.FindAllStringSubmatchIndex(text, -1) {
-			if !isReference(strings.TrimPrefix(text[m[2]:m[3]], "{")) {
+			if found := text[m[2]:m[3]]; !isReference(found) && !isReference(strings.TrimPrefix(found, "{")) {
 				out = append(out, span{m[2], m[3]})
 			}
 		}

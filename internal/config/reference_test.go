@@ -32,7 +32,7 @@ func reference(t *testing.T) (text string, entries []entry) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	header := regexp.MustCompile(`^\[(source\.self|webhook\.app|[a-z]+)(?:\.([a-z]+))?\]$`)
+	header := regexp.MustCompile(`^\[(source\.self|webhook\.app|host\."[^"]+"|[a-z]+)(?:\.([a-z]+))?\]$`)
 	line := regexp.MustCompile(`^(# )?([a-z0-9_]+) += (.*?) +# (.+)$`)
 	var table string
 	var sub []string
@@ -55,6 +55,9 @@ func reference(t *testing.T) (text string, entries []entry) {
 	return string(raw), entries
 }
 
+// hostTable is the example of a host.
+const hostTable = `host."127.0.0.1:9644"`
+
 // defaultsOf gives what the code says of each table.
 func defaultsOf(table string) any {
 	switch table {
@@ -62,6 +65,8 @@ func defaultsOf(table string) any {
 		return poller.DefaultSource()
 	case "webhook.app":
 		return emitter.DefaultWebhook()
+	case hostTable:
+		return poller.DefaultHost()
 	case kindStore:
 		return DefaultStore()
 	case kindAdmin:
@@ -90,7 +95,7 @@ func TestTheReferenceHasEveryKeyAndNoOther(t *testing.T) {
 		have[e.table+"."+strings.Join(e.path, ".")]++
 	}
 	want := map[string]int{}
-	for _, table := range []string{"source.self", "webhook.app", kindStore, kindAdmin, kindLog} {
+	for _, table := range []string{"source.self", "webhook.app", hostTable, kindStore, kindAdmin, kindLog} {
 		keysUnder(table, reflect.TypeOf(defaultsOf(table)), want)
 	}
 	for k, n := range have {

@@ -20,6 +20,9 @@ func (b *binding) text(v any, n *node, target reflect.Value, into encoding.TextU
 	}
 	s, ok := v.(string)
 	if !ok {
+		if number, is := v.(int64); is && b.number(number, n, into, path) {
+			return
+		}
 		b.noText(v, n, target, path)
 		return
 	}
@@ -29,6 +32,18 @@ func (b *binding) text(v any, n *node, target reflect.Value, into encoding.TextU
 		}
 		b.bad(n, path, err)
 	}
+}
+
+// number binds a bare number where one may stand instead of a text.
+func (b *binding) number(v int64, n *node, into encoding.TextUnmarshaler, path []string) bool {
+	numeric, ok := into.(setting.Numeric)
+	if !ok {
+		return false
+	}
+	if err := numeric.SetNumber(v); err != nil {
+		b.bad(n, path, err)
+	}
+	return true
 }
 
 // noText reports a value that should have been a text.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -25,6 +26,9 @@ func Show(c *Config) string {
 	}
 	for _, w := range c.Webhooks {
 		s.section("webhook."+w.Name, *w, emitter.DefaultWebhook())
+	}
+	for _, h := range c.Hosts {
+		s.section(kindHost+"."+strconv.Quote(h.Name), h, poller.DefaultHost())
 	}
 	s.section(kindStore, c.Store, DefaultStore())
 	s.section(kindAdmin, c.Admin, DefaultAdmin())

@@ -81,7 +81,7 @@ func (s stopped) poller(name string) (*poller.Poller, error) {
 	if !ok {
 		return nil, fmt.Errorf("source %s: %w", name, poller.ErrUnknownSource)
 	}
-	return poller.New(*source, s.options, nil)
+	return poller.New(*source, s.options)
 }
 
 // Rekey keeps the records of a source under the keys of its configuration.

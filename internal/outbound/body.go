@@ -1,35 +1,68 @@
 package outbound
 
 import (
-	"compress/gzip"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 )
 
-// timedBody keeps the time limit of a request running until its body is closed.
-type timedBody struct {
-	io.ReadCloser
+// answerBody is the body of an answer: decompressed, bounded in time and size. The turn at its host is given back when it
+// has ended or is closed.
+type answerBody struct {
+	io.Reader // decompressed
 
+	raw    io.Closer
 	ctx    context.Context //nolint:containedctx // the body is a part of the request that the context belongs to
 	cancel context.CancelFunc
+	leave  func()
 }
 
-func (b *timedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = causeOf(b.ctx, err)
+// opened makes the body of an answer readable.
+func opened(ctx context.Context, cancel context.CancelFunc, resp *http.Response, most int64, leave func()) {
+	b := &answerBody{Reader: resp.Body, raw: resp.Body, ctx: ctx, cancel: cancel, leave: leave}
+	coding := resp.Header.Get("Content-Encoding")
+	if resp.ContentLength == 0 || resp.Body == http.NoBody {
+		coding = "" // nothing is compressed as nothing
+	}
+	b.Reader = decompress(resp.Body, coding, most)
+	if coding != "" {
+		resp.Header.Del("Content-Encoding")
+		resp.Header.Del("Content-Length")
+		resp.ContentLength, resp.Uncompressed = -1, true
+	}
+	resp.Body = b
+}
+
+func (b *answerBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil {
+		b.leave()
+		if !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = causeOf(b.ctx, err)
+		}
 	}
 	return n, err
 }
 
-func (b *timedBody) Close() error {
-	err := b.ReadCloser.Close()
+func (b *answerBody) Close() error {
+	err := b.raw.Close()
 	b.cancel()
+	b.leave()
 	return err
+}
+
+// head reads the beginning of the body without taking it away.
+func (b *answerBody) head(most int64) []byte {
+	text, err := io.ReadAll(io.LimitReader(b.Reader, most))
+	rest := b.Reader
+	if err != nil {
+		rest = failing{err}
+	}
+	b.Reader = io.MultiReader(bytes.NewReader(text), rest)
+	return text
 }
 
 // causeOf replaces an error that a context ended by why it ended.
@@ -40,64 +73,33 @@ func causeOf(ctx context.Context, err error) error {
 	return err
 }
 
-// decoded undoes a content coding that the transport left in place.
-func decoded(resp *http.Response) (io.ReadCloser, error) {
-	switch coding := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); coding {
-	case "", "identity":
-		return resp.Body, nil
-	case "gzip", "x-gzip":
-		return &gzipBody{body: resp.Body}, nil
-	default:
-		return nil, fmt.Errorf("the answer is encoded as %q; only gzip can be read", coding)
+// limit gives a reader that fails once more than most bytes came; 0 is no limit. Ending instead would look like a shorter
+// listing.
+func limit(r io.Reader, most int64) io.Reader {
+	if most <= 0 {
+		return r
 	}
+	return &limited{src: r, left: most, most: most}
 }
 
-// gzipBody decompresses; it starts with the first read, so that an empty body of a HEAD or 304 is no error.
-type gzipBody struct {
-	body io.ReadCloser
-	zip  *gzip.Reader
+type limited struct {
+	src  io.Reader
+	left int64
+	most int64
 }
 
-func (b *gzipBody) Read(p []byte) (int, error) {
-	if b.zip == nil {
-		zip, err := gzip.NewReader(b.body)
-		if err != nil {
-			return 0, err
-		}
-		b.zip = zip
+func (l *limited) Read(p []byte) (int, error) {
+	if l.left < 0 {
+		return 0, &Error{Reason: "too_large", Message: "the answer is larger than " + sizeText(l.most) + " (response.max_body)"}
 	}
-	return b.zip.Read(p)
-}
-
-func (b *gzipBody) Close() error { return b.body.Close() }
-
-// limitedBody ends with an error once more than limit bytes came. Truncating instead would look like a shorter listing.
-type limitedBody struct {
-	body    io.ReadCloser
-	left    int64
-	limit   int64 // 0: none
-	explain func(error) error
-}
-
-func (b *limitedBody) Read(p []byte) (int, error) {
-	if b.limit > 0 {
-		if b.left < 0 {
-			return 0, &Error{Reason: "too_large", Message: "the answer is larger than " + sizeText(b.limit) + " (response.max_body)"}
-		}
-		p = p[:min(int64(len(p)), b.left+1)]
-	}
-	n, err := b.body.Read(p)
-	b.left -= int64(n)
-	if b.limit > 0 && b.left < 0 {
-		return n + int(b.left), nil
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = b.explain(err)
+	p = p[:min(int64(len(p)), l.left+1)] // one more shows whether there is more
+	n, err := l.src.Read(p)
+	l.left -= int64(n)
+	if l.left < 0 {
+		return n - 1, nil
 	}
 	return n, err
 }
-
-func (b *limitedBody) Close() error { return b.body.Close() }
 
 // sizeText gives a number of bytes as the configuration writes it, or rounded.
 func sizeText(n int64) string {

@@ -18,10 +18,8 @@ import (
 // Options make a Client. Target and Transport are required.
 type Options struct {
 	Target       Target
-	Transport    http.RoundTripper // shared by all clients; see NewTransport
+	Transport    http.RoundTripper // a *Gate: it is what waits, and what bounds time and size
 	Home         http.RoundTripper // for requests to the target's origin, with credentials; nil: Transport
-	Timeout      time.Duration     // of one request, from the connection to the last byte of the body; 0: none
-	MaxBody      int64             // bytes of one answer after decompression; 0: no limit
 	Retry        Retry
 	NoRedirects  bool                // answer with the redirect itself instead of following it inside the origin
 	AllowedHosts []string            // may be asked too, without credentials: "host" or "host:port"
@@ -105,11 +103,11 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 		}
 		return nil, c.failure(ctx, trip, err)
 	}
-	if wait, ok := c.serverWait(resp); ok && wait > 0 && c.retries(resp.StatusCode) {
+	if r := trip.refusal; r != nil && r.told {
 		_ = resp.Body.Close()
-		return nil, c.deferral(resp.StatusCode, wait, trip.attempts)
+		return nil, c.deferred(resp.StatusCode, r.wait, trip.attempts)
 	}
-	return c.response(resp, trip)
+	return c.response(resp, trip), nil
 }
 
 func (c *Client) newRequest(ctx context.Context, r Request) (*retryablehttp.Request, error) {
@@ -159,20 +157,26 @@ func (c *Client) Allows(u *url.URL) bool {
 	return false
 }
 
-func (c *Client) response(resp *http.Response, t *trip) (*Response, error) {
-	body, err := decoded(resp)
-	if err != nil {
-		_ = resp.Body.Close()
-		return nil, &Error{Reason: "encoding", Status: resp.StatusCode, Attempts: t.attempts, Message: err.Error()}
-	}
-	date, err := http.ParseTime(resp.Header.Get("Date"))
-	if err != nil {
-		date = time.Time{}
-	}
+func (c *Client) response(resp *http.Response, t *trip) *Response {
 	return &Response{
-		Status: resp.StatusCode, Header: resp.Header, URL: resp.Request.URL, Length: resp.ContentLength, Date: date, Attempts: t.attempts,
-		Body: &limitedBody{body: body, left: c.opts.MaxBody, limit: c.opts.MaxBody, explain: c.bodyFailure},
-	}, nil
+		Status: resp.StatusCode, Header: resp.Header, URL: resp.Request.URL, Length: resp.ContentLength, Date: dateOf(resp.Header, time.Time{}),
+		Attempts: t.attempts, Body: &explained{ReadCloser: resp.Body, explain: c.bodyFailure},
+	}
+}
+
+// explained is a body whose errors are for people.
+type explained struct {
+	io.ReadCloser
+
+	explain func(error) error
+}
+
+func (b *explained) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // the contract of io.Reader
+		err = b.explain(err)
+	}
+	return n, err
 }
 
 func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
@@ -192,27 +196,41 @@ func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
 type trip struct {
 	request  Request
 	attempts int
+	refusal  *refusal // of the last answer; nil: it was none
 }
 
 type tripKey struct{}
+
+// tripOf gives the trip that a request belongs to; nil for those of others.
+func tripOf(ctx context.Context) *trip {
+	t, ok := ctx.Value(tripKey{}).(*trip)
+	if !ok {
+		return nil
+	}
+	return t
+}
+
+// WasRefused says whether the last answer to a request with this context meant, by the limits of its host, that too much was asked.
+func WasRefused(ctx context.Context) bool {
+	t := tripOf(ctx)
+	return t != nil && t.refusal != nil
+}
 
 // hop sends one request of a trip: one attempt, or one step of a redirect. It has no CloseIdleConnections, so that giving up
 // on one request does not close the connections of other sources.
 type hop struct{ client *Client }
 
-var errTimedOut = errors.New("timed out")
-
-// RoundTrip adds what only the origin may see, and the time limit.
+// RoundTrip adds what only the origin may see.
 func (h hop) RoundTrip(req *http.Request) (*http.Response, error) {
-	t, ok := req.Context().Value(tripKey{}).(*trip)
-	if !ok {
+	t := tripOf(req.Context())
+	if t == nil {
 		return nil, errors.New("request without a trip")
 	}
 	if req.Response == nil { // not a step of a redirect
 		t.attempts++
 	}
-	ctx, cancel := h.limit(req.Context())
-	req = req.Clone(ctx)
+	t.refusal = nil
+	req = req.Clone(req.Context())
 	if req.Response != nil {
 		req.Header.Del("Referer") // the client fills it with the whole URL that redirected
 	}
@@ -226,21 +244,7 @@ func (h hop) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		t.authorize(req)
 	}
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		err = causeOf(ctx, err)
-		cancel()
-		return nil, err
-	}
-	resp.Body = &timedBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel}
-	return resp, nil
-}
-
-func (h hop) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	if h.client.opts.Timeout > 0 {
-		return context.WithTimeoutCause(ctx, h.client.opts.Timeout, errTimedOut)
-	}
-	return context.WithCancel(ctx)
+	return transport.RoundTrip(req)
 }
 
 func (t *trip) authorize(req *http.Request) {

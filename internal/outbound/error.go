@@ -39,22 +39,31 @@ func (e *UnreadyError) Error() string { return e.cause.Error() }
 // Unwrap gives the cause.
 func (e *UnreadyError) Unwrap() error { return e.cause }
 
-// DeferredError says that the server asked to wait.
+// DeferredError says that a host has to be left alone for longer than a poll may wait.
 type DeferredError struct {
-	Status   int
+	Status   int    // of the answer that said so; 0: it is a limit of our own
+	Host     string // that was not asked; empty: it was, and this was its answer
+	Why      string // it was not asked
 	Wait     time.Duration
 	Until    time.Time
 	Attempts int
 }
 
-// Error tells what the server asked for.
+// Error tells what the server asked for, or why it is left alone.
 func (e *DeferredError) Error() string {
+	if e.Host != "" {
+		return fmt.Sprintf("%s is left alone for %s: %s", e.Host, e.Wait.Round(time.Second), e.Why)
+	}
 	return fmt.Sprintf("the server answered %d and asks to wait %s", e.Status, e.Wait.Round(time.Second))
 }
 
 // failure turns what the engine returned into an error for people.
 func (c *Client) failure(ctx context.Context, t *trip, err error) error {
 	if deferred, ok := errors.AsType[*DeferredError](err); ok {
+		deferred.Attempts = t.attempts
+		if deferred.Host != "" {
+			deferred.Attempts-- // the last one was not sent
+		}
 		return deferred
 	}
 	if ctx.Err() != nil {
@@ -72,8 +81,11 @@ func (c *Client) bodyFailure(err error) error {
 	if ours, ok := errors.AsType[*Error](err); ok {
 		return ours
 	}
-	if errors.Is(err, errTimedOut) {
-		return &Error{Reason: "timeout", Message: "timed out after " + c.opts.Timeout.String() + " while reading the answer", cause: err}
+	if late, ok := errors.AsType[*timeoutError](err); ok {
+		return &Error{Reason: "timeout", Message: "timed out after " + late.after.String() + " while reading the answer", cause: err}
+	}
+	if coding, ok := errors.AsType[*encodingError](err); ok && !coding.truncated {
+		return &Error{Reason: "encoding", Message: coding.Error(), cause: err}
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return &Error{Reason: "cut", Message: "the answer was cut off: the connection ended before the announced end", cause: err}
@@ -102,9 +114,10 @@ func (c *Client) describe(err error) (reason, message string) {
 	if dns, ok := errors.AsType[*net.DNSError](inner); ok {
 		return "dns", "cannot find the host " + dns.Name + ": " + strings.TrimSpace(dns.Err)
 	}
+	if late, ok := errors.AsType[*timeoutError](inner); ok {
+		return "timeout", host + " did not answer within " + late.after.String()
+	}
 	switch {
-	case errors.Is(inner, errTimedOut):
-		return "timeout", host + " did not answer within " + c.opts.Timeout.String()
 	case errors.Is(inner, os.ErrDeadlineExceeded), errors.Is(inner, context.DeadlineExceeded):
 		return "timeout", host + " did not answer in time"
 	case errors.Is(inner, syscall.ECONNREFUSED):

@@ -34,6 +34,7 @@ func PostFault(err error) (reason, text string) {
 func postReason(err error) string {
 	op, isOp := errors.AsType[*net.OpError](err)
 	_, unready := errors.AsType[*UnreadyError](err)
+	_, isLate := errors.AsType[*timeoutError](err)
 	_, isDNS := errors.AsType[*net.DNSError](err)
 	switch {
 	case errors.Is(err, ErrBlockedAddress):
@@ -44,7 +45,7 @@ func postReason(err error) string {
 		return FaultProxy
 	case isDNS:
 		return FaultDNS
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded) && !isOp:
+	case isLate, errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded) && !isOp:
 		return FaultTimeout
 	case isOp && op.Op == "dial":
 		return FaultConnect

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -39,7 +38,7 @@ func (c *Client) retries(status int) bool {
 }
 
 // checkRetry decides for the engine. It ends the retries with a DeferredError when the server asks for a longer wait than
-// the poll may spend.
+// the poll may spend; a shorter one is waited at the gate, as all requests to the host do.
 func (c *Client) checkRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
@@ -47,27 +46,27 @@ func (c *Client) checkRetry(ctx context.Context, resp *http.Response, err error)
 	if err != nil {
 		return passing(err), nil
 	}
-	if !c.retries(resp.StatusCode) {
-		return false, nil
+	t := tripOf(ctx)
+	if t == nil || t.refusal == nil {
+		return c.retries(resp.StatusCode), nil
 	}
-	wait, ok := c.serverWait(resp)
-	if !ok {
-		return true, nil
-	}
-	deadline, limited := ctx.Deadline()
-	if wait > c.opts.Retry.MaxWait || limited && c.opts.Now().Add(wait).After(deadline) {
-		attempts := 0
-		if t, ok := ctx.Value(tripKey{}).(*trip); ok {
-			attempts = t.attempts
-		}
-		return false, c.deferral(resp.StatusCode, wait, attempts)
+	wait := t.refusal.wait
+	if t.refusal.told && (wait > c.opts.Retry.MaxWait || beyond(ctx, c.opts.Now().Add(wait))) {
+		return false, c.deferred(resp.StatusCode, wait, t.attempts)
 	}
 	return true, nil
+}
+
+func (c *Client) deferred(status int, wait time.Duration, attempts int) *DeferredError {
+	return deferral(c.opts.Now(), wait, DeferredError{Status: status, Attempts: attempts})
 }
 
 // passing says whether the same request may succeed a moment later.
 func passing(err error) bool {
 	if _, ours := errors.AsType[*Error](err); ours {
+		return false
+	}
+	if _, deferred := errors.AsType[*DeferredError](err); deferred {
 		return false
 	}
 	if refusal, ok := errors.AsType[*proxyRefusal](err); ok {
@@ -88,14 +87,21 @@ func passing(err error) bool {
 	return true
 }
 
-// backoff gives the wait before the next attempt: what the server asked for, or a doubling one; both with jitter, so that
-// many clients that were refused together do not come back together.
+// backoff gives the wait before the next attempt, with jitter, so that many clients that failed together do not come back
+// together. After a refusal it is none: the gate knows how long the host is left alone.
 func (c *Client) backoff(base, most time.Duration, attempt int, resp *http.Response) time.Duration {
-	if wait, ok := c.serverWait(resp); ok {
-		return wait + jitter(wait/10)
+	if resp != nil && resp.Request != nil {
+		if t := tripOf(resp.Request.Context()); t != nil && t.refusal != nil {
+			return 0
+		}
 	}
-	wait := base
-	for range attempt {
+	return doubled(base, most, attempt)
+}
+
+// doubled gives a wait that doubles each time, and is up to a half shorter by chance.
+func doubled(base, most time.Duration, times int) time.Duration {
+	wait := min(base, most)
+	for range times {
 		wait = min(2*wait, most)
 	}
 	return wait/2 + jitter(wait/2)
@@ -106,36 +112,4 @@ func jitter(most time.Duration) time.Duration {
 		return 0
 	}
 	return rand.N(most + 1)
-}
-
-// serverWait reads Retry-After (RFC 9110, section 10.2.3) in both forms. A date is taken relative to the server's own Date,
-// so that a wrong clock on either side does not matter.
-func (c *Client) serverWait(resp *http.Response) (time.Duration, bool) {
-	if resp == nil {
-		return 0, false
-	}
-	text := strings.TrimSpace(resp.Header.Get("Retry-After"))
-	if text == "" {
-		return 0, false
-	}
-	if strings.Trim(text, "0123456789") == "" {
-		seconds, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || seconds > int64(longestWait/time.Second) {
-			return longestWait, true
-		}
-		return time.Duration(seconds) * time.Second, true
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0, false
-	}
-	now, err := http.ParseTime(resp.Header.Get("Date"))
-	if err != nil {
-		now = c.opts.Now()
-	}
-	return min(max(at.Sub(now), 0), longestWait), true
-}
-
-func (c *Client) deferral(status int, wait time.Duration, attempts int) *DeferredError {
-	return &DeferredError{Status: status, Wait: wait, Until: c.opts.Now().Add(wait), Attempts: attempts}
 }

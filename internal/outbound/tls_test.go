@@ -70,7 +70,7 @@ func over(t *testing.T, s *httptest.Server, r Route, secrets *setting.Secrets) (
 
 func through(t *testing.T, s *httptest.Server, transport *http.Transport) (string, error) {
 	t.Helper()
-	c, q := asking(t, s, func(o *Options) { o.Transport, o.Retry.Attempts = transport, 1 })
+	c, q := asking(t, s, func(o *setup) { o.Transport, o.Retry.Attempts = transport, 1 })
 	resp, err := c.Do(t.Context(), q)
 	if err != nil {
 		return "", err

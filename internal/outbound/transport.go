@@ -91,6 +91,7 @@ func newTransport(config *tls.Config, proxy func(*http.Request) (*url.URL, error
 			return dialer.DialContext(ctx, network, address)
 		},
 		TLSClientConfig:        config,
+		DisableCompression:     true, // the gate asks for more codings than net/http knows
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    15 * time.Second,
 		MaxIdleConns:           1024,

@@ -11,12 +11,10 @@ type Options struct {
 	Format string // "json" (or empty), "ndjson", "xml", "csv"
 
 	// Charset is the configured one. It wins over what the answer declares; an answer that declares nothing is UTF-8.
-	Charset         string
-	ContentType     string // the header; only its charset is looked at
-	ContentEncoding string // the header, unless what it says was undone already
+	Charset     string
+	ContentType string // the header; only its charset is looked at
 
-	MaxBody   int64 // bytes of the answer after decompression; 0: no limit
-	MaxBuffer int   // bytes of what has to be held at once: a record, and of XML all that is not in the list; 0: 16 MiB
+	MaxBuffer int // bytes of what has to be held at once: a record, and of XML all that is not in the list; 0: 16 MiB
 
 	// Records is the path of the list in the document that comes out. XML needs it: the list on it is always an array, and its elements
 	// pass as they come. A path that has more than names in it ("feed.entry.#.link") counts up to there. Leave it empty when
@@ -63,10 +61,10 @@ func (o Options) Validate() error {
 	return nil
 }
 
-// Body gives the answer r as one JSON document in UTF-8. Nothing is read before the first Read. A JSON answer is not checked,
-// only decompressed and converted; the other formats are.
+// Body gives the decompressed answer r as one JSON document in UTF-8. Nothing is read before the first Read. A JSON answer is not checked,
+// only converted; the other formats are.
 //
-// The error of Body is that of Validate or an *EncodingError. Read returns *EncodingError, *CharsetError, *SyntaxError,
+// The error of Body is that of Validate. Read returns *CharsetError, *SyntaxError,
 // *TooLargeError and *FaultError, and passes on errors of r as they are. What was read before an error is the beginning of a
 // document that has no end. The reader needs not be closed.
 func Body(r io.Reader, o Options) (io.Reader, error) {
@@ -75,10 +73,6 @@ func Body(r io.Reader, o Options) (io.Reader, error) {
 	}
 	if o.MaxBuffer <= 0 {
 		o.MaxBuffer = defaultBuffer
-	}
-	r, err := decompress(r, o.ContentEncoding, o.MaxBody)
-	if err != nil {
-		return nil, err
 	}
 	text := newText(r, o)
 	switch o.Format {

@@ -1,7 +1,7 @@
 // Package decode turns the body of an answer, whatever a legacy system sends, into one JSON document, while it passes: it holds a
 // record and a buffer, never the list.
 //
-// A body is decompressed (gzip, deflate, br, zstd), converted to UTF-8 from the charset that is configured or declared (nothing is
+// A decompressed body is converted to UTF-8 from the charset that is configured or declared (nothing is
 // guessed), and made JSON from one of the formats below. What is cut off, too large or not what it claims to be is an error,
 // never a shorter list.
 //

@@ -1,10 +1,6 @@
 package decode
 
-import (
-	"errors"
-	"fmt"
-	"io"
-)
+import "fmt"
 
 // SyntaxError says that an answer is not what its format asks for.
 type SyntaxError struct {
@@ -35,7 +31,7 @@ func (e *SyntaxError) formatName() string {
 
 // TooLargeError says that the answer, or a part that has to be held, is larger than its limit. Nothing is ever cut to fit.
 type TooLargeError struct {
-	What  string // "answer", "row", "record", "answer without its records" …
+	What  string // "row", "record", "answer without its records" …
 	Limit int64  // bytes
 	Line  int    // where the part begins; 0: not known
 }
@@ -69,35 +65,6 @@ func (e *CharsetError) NextStep() string {
 		return "remove response.charset, or set it to " + e.Mark
 	}
 	return "set response.charset to what the server really sends"
-}
-
-// EncodingError says that a content coding cannot be undone.
-type EncodingError struct {
-	Coding    string // as in the header
-	Truncated bool   // the compressed data end too early
-	cause     error
-}
-
-var (
-	errUnknownCoding = errors.New("it is none of gzip, deflate, br and zstd")
-	errManyCodings   = errors.New("that is one over the other too often")
-	errTrailing      = errors.New("there are more data after its end")
-)
-
-// Error names the coding and what is wrong.
-func (e *EncodingError) Error() string {
-	if e.Truncated {
-		return fmt.Sprintf("the answer breaks off: its %s data have no end", e.Coding)
-	}
-	return fmt.Sprintf("the answer with content-encoding %q cannot be read: %s", e.Coding, e.cause)
-}
-
-// Unwrap gives the reason; io.ErrUnexpectedEOF when the data are truncated.
-func (e *EncodingError) Unwrap() error {
-	if e.Truncated {
-		return io.ErrUnexpectedEOF
-	}
-	return e.cause
 }
 
 // FaultError is a SOAP fault: the server answers that it cannot answer.

@@ -21,11 +21,6 @@ func decoded(t *testing.T, in []byte, o Options) (string, bool) {
 	t.Helper()
 	out, err := read(bytes.NewReader(in), o)
 	slow, slowErr := read(iotest.OneByteReader(bytes.NewReader(in)), o)
-	_, damaged := errors.AsType[*EncodingError](err) // what decompressors still give before they notice depends on their reads
-	_, alsoDamaged := errors.AsType[*EncodingError](slowErr)
-	if damaged && slowErr != nil || alsoDamaged && err != nil {
-		return "", false
-	}
 	if out != slow || !sameError(err, slowErr) {
 		t.Fatalf("read byte by byte it is another document:\n%q\n%q\n%v\n%v", out, slow, err, slowErr)
 	}
@@ -38,19 +33,15 @@ func decoded(t *testing.T, in []byte, o Options) (string, bool) {
 func FuzzBody(f *testing.F) {
 	formats := []string{"json", "ndjson", "xml", "csv"}
 	charsets := []string{"", "utf-8", "utf-16", "windows-1252", "shift_jis", "gb18030", "ibm850"}
-	codings := []string{"", "gzip", "deflate", "br", "zstd", "gzip,deflate"}
 	for format := range formats {
-		for coding, name := range codings {
-			for _, in := range []string{`{"a":1}`, "<a>\xfc</a>", "a;b\n1;2\n", fault11, "\xff\xfe[\x00]\x00"} {
-				f.Add(encode(f, name, []byte(in)), format, coding, 0, "text/plain; charset=utf-8")
-			}
+		for _, in := range []string{`{"a":1}`, "<a>\xfc</a>", "a;b\n1;2\n", fault11, "\xff\xfe[\x00]\x00"} {
+			f.Add([]byte(in), format, 0, "text/plain; charset=utf-8")
 		}
 	}
-	f.Fuzz(func(t *testing.T, in []byte, format, coding, charset int, contentType string) {
+	f.Fuzz(func(t *testing.T, in []byte, format, charset int, contentType string) {
 		o := Options{
-			Format: formats[uint(format)%uint(len(formats))], ContentEncoding: codings[uint(coding)%uint(len(codings))],
-			Charset: charsets[uint(charset)%uint(len(charsets))], ContentType: contentType, MaxBody: fuzzLimit, MaxBuffer: fuzzLimit,
-			Records: "a.b",
+			Format: formats[uint(format)%uint(len(formats))], Charset: charsets[uint(charset)%uint(len(charsets))], ContentType: contentType,
+			MaxBuffer: fuzzLimit, Records: "a.b",
 		}
 		decoded(t, in, o)
 	})

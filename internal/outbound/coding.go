@@ -1,4 +1,4 @@
-package decode
+package outbound
 
 import (
 	"bufio"
@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -14,14 +15,18 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// decompress undoes the codings of a Content-Encoding header (RFC 9110, 8.4). At most most bytes come out; 0 is no limit.
-func decompress(r io.Reader, header string, most int64) (io.Reader, error) {
+// acceptedCodings is what is asked for, the best first.
+const acceptedCodings = "zstd, br, gzip, deflate"
+
+// decompress undoes the codings of a Content-Encoding header (RFC 9110, 8.4). At most most bytes come out; 0 is no limit. A coding
+// that is not known fails the first Read: the status of such an answer can be used all the same.
+func decompress(r io.Reader, header string, most int64) io.Reader {
 	var codings []*coding
 	for name := range strings.SplitSeq(header, ",") {
 		name = strings.ToLower(strings.TrimSpace(name))
 		open, err := opener(name)
 		if err != nil {
-			return nil, &EncodingError{Coding: name, cause: err}
+			return failing{&encodingError{coding: name, cause: err}}
 		}
 		if open != nil {
 			codings = append(codings, &coding{name: name, open: open})
@@ -29,15 +34,49 @@ func decompress(r io.Reader, header string, most int64) (io.Reader, error) {
 	}
 	const deepest = 4
 	if len(codings) > deepest {
-		return nil, &EncodingError{Coding: header, cause: errManyCodings}
+		return failing{&encodingError{coding: header, cause: errManyCodings}}
 	}
 	for i, c := range slices.Backward(codings) {
 		c.src.src = r
 		if r = c; i > 0 && most > 0 {
-			r = limit(r, 2*most+chunkSize) // what is still coded may be larger than its content, but not by much
+			const slack = 32 << 10
+			r = limit(r, 2*most+slack) // what is still coded may be larger than its content, but not by much
 		}
 	}
-	return limit(r, most), nil
+	return limit(r, most)
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// encodingError says that a content coding cannot be undone.
+type encodingError struct {
+	coding    string // as in the header
+	truncated bool   // the compressed data end too early
+	cause     error
+}
+
+var (
+	errUnknownCoding = errors.New("it is none of gzip, deflate, br and zstd")
+	errManyCodings   = errors.New("that is one over the other too often")
+	errTrailing      = errors.New("there are more data after its end")
+)
+
+// Error names the coding and what is wrong.
+func (e *encodingError) Error() string {
+	if e.truncated {
+		return fmt.Sprintf("the answer was cut off: its %s data have no end", e.coding)
+	}
+	return fmt.Sprintf("the answer with content-encoding %q cannot be read: %s", e.coding, e.cause)
+}
+
+// Unwrap gives the reason; io.ErrUnexpectedEOF when the data are truncated.
+func (e *encodingError) Unwrap() error {
+	if e.truncated {
+		return io.ErrUnexpectedEOF
+	}
+	return e.cause
 }
 
 // opener gives the decompressor of a coding, nil when there is nothing to undo.
@@ -127,7 +166,7 @@ func (c *coding) begin() error {
 func (c *coding) finish() error {
 	switch _, err := c.in.Peek(1); {
 	case err == nil:
-		return &EncodingError{Coding: c.name, cause: errTrailing}
+		return &encodingError{coding: c.name, cause: errTrailing}
 	case c.src.err != nil:
 		return c.src.err
 	}
@@ -140,9 +179,9 @@ func (c *coding) failure(err error) error {
 	case c.src.err != nil:
 		return c.src.err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return &EncodingError{Coding: c.name, Truncated: true}
+		return &encodingError{coding: c.name, truncated: true}
 	}
-	return &EncodingError{Coding: c.name, cause: err}
+	return &encodingError{coding: c.name, cause: err}
 }
 
 // source remembers how what it reads has failed.

@@ -127,6 +127,10 @@ func generate(t *testing.T, style string) (secret, public string) {
 
 func asIs(*emitter.Webhook) {}
 
+func formatOf(format string) func(*emitter.Webhook) {
+	return func(w *emitter.Webhook) { w.Format = format }
+}
+
 func requests(t *testing.T) []sent {
 	t.Helper()
 	with := func(s sent, libraries ...string) sent {
@@ -134,7 +138,7 @@ func requests(t *testing.T) []sent {
 		return s
 	}
 	cloudEvent := func(format, key string) sent {
-		s := signedOf(t, key, "standard", false, func(w *emitter.Webhook) { w.Format = format })
+		s := signedOf(t, key, "standard", false, formatOf(format))
 		s.Name = format + " of " + key
 		return with(s, "cloudevents", "standardwebhooks")
 	}
@@ -145,21 +149,28 @@ func requests(t *testing.T) []sent {
 	v1a.refused = map[string]string{"standardwebhooks": "", "svix": ""}
 	svixOnly := with(signed(t, "svix", true, asIs), "svix", "standardwebhooks")
 	svixOnly.refused = map[string]string{"standardwebhooks": "Missing required headers"}
+	// Shopify's own library also wants to know the shop and the version of its API, which is what headers are for.
+	shop := with(signed(t, "shopify", false, asIs), "shopify (documented)", "@shopify/shopify-api")
+	shop.refused = map[string]string{"@shopify/shopify-api": "missing_headers: X-Shopify-Shop-Domain,X-Shopify-API-Version"}
+	like := with(signed(t, "shopify", false, func(w *emitter.Webhook) {
+		w.Headers = map[string]string{"X-Shopify-Shop-Domain": "acme.example.com", "X-Shopify-API-Version": "2026-10"}
+	}), "@shopify/shopify-api")
+	like.Name = "shopify with the headers of a shop"
 	crypto, public := generate(t, "standard-ed25519")
 	edwards := signed(t, "rfc9421", false, func(w *emitter.Webhook) {
 		w.Signature.Alg, w.Secret = "ed25519", setting.SecretList{setting.NewSecret(crypto).With("new", time.Time{})}
 	})
 	edwards.Public, edwards.Name = public, "rfc9421 with ed25519"
-	single := with(signed(t, "rfc9421", false, asIs), "http-message-signatures")
-	several := with(signed(t, "rfc9421", true, asIs), "http-message-signatures")
+	message := []string{"http-message-signatures", "http-message-sig", "structured-headers"}
+	single := with(signed(t, "rfc9421", false, asIs), message...)
+	several := with(signed(t, "rfc9421", true, asIs), message...)
 	several.Name = "rfc9421, two labels"
 	return []sent{
 		with(signed(t, "standard", true, asIs), "standardwebhooks", "svix"), v1a, svixOnly,
 		with(signed(t, "github", false, asIs), "@octokit/webhooks-methods"),
 		with(signed(t, "stripe", true, asIs), "stripe"),
-		with(signed(t, "slack", false, asIs), "slack (documented)"),
-		with(signed(t, "shopify", false, asIs), "shopify (documented)"),
-		single, several, with(edwards, "http-message-signatures"),
+		with(signed(t, "slack", false, asIs), "slack (documented)", "@slack/events-api"), shop, like,
+		single, several, with(edwards, message...),
 		cloudEvent("cloudevents", oddKey), cloudEvent("cloudevents-binary", "4711"), encoded,
 	}
 }

@@ -4,10 +4,15 @@ import { createHash, createHmac, createPublicKey, timingSafeEqual, verify as ver
 import { readFileSync } from 'node:fs';
 
 import { verify as verifyGitHub } from '@octokit/webhooks-methods';
+import '@shopify/shopify-api/adapters/node';
+import { ApiVersion, shopifyApi } from '@shopify/shopify-api';
+import { verifyRequestSignature } from '@slack/events-api';
 import { HTTP } from 'cloudevents';
+import { verifySignature } from 'http-message-sig';
 import { createVerifier, httpbis } from 'http-message-signatures';
 import { Webhook as Standard } from 'standardwebhooks';
 import Stripe from 'stripe';
+import { parseDictionary } from 'structured-headers';
 import { Webhook as Svix } from 'svix';
 
 const same = (a, b) => {
@@ -24,6 +29,29 @@ function slack(r) {
 // As https://shopify.dev/docs/apps/build/webhooks/verify-deliveries says.
 function shopify(r) {
   same(r.headers['x-shopify-hmac-sha256'], createHmac('sha256', r.secret).update(r.body).digest('base64'));
+}
+
+function slackLibrary(r) {
+  verifyRequestSignature({
+    signingSecret: r.secret,
+    requestSignature: r.headers['x-slack-signature'],
+    requestTimestamp: Number(r.headers['x-slack-request-timestamp']),
+    body: r.body,
+  });
+}
+
+async function shopifyLibrary(r) {
+  const api = shopifyApi({
+    apiKey: 'none',
+    apiSecretKey: r.secret,
+    hostName: 'app.example.com',
+    apiVersion: Object.values(ApiVersion)[0],
+    isEmbeddedApp: false,
+    logger: { level: 0 },
+  });
+  const rawRequest = { method: r.method, url: r.url, headers: r.headers };
+  const said = await api.webhooks.validate({ rawBody: r.body, rawRequest, rawResponse: {} });
+  if (!said.valid) throw new Error(`${said.reason}: ${said.missingHeaders}`);
 }
 
 // Standard Webhooks v1a, which the libraries of Standard Webhooks do not know.
@@ -55,6 +83,49 @@ async function messageSignatures(r) {
   if (ok !== true) throw new Error(`verifyMessage says ${ok}`);
 }
 
+const ed25519Key = (r) =>
+  createPublicKey({
+    key: Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), Buffer.from(r.public.replace('whpk_', ''), 'base64')]),
+    format: 'der',
+    type: 'spki',
+  });
+
+// It verifies one label, and wants to be told which when there are several.
+async function messageSig(r) {
+  const algorithm = r.public ? 'ed25519' : 'hmac-sha256';
+  const verify = (data, signature) =>
+    r.public
+      ? verifyEd25519(null, data, ed25519Key(r), signature)
+      : timingSafeEqual(Buffer.from(signature), createHmac('sha256', r.secret).update(data).digest());
+  const labels = [...parseDictionary(r.headers['signature-input'])].filter(([, [, params]]) => params.get('keyid') === r.keyid);
+  await verifySignature(
+    { kind: 'request', method: r.method, targetUri: r.url, fields: Object.entries(r.headers).map(([name, value]) => ({ name, value })) },
+    {
+      label: labels[0][0],
+      policy: {
+        algorithms: [algorithm],
+        requiredComponents: ['@method', 'content-type', 'content-digest', 'webhook-id', 'webhook-timestamp'],
+        requiredParameters: ['created', 'expires', 'keyid', 'nonce', 'tag'],
+        maxAge: 300,
+      },
+      resolveVerifier: () => ({ algorithm, verify }),
+    },
+  );
+}
+
+// The three headers are dictionaries of RFC 9651, and have in them what the specifications want there.
+function structuredFields(r) {
+  const digest = parseDictionary(r.headers['content-digest']);
+  same(Buffer.from(digest.get('sha-256')[0]), createHash('sha256').update(r.body).digest());
+  const inputs = parseDictionary(r.headers['signature-input']);
+  const signatures = parseDictionary(r.headers.signature);
+  if (inputs.size !== signatures.size || ![...inputs.keys()].every((label) => signatures.has(label))) throw new Error('labels differ');
+  for (const [items, params] of inputs.values()) {
+    if (!items.some(([name]) => name === 'content-digest')) throw new Error('the digest is not covered');
+    if (!Number.isInteger(params.get('created')) || params.get('tag') !== 'deltahook') throw new Error('parameters');
+  }
+}
+
 function cloudEvent(r) {
   const event = HTTP.toEvent({ headers: r.headers, body: r.body });
   event.validate();
@@ -76,7 +147,11 @@ const checks = {
   'slack (documented)': slack,
   'shopify (documented)': shopify,
   'ed25519 (documented)': ed25519,
+  '@slack/events-api': slackLibrary,
+  '@shopify/shopify-api': shopifyLibrary,
   'http-message-signatures': messageSignatures,
+  'http-message-sig': messageSig,
+  'structured-headers': structuredFields,
   cloudevents: cloudEvent,
 };
 

@@ -28,3 +28,17 @@ func TestAPathOfMembersIsSpelledAsPeopleWriteItAndLeadsThere(t *testing.T) {
 		t.Errorf("an empty name has the path %q", p)
 	}
 }
+
+// The text of an XML element with attributes is "#text", and HAProxy begins its header row with "# ".
+func TestANameThatBeginsWithANumberSignCanBeSelectedAndIgnored(t *testing.T) {
+	spec := Spec{Fields: []Path{MustPath("# name"), MustPath("price")}, Ignore: []Path{MustPath("price.#text")}}
+	shape, err := spec.Compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, now := `{"# name":"a","x":1,"price":{"@cur":"EUR","#text":"1"}}`, `{"# name":"b","x":2,"price":{"@cur":"EUR","#text":"2"}}`
+	d, err := shape.Diff([]byte(old), []byte(now))
+	if err != nil || len(d.Changed) != 1 || MustPath(d.Changed[0]).Get([]byte(now)).Text() != "b" {
+		t.Errorf("changed %q, %v", d.Changed, err)
+	}
+}

@@ -93,8 +93,8 @@ func isPlainStart(text string) bool {
 	switch text[0] {
 	case '!', '{', '[':
 		return false
-	case '#':
-		return len(text) == 1 || text[1] == '.'
+	case '#': // alone it is each element; "#text" and "# name" are names
+		return len(text) == 1 || text[1] != '(' && text[1] != '['
 	case '@':
 		end := strings.IndexAny(text, ".|:")
 		if end < 0 {

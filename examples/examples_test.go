@@ -15,6 +15,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/config"
+	"github.com/deltahook/deltahook/internal/setting"
 )
 
 // secret, and the vector below, are those of the Standard Webhooks specification and its libraries.
@@ -35,6 +38,48 @@ func TestTheTestSignsAsTheSpecificationDoes(t *testing.T) {
 	got := sign(t, secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", `{"test": 2432232314}`)
 	if want := "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="; got != want {
 		t.Fatalf("signature is %s, the specification says %s", got, want)
+	}
+}
+
+func TestEveryExampleHasAConfigurationThatPassesTheCheck(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob("*/config.toml")
+	if err != nil || len(paths) < 6 {
+		t.Fatalf("found %q, %v", paths, err)
+	}
+	secrets := &setting.Secrets{LookupEnv: func(string) (string, bool) { return secret, true }}
+	for _, path := range paths {
+		c, report, err := config.Load(config.Options{Paths: []string{path}, Secrets: secrets})
+		if err != nil || !report.OK() || len(c.Sources) == 0 {
+			t.Errorf("%s: %v\n%s", path, err, report)
+		}
+	}
+}
+
+func TestEveryScriptOfAnExampleIsWholeAndExplained(t *testing.T) {
+	t.Parallel()
+	scripts, err := filepath.Glob("*/run.sh")
+	if err != nil || len(scripts) < 5 {
+		t.Fatalf("found %q, %v", scripts, err)
+	}
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("bash is not installed: the scripts were not parsed")
+	}
+	for _, path := range append(scripts, "common.sh") {
+		if out, err := exec.CommandContext(t.Context(), bash, "-n", path).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", path, err, out)
+		}
+	}
+	for _, path := range scripts {
+		name := filepath.Dir(path)
+		readme, err := os.ReadFile(filepath.Join(name, "README.md"))
+		if err != nil || !strings.Contains(string(readme), "examples/"+path) {
+			t.Errorf("the README of %s does not tell of its script: %v", name, err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode()&0o111 == 0 {
+			t.Errorf("%s cannot be executed: %v", path, err)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/deltahook/deltahook/internal/outbound"
@@ -58,7 +59,9 @@ func (p *Poller) forPeople(err error) error {
 	if r.Err == nil { // the server wants to be asked later
 		return fmt.Errorf("%s", r.Message)
 	}
-	return &setting.HintedError{Message: r.Message, Hint: r.Hint}
+	// What a poll adds for those who look after a running source means nothing here.
+	hint := strings.TrimSuffix(strings.TrimSuffix(r.Hint, nothingChanged), "; ")
+	return &setting.HintedError{Message: r.Message, Hint: hint}
 }
 
 // readable says whether an answer with this status is a page of the listing.

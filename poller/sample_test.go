@@ -38,7 +38,7 @@ func TestASampleThatIsNoPageSaysWhy(t *testing.T) {
 	if err == nil || s == nil || s.Status != 401 || s.Header.Get("WWW-Authenticate") == "" {
 		t.Fatalf("sample %+v, %v", s, err)
 	}
-	if !strings.Contains(err.Error(), "answered 401") || strings.Contains(err.Error(), "planted") || setting.Hint(err) == "" {
+	if !strings.Contains(err.Error(), "answered 401") || strings.Contains(err.Error(), "planted") || !strings.HasPrefix(setting.Hint(err), "check auth") || strings.Contains(setting.Hint(err), "nothing was changed") {
 		t.Errorf("error %q, hint %q", err, setting.Hint(err))
 	}
 	r.source.Response.MaxBody = 4

@@ -292,7 +292,9 @@ func foreignShapes() []shape {
 					return fmt.Sprintf(`{"cursor":"%d","node":{"id":"c%d","name":"N%d"}}`, n, n, n)
 				}), from+5 < 7, from+5)
 			}),
-			check: func(s *poller.Source) string { return s.Pages.In + " " + s.Pages.More.String() },
+			check: func(s *poller.Source) string {
+				return s.Pages.In + " " + s.Pages.More.String() + " " + s.Response.Error.String()
+			},
 		},
 	}
 }
@@ -342,7 +344,7 @@ func wanted() map[string]string {
 		"an XML list":                         "xml[catalog.items.item.tag]",
 		"CSV with semicolons in windows-1252": "csvwindows-1252;",
 		"NDJSON":                              "ndjson",
-		"GraphQL":                             "body data.contacts.pageInfo.hasNextPage",
+		"GraphQL":                             "body data.contacts.pageInfo.hasNextPage errors",
 		"timestamps that move by themselves":  "[stats uptime] [tags]",
 		"what the user knows better":          "[name] 2m",
 	}
@@ -452,6 +454,7 @@ func TestInitSaysWhyItCannot(t *testing.T) {
 		{"401 that does not say", status(401, ""), nil, []string{"answered 401", "X-Api-Key: env:KEY", "does not say which"}},
 		{"401 in spite of credentials", status(401, ""), []string{"--header", "X-Api-Key: env:TOKEN"}, []string{"credentials were not accepted"}},
 		{"403", status(403, ""), nil, []string{"answered 403", "give credentials"}},
+		{"405", status(405, ""), nil, []string{"answered 405", "--body for a POST"}},
 		{"404", status(404, ""), nil, []string{"answered 404", "check url"}},
 		{"an HTML page", always("text/html", "<!doctype html><title>Sign in to CRM</title>"), nil, []string{`HTML page: "Sign in to CRM"`, "--header or --user"}},
 		{"an empty list", always(jsonType, `{"items":[],"total":0}`), nil, []string{`the list at "items" is empty`, "at least one record"}},

@@ -48,6 +48,8 @@ type Response struct {
 	Delimiter  string // of csv, when it is no comma
 	Columns    []string
 	ForceArray []differ.Path
+	Error      string // a condition: the answer is an error in spite of its status
+	Message    string // path of what it says then
 }
 
 // Paging is one way in which the listing may go on.

@@ -16,8 +16,8 @@ const (
 
 const (
 	idNames   = "id uuid guid uid oid pk gid identifier primarykey"
-	codeNames = "number nr no num nummer code sku ref reference serial isbn ean barcode slug handle key hash infohash"
-	wordNames = "href self url uri dn path file filename"
+	codeNames = "href dn number nr no num nummer code sku ref reference serial isbn ean barcode slug handle key hash infohash"
+	wordNames = "self url uri path file filename"
 	hostNames = "email mail login username user host hostname domain mac ip address vhost"
 	neverKeys = "etag checksum md5 sha1 sha256 signature token cursor version revision rev seq position index rank order sort score count total amount price quantity qty size " +
 		"description comment message note notes text body content status state type kind class level enabled active timestamp time date weight length uptime age"

@@ -164,6 +164,11 @@ func (n *noise) judge(records int) *Noise {
 				"%q changed in %d of %d records between the two readings: add it to ignore if that is noise", path, times, n.compared)})
 		}
 	}
+	const many = 5
+	if len(out.Ignore) > many {
+		out.Notes = append(out.Notes, Note{About: AboutIgnore, Unsure: true, Text: "so much moves here that more will under load: " +
+			"fields = [what you want to hear of] is safer than ignoring the rest"})
+	}
 	if len(out.Ignore) > 0 {
 		out.Notes = append(out.Notes, Note{About: AboutIgnore, Unsure: true, Text: listed(out.Ignore) + " differed between two readings that lay seconds apart"})
 	}

@@ -32,12 +32,14 @@ func (g *Guess) paging(root *node, a *Answer) {
 	p := &pager{answer: a, records: g.Count, all: signals(root, g.list.node)}
 	p.total = totalOf(p.all, p.records)
 	p.more, p.goesOn = moreOf(p.all)
+	g.graphQL(p)
 	p.links(root, g.list.node)
 	p.tokens()
 	p.counted()
 	p.asked()
 	p.blind()
 	g.Pages = p.found
+	p.size(g)
 	if s := find(p.all, "startindex", func(s *signal) bool { n, ok := integer(s); return ok && n == 1 }); s != nil {
 		g.unsure(AboutPages, fmt.Sprintf("%q counts records from 1 (SCIM, OpenSearch): deltahook counts offsets from 0", s.path()))
 	}
@@ -158,6 +160,19 @@ func (p *pager) variable() string {
 	return "variables." + m[1]
 }
 
+// graphQL says what its answers never say by themselves: that an error comes with status 200, and that the query must take
+// the cursor.
+func (g *Guess) graphQL(p *pager) {
+	variable := p.variable()
+	if variable == "" {
+		return
+	}
+	g.Response.Error, g.Response.Message = "errors", "errors.0.message"
+	if p.goesOn && !strings.Contains(p.answer.Asked, "$"+strings.TrimPrefix(variable, "variables.")) {
+		g.unsure(AboutPages, "there are more records, and the query has no variable for the cursor: write query ($after: String) { … (after: $after) … }")
+	}
+}
+
 // counted asks for pages or offsets when the answer says which one it is.
 func (p *pager) counted() {
 	number := func(s *signal) bool { n, ok := integer(s); return ok && n >= 0 }
@@ -212,6 +227,18 @@ func partners() map[string]poller.Pages {
 		"_limit": {Kind: "page", Param: "_page", Start: 1}, "maxResults": {Kind: "offset", Param: "startAt"}, "rows": {Kind: "offset", Param: "start"},
 		"size": {Kind: "page"},
 	}
+}
+
+// size tells of a parameter that most likely makes pages larger.
+func (p *pager) size(g *Guess) {
+	s := find(p.all, "limit perpage pagesize maxresults itemsperpage resultsperpage", func(s *signal) bool {
+		n, ok := integer(s)
+		return ok && n == int64(p.records)
+	})
+	if s == nil || len(p.found) == 0 || p.inBody() {
+		return
+	}
+	g.note(AboutPages, fmt.Sprintf("%q is %d: size = 100, size_param = %q in pages would mean fewer requests, if the API allows it", s.path(), p.records, s.names[len(s.names)-1]))
 }
 
 // shot proposes what nothing in the answer speaks of.

@@ -92,6 +92,10 @@ func (d *drafter) response(b *strings.Builder) {
 	if len(r.ForceArray) > 0 {
 		add("force_array", quoteList(r.ForceArray))
 	}
+	if r.Error != "" {
+		add("error", quote(r.Error))
+		add("message", quote(r.Message))
+	}
 	if len(parts) > 0 && !d.has("response") {
 		d.comment(b, guess.AboutFormat)
 		d.line(b, "response", "{ "+strings.Join(parts, ", ")+" }")

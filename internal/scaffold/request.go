@@ -248,6 +248,9 @@ func schemes(h http.Header) []string {
 
 // explained says what to do about an answer that wants credentials.
 func (d *drafter) explained(s *poller.Sample, err error) error {
+	if err != nil && s != nil && s.Status == http.StatusMethodNotAllowed {
+		return &setting.HintedError{Message: err.Error(), Hint: "the API takes another method: --method, or --body for a POST" + allowed(s.Header)}
+	}
 	if err == nil || s == nil || s.Status != http.StatusUnauthorized && s.Status != http.StatusForbidden {
 		return err
 	}
@@ -259,13 +262,20 @@ func (d *drafter) explained(s *poller.Sample, err error) error {
 	hint := "give credentials: "
 	switch known := schemes(s.Header); {
 	case len(known) == 0:
-		hint += byHeader + ", --header 'X-Api-Key: env:KEY' or " + byUser + "; the server does not say which (see its documentation)"
+		hint += byHeader + ", --header 'X-Api-Key: env:KEY' or " + byUser + "; the server does not say which (see its documentation). A login with a session: --set 'auth = { kind = \"login\", … }'"
 	case known[0] == "bearer":
 		hint += byHeader
 	default:
 		hint += byUser
 	}
 	return &setting.HintedError{Message: err.Error(), Hint: hint + wanted(s.Header)}
+}
+
+func allowed(h http.Header) string {
+	if allow := h.Get("Allow"); allow != "" {
+		return " (the server says: " + allow + ")"
+	}
+	return ""
 }
 
 func wanted(h http.Header) string {

@@ -156,3 +156,13 @@ func memberNames(object []byte) []string {
 	}
 	return names
 }
+
+// AppendKeyIn appends the text of a key inside a partition: the JSON array whose first part is the partition, followed by the
+// parts of the key. A composite key is such an array already.
+func AppendKeyIn(dst []byte, partition string, key []byte, composite bool) []byte {
+	dst = append(appendJSONString(append(dst, '['), []byte(partition)), ',')
+	if composite {
+		return append(dst, key[1:]...)
+	}
+	return append(appendJSONString(dst, key), ']')
+}

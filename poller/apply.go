@@ -24,6 +24,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 		next.Held = nil
 	}
 	next.Details = p.completed(&m.state, !s.retry)
+	next.Partitions = w.parts.remembers(p, proven, s.unfinished)
 	if next.Baselined.IsZero() && !s.unfinished {
 		next.Baselined = r.At
 	}
@@ -31,7 +32,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	next.Sequence += int64(s.spool.events)
 	next.Records = int64(s.index.Len())
 	anew := m.state.Version > 0 && m.state.Compare != p.compare
-	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && !m.state.Baselined.IsZero() && slices.Equal(m.state.Details, next.Details) {
+	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && !m.state.Baselined.IsZero() && slices.Equal(m.state.Details, next.Details) && next.Partitions.equal(m.state.Partitions) {
 		if proven && r.Verdict == Complete {
 			r.Verdict, m.validators, m.missing = Unchanged, next.Validators, s.unclear
 		}

@@ -70,12 +70,15 @@ func (w *walk) finish(r *Result) {
 // miss finds what is deleted because the listing lacks it.
 func (w *walk) miss() error {
 	s, p := w.scan, w.p
-	if !s.proven || p.source.Deletes.Detect != "scan" {
+	if p.source.Deletes.Detect != "scan" || !s.proven && (w.parts == nil || len(w.parts.whole) == 0) {
 		return nil
 	}
-	gone := s.survey(p.confirmations())
+	out, err := w.unproven()
+	if err != nil {
+		return err
+	}
+	gone := s.survey(p.confirmations(), out)
 	if p.verifier != nil && len(gone) > 0 {
-		var err error
 		if gone, err = w.verify(gone); err != nil {
 			return err
 		}
@@ -88,6 +91,8 @@ func (w *walk) miss() error {
 func (w *walk) doubt() string {
 	s := w.scan
 	switch {
+	case w.parts != nil && w.parts.done:
+		return w.parts.doubt()
 	case s.counts.Skipped > 0:
 		return s.skippedMessage()
 	case w.walker.shifted():

@@ -113,7 +113,7 @@ func (d *details) fill(list []pending) ([]pending, error) {
 func (d *details) take(c *pending, got *particular) bool {
 	switch {
 	case got.later:
-		d.left, d.stopped = d.left+1, true
+		d.left, d.stopped = d.left+1, d.w.putOff(got.err)
 		d.because(c, got.err)
 		return false
 	case got.gone:
@@ -148,6 +148,7 @@ func (d *details) takeAbsent(c *pending, got *particular) bool {
 	case "fail":
 		d.fail(c, got.err)
 	case "deleted":
+		s.touch(c.Hash)
 		if print, missing, ok := s.index.Get(c.Hash); ok {
 			s.index.Put(c.Hash, print, missing) // as if the listing had lacked it
 		}
@@ -161,6 +162,7 @@ func (d *details) takeAbsent(c *pending, got *particular) bool {
 func (d *details) complete(c *pending, merged []byte) bool {
 	s := d.w.scan
 	canon := s.p.hasher.Canon(s.p.shape, merged)
+	s.touch(c.Hash)
 	s.p.known.dirty = true
 	if c.kind == differ.Updated && canon == c.Print.Canon {
 		c.kind = 0

@@ -317,9 +317,8 @@ func TestDetailsStopInTimeToKeepWhatWasFetched(t *testing.T) {
 
 func TestAServerThatWantsToBeLeftAloneEndsTheDetails(t *testing.T) {
 	g := newCatalogue(numbered(1, 100)...)
-	for i, path := 0, ""; i < 50; i++ {
-		path = "/contacts/" + strconv.Itoa(51+i)
-		g.single[path] = http.StatusTooManyRequests
+	for _, id := range numbered(51, 100) {
+		g.single["/contacts/"+id] = http.StatusTooManyRequests
 	}
 	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
 		if q.URL.Path != "/contacts" && g.single[q.URL.Path] == http.StatusTooManyRequests {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"strings"
+	"time"
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/outbound"
@@ -196,6 +197,11 @@ func (p *Poller) judge(err error, r *Result) {
 		if r.Pages > 0 {
 			r.Hint = "a poll begins anew after that: if the list needs more requests than the host allows, ask for larger pages, or raise retry.max_wait and deadline"
 		}
+		return
+	}
+	if errors.Is(err, errNoPartitions) {
+		r.again = time.Minute
+		r.Verdict, r.Message, r.Hint = Deferred, fmt.Sprintf("source %s, which names the partitions, has no baseline yet", p.source.Partitions.Source), "see: deltahook status"
 		return
 	}
 	r.Verdict = Failed

@@ -33,6 +33,9 @@ type walk struct {
 	got         Validators // of the answer, when it is the whole listing
 	notModified bool
 	exchanges   []Exchange // of a trial
+
+	parts       *parts // of a listing that comes in several; nil: it is one
+	pagesBefore int    // of earlier partitions
 }
 
 // run reads the whole listing. Only when it returns nil was the end seen.
@@ -59,10 +62,10 @@ func (w *walk) run(ctx context.Context) error {
 // mayGoOn keeps the pages apart and stops a walk that does not end.
 func (w *walk) mayGoOn(ctx context.Context) error {
 	conf := w.p.source.Pages
-	if conf.Kind == "" || w.result.Pages == 0 {
+	if conf.Kind == "" || w.pages() == 0 {
 		return nil
 	}
-	if w.result.Pages >= conf.Max {
+	if w.pages() >= conf.Max {
 		f := newFault("raise pages.max if the list is really so long; nothing was changed", "the list did not end within %d pages (pages.max)", conf.Max)
 		f.cause = ErrMorePages
 		return f
@@ -80,9 +83,12 @@ func (w *walk) mayGoOn(ctx context.Context) error {
 	}
 }
 
+// pages is how many of this list were read.
+func (w *walk) pages() int { return w.result.Pages - w.pagesBefore }
+
 // page asks for one page and looks at its records. It gives nil when the page before was the last one.
 func (w *walk) page(ctx context.Context, s step) (*answer, error) {
-	number := w.result.Pages + 1
+	number := w.pages() + 1
 	req, err := w.request(s)
 	if err != nil {
 		return nil, err
@@ -122,7 +128,7 @@ func (w *walk) request(s step) (outbound.Request, error) {
 	}
 	if s.url != nil && !w.p.client.Allows(s.url) {
 		return req, newFault("list the host in allowed_hosts if it may be asked, without credentials; nothing was changed",
-			"page %d leads to another origin, %s://%s", w.result.Pages, s.url.Scheme, s.url.Host)
+			"page %d leads to another origin, %s://%s", w.pages(), s.url.Scheme, s.url.Host)
 	}
 	if err := w.askedOnce(req, s); err != nil {
 		return req, err
@@ -147,7 +153,7 @@ func (w *walk) askedOnce(req outbound.Request, s step) error {
 	}
 	where := fingerprint(question)
 	if w.asked[where] {
-		return newFault("the server's paging runs in a circle; nothing was changed", "page %d has the same address as an earlier one", w.result.Pages+1)
+		return newFault("the server's paging runs in a circle; nothing was changed", "page %d has the same address as an earlier one", w.pages()+1)
 	}
 	w.asked[where] = true
 	return nil

@@ -53,6 +53,12 @@ func (s *scan) gone() string {
 
 func (p *Poller) identityHold() *Hold {
 	state := &p.known.state
+	if left := p.leftPartitions(); len(left) > 0 && state.Identity == p.identity {
+		return &Hold{
+			Reason:  reasonIdentity,
+			Message: fmt.Sprintf("partitions.values lost %q: their known records would be deleted", left),
+		}
+	}
 	return &Hold{
 		Reason:  reasonIdentity,
 		Message: fmt.Sprintf("%s: the %d known records may not be the same ones", identityChange(state.Identity, p.identity), state.Records),

@@ -54,6 +54,8 @@ type State struct {
 	// Details are the fingerprints of the tables detail under which the known records were completed: the present one, and
 	// former ones until each record was completed anew. None means that there never was one.
 	Details []string `json:"details,omitempty"`
+	// Partitions is what is remembered of the lists that the records come in; nil when it is one.
+	Partitions *PartitionState `json:"partitions,omitempty"`
 	// Validators are those of the last complete answer, byte for byte.
 	Validators Validators `json:"validators,omitzero"`
 	// Cursor is the watermark of incremental polls, opaque to the store.

@@ -90,10 +90,13 @@ func (p *Poller) reshape(ctx context.Context) error {
 	const batch = 512
 	for start := 0; start < len(hashes); start += batch {
 		part := hashes[start:min(start+batch, len(hashes))]
-		err := p.opts.Ledger.Bodies(ctx, p.source.Name, part, func(h differ.Hash, _ string, body []byte) error {
+		err := p.opts.Ledger.Bodies(ctx, p.source.Name, part, func(h differ.Hash, key string, body []byte) error {
 			print, missing, _ := m.index.Get(h)
 			if !completed { // else the bytes of the listing are not in the store
 				print.Raw = p.hasher.Raw(body)
+				if p.source.Partitions.used() {
+					print.Raw ^= partitionSalt(partitionOf(key))
+				}
 			}
 			print.Canon = p.hasher.Canon(p.shape, body)
 			m.index.Put(h, print, missing)
@@ -121,6 +124,8 @@ type identity struct {
 	Records string   `json:"records"`
 	Key     []string `json:"key,omitempty"`
 	Single  bool     `json:"single,omitempty"`
+	// Partitions is what makes the first part of each key; empty when there are none.
+	Partitions string `json:"partitions,omitempty"`
 }
 
 // comparison is the part of a configuration that says what of a record counts.
@@ -133,7 +138,7 @@ type comparison struct {
 }
 
 func identityOf(s *Source, origin string) string {
-	return encode(identity{Origin: origin, Records: s.Records.String(), Key: texts(s.Key), Single: s.Single})
+	return encode(identity{Origin: origin, Records: s.Records.String(), Key: texts(s.Key), Single: s.Single, Partitions: s.Partitions.identity()})
 }
 
 func comparisonOf(s *Source) string {
@@ -171,6 +176,8 @@ func identityChange(stored, configured string) string {
 		return fmt.Sprintf("the origin of url was changed from %s to %s", was.Origin, is.Origin)
 	case fmt.Sprint(was.Key) != fmt.Sprint(is.Key):
 		return fmt.Sprintf("key was changed from %q to %q", was.Key, is.Key)
+	case was.Partitions != is.Partitions:
+		return "partitions was changed, and with it the first part of each key"
 	case was.Records != is.Records:
 		return fmt.Sprintf("records was changed from %q to %q", was.Records, is.Records)
 	}

@@ -79,6 +79,7 @@ type Result struct {
 	// Fresh is until when the server calls its answer fresh; zero when it does not say, or when that does not matter.
 	Fresh time.Time
 
-	baselined, released bool // by this poll
-	hushed, stirred     bool // the source has become quiet, or is not any more
+	baselined, released bool          // by this poll
+	again               time.Duration // until it is worth another try, when that is sooner than the schedule says; 0: it is not
+	hushed, stirred     bool          // the source has become quiet, or is not any more
 }

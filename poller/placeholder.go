@@ -51,10 +51,11 @@ type values struct {
 	secrets   *setting.Secrets
 	key       string // of the record that is asked for
 	record    []byte // the last that is known of it
+	partition string
 }
 
 func placeholderNames() []string {
-	return []string{"key", "now", "offset", "page", "record", "scheduled_at", "secret"}
+	return []string{"key", "now", "offset", "page", "partition", "record", "scheduled_at", "secret"}
 }
 
 // parseTemplate reads a text whose byte at an offset stands at the place that where gives.
@@ -116,7 +117,7 @@ func newPart(name, argument string, where place) (part, error) {
 	if !slices.Contains(placeholderNames(), name) {
 		return part{}, &setting.HintedError{
 			Message: "unknown placeholder " + written,
-			Hint:    fmt.Sprintf("placeholders are {now}, {scheduled_at}, {page}, {offset}, {key}, {record.PATH} and {secret:env:NAME}; write {%s} for the text itself", written),
+			Hint:    fmt.Sprintf("placeholders are {now}, {scheduled_at}, {page}, {offset}, {partition}, {key}, {record.PATH} and {secret:env:NAME}; write {%s} for the text itself", written),
 		}
 	}
 	if name == "record" {
@@ -192,7 +193,7 @@ func (v values) value(p part) (string, error) {
 		return strconv.Itoa(v.page), nil
 	case "offset":
 		return strconv.Itoa(v.offset), nil
-	case "key", "record":
+	case "key", "partition", "record":
 		return v.ofRecord(p)
 	}
 	if v.secrets == nil { // the text is only checked

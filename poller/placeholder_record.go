@@ -28,8 +28,10 @@ func newRecordPart(written, argument string, where place) (part, error) {
 func (v values) ofRecord(p part) (string, error) {
 	text := v.key
 	switch {
-	case v.record == nil && v.key == "": // the text is only checked
+	case v.record == nil && v.key == "" && v.partition == "": // the text is only checked
 		return "0", nil
+	case p.name == "partition":
+		text = v.partition
 	case p.name == "record":
 		found := p.path.Get(v.record)
 		switch found.Kind() {

@@ -37,6 +37,9 @@ type Poller struct {
 
 	hours Hours
 
+	// nextPartition is the one that the last poll did not come to; empty when it came to all.
+	nextPartition string
+
 	turn  chan struct{} // holds one token while nobody polls or edits
 	known *memory       // nil: to be read from the store
 	// unsure says that the outcome of a commit is unknown; lost is the version that it was based on.
@@ -176,7 +179,7 @@ func (p *Poller) attempt(ctx context.Context, o Occasion, watch *TryOptions, r *
 	spool := newSpool(p.opts.TempDir)
 	defer spool.close()
 	w := p.newWalk(ctx, o, watch, &r.Result, spool)
-	err := w.run(ctx)
+	err := w.runAll(ctx)
 	r.fill(w.scan)
 	r.Exchanges = w.exchanges
 	if err != nil {
@@ -223,7 +226,7 @@ func (p *Poller) waits(ctx context.Context, r *Result, trial bool) (bool, error)
 // reidentified says that the configuration identifies records in another way than the stored ones were.
 func (p *Poller) reidentified() bool {
 	state := &p.known.state
-	return !state.Baselined.IsZero() && state.Identity != p.identity
+	return !state.Baselined.IsZero() && (state.Identity != p.identity || len(p.leftPartitions()) > 0)
 }
 
 // renamed says that the source is reidentified, and nobody allowed it.
@@ -265,7 +268,7 @@ const forcedAfter = 6 * time.Hour
 func (p *Poller) conditions(w *walk) Validators {
 	m, v := p.known, p.known.validators
 	switch {
-	case p.source.Conditional == "off", p.source.Pages.Kind != "", p.requests.method != http.MethodGet,
+	case p.source.Conditional == "off", p.source.Partitions.used(), p.source.Pages.Kind != "", p.requests.method != http.MethodGet,
 		m.state.Baselined.IsZero(), m.state.Held != nil, m.former != nil, m.missing > 0 && p.source.Deletes.Detect == "scan",
 		v.ETag == "" && v.LastModified == "", p.opts.Now().Sub(v.At) >= forcedAfter, v.URL != p.address(w.values):
 		return Validators{}

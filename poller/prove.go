@@ -74,8 +74,8 @@ func (c *check) auth() {
 			c.add(setting.Hint(err), err.Error(), key...)
 		case t.uses("page"):
 			c.add("remove {page}", "a login has no pages", key...)
-		case t.uses("key"), t.uses("record"):
-			c.add("remove it", "a login is for no record", key...)
+		case t.uses("key"), t.uses("record"), t.uses("partition"):
+			c.add("remove it", "a login is for no record and no partition", key...)
 		}
 	}
 	for header := range c.s.Headers {

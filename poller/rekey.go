@@ -92,6 +92,9 @@ func (p *Poller) rekeyed(ctx context.Context, state *State, keep func(*entry) er
 	case state.Identity == p.identity:
 		return Rekeying{}, fmt.Errorf("%w: the records of %s are stored as the configuration says; an edited file counts after a reload", ErrNothing, p.source.Name)
 	}
+	if change := identityChange(state.Identity, p.identity); !samePartitions(state.Identity, p.identity) {
+		return Rekeying{Change: change}, fmt.Errorf("%w: %s, and the stored records do not say what it is", ErrRekey, change)
+	}
 	var known []Known
 	err := p.opts.Ledger.Prints(ctx, p.source.Name, func(k Known) bool {
 		known = append(known, k)
@@ -143,7 +146,7 @@ func (r *rekeyer) take(ctx context.Context, part []Known) error {
 }
 
 func (r *rekeyer) record(k Known, old string, body []byte) error {
-	key, err := r.p.keyOf(nil, differ.Record{Raw: body, Member: r.member(old)})
+	key, err := r.p.keyIn(nil, partitionOf(old), differ.Record{Raw: body, Member: r.member(old)})
 	if err != nil {
 		problem, ok := errors.AsType[*differ.KeyError](err)
 		if !ok {
@@ -184,18 +187,28 @@ func memberPart(stored string) func(key string) []byte {
 	if json.Unmarshal([]byte(stored), &was) == nil {
 		place = slices.Index(was.Key, "@key")
 	}
+	alone := len(was.Key) == 1 && was.Partitions == ""
+	if was.Partitions != "" && place >= 0 {
+		place++
+	}
 	return func(key string) []byte {
 		var parts []string
 		switch {
 		case place < 0:
 			return nil
-		case len(was.Key) == 1:
+		case alone:
 			return []byte(key)
 		case json.Unmarshal([]byte(key), &parts) != nil || place >= len(parts):
 			return nil
 		}
 		return []byte(parts[place])
 	}
+}
+
+// samePartitions says that the first part of the keys comes from the same place in both.
+func samePartitions(stored, configured string) bool {
+	var was, is identity
+	return json.Unmarshal([]byte(stored), &was) == nil && json.Unmarshal([]byte(configured), &is) == nil && was.Partitions == is.Partitions
 }
 
 // sameList says that two identities differ in what identifies a record at most, not in where the records are.

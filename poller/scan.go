@@ -22,7 +22,9 @@ type scan struct {
 	quiet      bool   // what differs is no news: nothing is known yet, or a person discarded it
 	salt       uint64 // of the raw fingerprints: what else than its bytes makes a record the one that is known
 	details    *details
-	keyInBytes bool // a record whose bytes are known needs no look at its key
+	partition  string
+	changes    []change // of the index by the present partition, so that they can be taken back; nil without partitions
+	keyInBytes bool     // a record whose bytes are known needs no look at its key
 	counts     Poll
 
 	page     int           // answers begun
@@ -83,7 +85,7 @@ func (s *scan) record(rec differ.Record) error {
 			return nil
 		}
 	}
-	key, err := s.p.keyOf(s.key[:0], rec)
+	key, err := s.p.keyIn(s.key[:0], s.partition, rec)
 	if err != nil {
 		return s.skip(err)
 	}
@@ -160,6 +162,7 @@ func mixed(h differ.Hash) uint64 {
 func (s *scan) differs(hash differ.Hash, raw, canon uint64, rec differ.Record) error {
 	now := s.p.hasher.Canon(s.p.shape, rec.Raw)
 	if now == canon {
+		s.touch(hash)
 		s.index.SetRaw(hash, raw)
 		return nil
 	}
@@ -217,6 +220,7 @@ func (s *scan) created(hash differ.Hash, print differ.Print, rec differ.Record) 
 }
 
 func (s *scan) queue(kind differ.Kind, quiet, edited bool, hash differ.Hash, print differ.Print, rec differ.Record) error {
+	s.touch(hash)
 	s.index.Set(hash, print)
 	s.p.known.dirty = true
 	s.pending = append(s.pending, pending{
@@ -315,8 +319,12 @@ func (s *scan) delta(old, now []byte) (differ.Delta, error) {
 
 // survey finds what a complete listing lacked, and splits it into what was missed often enough to be gone, which it gives,
 // and what was not.
-func (s *scan) survey(often int) (gone []differ.Hash) {
+// Nothing is known of those to leave out.
+func (s *scan) survey(often int, out map[differ.Hash]bool) (gone []differ.Hash) {
 	s.index.Unseen(func(h differ.Hash, p differ.Print, missing int) bool {
+		if out[h] {
+			return true
+		}
 		if missing+1 >= often {
 			gone = append(gone, h)
 		} else {

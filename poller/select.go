@@ -59,6 +59,7 @@ func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []by
 		s.dropped[hash] = true
 		return true
 	}
+	s.touch(hash)
 	s.index.Set(hash, differ.Print{Raw: raw, Canon: now})
 	s.p.known.dirty = true
 	s.exits++

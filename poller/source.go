@@ -45,8 +45,11 @@ type Source struct {
 	To      []string `toml:"to"`
 	Type    string   `toml:"type"`
 
-	Pages    Pages        `toml:"pages"`
-	Deletes  Deletes      `toml:"deletes"`
+	Pages   Pages   `toml:"pages"`
+	Deletes Deletes `toml:"deletes"`
+
+	Partitions Partitions `toml:"partitions"`
+
 	Detail   Detail       `toml:"detail"`
 	Guard    Guard        `toml:"guard"`
 	Response Response     `toml:"response"`

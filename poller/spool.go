@@ -32,6 +32,7 @@ type spool struct {
 	out    *bufio.Writer
 	count  int
 	events int
+	size   int64 // bytes
 	frame  []byte
 }
 
@@ -63,6 +64,7 @@ func (s *spool) add(e *entry) error {
 	if _, err := w.Write(s.frame); err != nil {
 		return fmt.Errorf("temporary file: %w", err)
 	}
+	s.size += int64(n + len(s.frame))
 	return nil
 }
 

@@ -96,8 +96,10 @@ func (t *task) begin(now time.Time) {
 func (t *task) follow(now time.Time, r *Result) {
 	t.overrun, t.fresh = t.lapsed(now), time.Time{}
 	switch {
-	case r.Verdict == Deferred && r.Until.After(now):
+	case r.Until.After(now):
 		t.plan(r.Until)
+	case r.again > 0 && now.Add(r.again).Before(t.next(now)):
+		t.plan(now.Add(r.again))
 	case r.Verdict == Failed:
 		t.plan(t.schedule.Next(now.Add(t.idle(now))))
 	default:

@@ -48,6 +48,7 @@ func (s *Source) Validate(secrets *setting.Secrets) setting.Problems {
 	c.pages()
 	c.deletes()
 	c.detail()
+	c.partitions()
 	c.answer()
 	c.auth()
 	c.transport()
@@ -259,7 +260,7 @@ func (c *check) deletes() {
 		c.add("", fmt.Sprintf("%d is too large; it must be at most 100", d.Confirm), "deletes", "confirm")
 	}
 	c.verification()
-	if d.Detect == "scan" && c.s.Single {
+	if d.Detect == "scan" && c.s.Single && !c.s.Partitions.used() {
 		c.add("remove deletes", "one single object cannot be missing from a list", "deletes", "detect")
 	}
 	c.atLeast(g.MinDeletes, 0, "guard", "min_deletes")

@@ -73,6 +73,7 @@ func (c *check) pagePlaceholders(r *requests) {
 			c.add(fmt.Sprintf("set pages = { kind = %q }, or remove {%s}", name, name), fmt.Sprintf("{%s} is used, but the pages are not counted", name), "pages", "kind")
 		}
 	}
+	c.partitionPlaceholder(r)
 	for _, name := range recordNames() {
 		if r.uses(name) {
 			c.add("use it in deletes.verify, where one record is asked for", fmt.Sprintf("{%s} stands for one record, and this is the request of the list", name), "url")

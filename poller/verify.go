@@ -145,6 +145,9 @@ func (v *verification) ask(list []suspect) error {
 // traceOf asks for one record.
 func (p *Poller) traceOf(ctx context.Context, v values, s *suspect) (t trace, attempts int, why error) {
 	v.key, v.record = s.key, s.body
+	if p.source.Partitions.used() {
+		v.partition = partitionOf(s.key)
+	}
 	resp, moved, err := p.ask(ctx, p.verifier, v)
 	if err != nil {
 		return unclear, attemptsOf(err), err

@@ -44,7 +44,7 @@ func (a *app) discardAsked(cmd *cobra.Command, name string, yes bool) error {
 		}
 	}
 	return a.act(cmd, admin.Action{Verb: admin.Discard, Source: name},
-		fmt.Sprintf("%s is discarded: its next complete poll is stored without events, see: deltahook status\n", name))
+		name+" is discarded: its next complete poll is stored without events, see: deltahook status\n")
 }
 
 // heldSource gives the state of a source that is held.

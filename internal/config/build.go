@@ -116,6 +116,7 @@ func (l *loader) source(p *part, defaults *binding, webhooks []string) {
 	problems := s.Validate(l.secrets)
 	if !l.vague {
 		problems = append(problems, checkTo(&s, p.tree, webhooks)...)
+		problems = append(problems, checkPartitions(&s, l.names(kindSource))...)
 	}
 	l.check(b, defaults, problems)
 	if !p.again {
@@ -164,6 +165,21 @@ func checkTo(s *poller.Source, own map[string]any, webhooks []string) setting.Pr
 		}
 		p.Add(hint, message, "to", strconv.Itoa(i))
 	}
+	return p
+}
+
+// checkPartitions reports a source of partitions that does not exist.
+func checkPartitions(s *poller.Source, sources []string) setting.Problems {
+	var p setting.Problems
+	name := s.Partitions.Source
+	if name == "" || name == s.Name || slices.Contains(sources, name) {
+		return p
+	}
+	hint := "sources: " + strings.Join(sources, ", ")
+	if near := Suggest(name, sources); near != "" {
+		hint = fmt.Sprintf("did you mean %q? %s", near, hint)
+	}
+	p.Add(hint, fmt.Sprintf("source %q does not exist", name), "partitions", "source")
 	return p
 }
 

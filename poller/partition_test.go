@@ -1,0 +1,483 @@
+package poller
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/setting"
+)
+
+// regions is an API with a list for each region, in pages of three.
+type regions struct {
+	lists  map[string]*shelf
+	broken map[string]int // status of a page, by region and page number
+	asked  []string
+}
+
+func newRegions(names ...string) *regions {
+	g := &regions{lists: map[string]*shelf{}, broken: map[string]int{}}
+	for _, name := range names {
+		g.lists[name] = newShelf("1", "2", "3", "4")
+	}
+	return g
+}
+
+func (g *regions) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	region := strings.TrimPrefix(q.URL.Path, "/r/")
+	page, _ := strconv.Atoi(q.URL.Query().Get("page"))
+	g.asked = append(g.asked, fmt.Sprint(region, " ", page))
+	list := g.lists[region]
+	if status := g.broken[fmt.Sprint(region, " ", page)]; status != 0 || list == nil {
+		if status == http.StatusTooManyRequests {
+			w.Header().Set("Retry-After", "3600")
+		}
+		if status == 0 {
+			status = http.StatusNotFound
+		}
+		w.WriteHeader(status)
+		return
+	}
+	fmt.Fprintf(w, "[%s]", strings.Join(list.page(page*3-3, page*3), ","))
+}
+
+func (g *regions) rig(t *testing.T, values []string, edit func(*Source)) *rig {
+	t.Helper()
+	return newRig(t, g.ServeHTTP, func(s *Source) {
+		s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/r/{partition}"
+		s.Pages = Pages{Kind: "page", Param: "page", Start: 1, Max: 10}
+		s.Partitions.Values = values
+		s.Guard = Guard{MaxDeletes: 1, MinDeletes: 1000, Empty: "allow"}
+		s.Deletes.Confirm = 1
+		if edit != nil {
+			edit(s)
+		}
+	})
+}
+
+func TestOnePollReadsAllPartitions(t *testing.T) {
+	g := newRegions("north", "south")
+	r := g.rig(t, []string{"north", "south"}, nil)
+	if got := r.want(Complete); got.Records != 8 || got.Pages != 6 || got.Events != 0 {
+		t.Errorf("%d records, %d pages, %d events", got.Records, got.Pages, got.Events)
+	}
+	if rows := r.ledger.rows("contacts"); rows[`["north","1"]`] == "" || rows[`["south","1"]`] == "" || len(rows) != 8 {
+		t.Errorf("records %v", rows)
+	}
+	r.untouched(func() { r.want(Unchanged) })
+	r.restart()
+	r.untouched(func() { r.want(Unchanged) })
+	g.lists["south"].put("2", "open")
+	g.lists["north"].put("5", "new")
+	g.lists["north"].remove("1") // and south's 1 has the same bytes
+	r.want(Complete)
+	r.tells(`created ["north","5"]`, `updated ["south","2"] status`, `deleted ["north","1"]`)
+	r.untouched(func() { r.want(Unchanged) })
+}
+
+func TestACompositeKeyAndAnOddNameMakeOneKey(t *testing.T) {
+	name := `a/"b" ?`
+	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.Path != "/r/"+name || q.URL.Query().Get("q") != name || q.Header.Get("X-Region") != name {
+			t.Errorf("asked for %q, q %q, header %q", q.URL.Path, q.URL.Query().Get("q"), q.Header.Get("X-Region"))
+		}
+		fmt.Fprint(w, `[{"client":"01","id":4711}]`)
+	}, func(s *Source) {
+		s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/r/{partition}"
+		s.Query, s.Headers = map[string]string{"q": "{partition}"}, map[string]string{"X-Region": "{partition}"}
+		s.Partitions.Values, s.Key = []string{name}, differ.Paths(paths("client", "id"))
+	})
+	r.want(Complete)
+	if rows := r.ledger.rows("contacts"); rows[`["a/\"b\" ?","01","4711"]`] == "" {
+		t.Errorf("records %v", rows)
+	}
+}
+
+func TestT2AFailingPartitionStopsNoOtherAndProvesNothing(t *testing.T) {
+	for _, page := range []int{1, 2, 3} {
+		t.Run(strconv.Itoa(page), func(t *testing.T) {
+			g := newRegions("east", "north", "south")
+			r := g.rig(t, []string{"east", "north", "south"}, nil)
+			r.want(Complete)
+			for _, list := range g.lists {
+				list.remove("4")
+				list.put("1", "open")
+				list.put("9", "new")
+			}
+			g.broken[fmt.Sprint("north ", page)] = http.StatusInternalServerError
+			got := r.want(Partial)
+			if !strings.Contains(got.Message, "1 of 3 partitions were not read completely: north (page ") {
+				t.Errorf("message %q", got.Message)
+			}
+			want := []string{
+				`updated ["east","1"] status`, `created ["east","9"]`, `updated ["south","1"] status`, `created ["south","9"]`,
+				`deleted ["east","4"]`, `deleted ["south","4"]`,
+			}
+			told := r.told()
+			slices.Sort(told)
+			slices.Sort(want)
+			if !slices.Equal(told, want) { // of north not even the pages that were read count
+				t.Errorf("events %q\nwant   %q", told, want)
+			}
+			r.restart()
+			r.untouched(func() { r.want(Partial) })
+			clear(g.broken)
+			r.want(Complete)
+			r.tells(`updated ["north","1"] status`, `created ["north","9"]`, `deleted ["north","4"]`)
+			r.untouched(func() { r.want(Unchanged) })
+		})
+	}
+}
+
+func TestAPartitionInDoubtDeletesNothingButIsApplied(t *testing.T) {
+	g := newRegions("north", "south")
+	r := g.rig(t, []string{"north", "south"}, nil)
+	r.want(Complete)
+	for _, list := range g.lists {
+		list.remove("1")
+		list.put("9", "new")
+	}
+	g.lists["north"].set("x", `{"name":"without a key"}`)
+	if got := r.want(Partial); !strings.Contains(got.Message, "north (1 of 5 records have no usable key") {
+		t.Errorf("message %q", got.Message)
+	}
+	r.tells(`created ["north","9"]`, `created ["south","9"]`, `deleted ["south","1"]`)
+}
+
+func TestWhenAllPartitionsFailThePollFails(t *testing.T) {
+	g := newRegions("north", "south")
+	r := g.rig(t, []string{"north", "south"}, nil)
+	r.want(Complete)
+	for region, list := range g.lists {
+		list.put("9", "new")
+		g.broken[region+" 2"] = http.StatusForbidden
+	}
+	r.untouched(func() {
+		if got := r.want(Failed); !strings.Contains(got.Message, "no partition could be read; north: page 2: the server answered 403") || !strings.Contains(got.Hint, "check auth") {
+			t.Errorf("message %q, hint %q", got.Message, got.Hint)
+		}
+	})
+}
+
+func TestAPartitionThatFailsInTheFirstPollHasABaselineLater(t *testing.T) {
+	g := newRegions("north", "south")
+	g.broken["south 2"] = http.StatusInternalServerError
+	r := g.rig(t, []string{"north", "south"}, nil)
+	if got := r.want(Partial); !got.baselined || got.State.Records != 4 {
+		t.Errorf("baselined %t, %d records", got.baselined, got.State.Records)
+	}
+	g.lists["north"].put("9", "new")
+	r.restart()
+	r.want(Partial)
+	r.tells(`created ["north","9"]`) // one that fails for good must not keep the others silent
+	clear(g.broken)
+	r.restart()
+	r.want(Complete)
+	r.tells()
+	g.lists["south"].put("9", "new")
+	r.want(Complete)
+	r.tells(`created ["south","9"]`)
+}
+
+func TestANewPartitionIsASilentBaseline(t *testing.T) {
+	g := newRegions("north", "south", "west")
+	r := g.rig(t, []string{"north", "south"}, nil)
+	r.want(Complete)
+	r.edit(func(s *Source) { s.Partitions.Values = []string{"west", "north", "south"} })
+	g.lists["north"].put("9", "new")
+	g.broken["west 2"] = http.StatusBadGateway
+	r.want(Partial)
+	r.tells(`created ["north","9"]`)
+	r.restart()
+	clear(g.broken)
+	r.want(Complete)
+	r.tells()
+	g.lists["west"].put("9", "new")
+	r.want(Complete)
+	r.tells(`created ["west","9"]`)
+}
+
+func TestAPartitionThatLeavesTheConfigurationIsHeld(t *testing.T) {
+	for _, d := range []Decision{0, Release, Discard} {
+		t.Run(strconv.Itoa(int(d)), func(t *testing.T) {
+			g := newRegions("north", "south")
+			r := g.rig(t, []string{"north", "south"}, nil)
+			r.want(Complete)
+			r.edit(func(s *Source) { s.Partitions.Values = []string{"north"} })
+			if got := r.want(Held); !strings.Contains(got.Message, `partitions.values lost ["south"]`) {
+				t.Errorf("message %q", got.Message)
+			}
+			r.restart()
+			r.want(Held)
+			if d == 0 {
+				r.edit(func(s *Source) { s.Partitions.Values = []string{"south", "north"} })
+				if got := r.want(Unchanged); got.Hold != nil {
+					t.Errorf("hold %+v", got.Hold)
+				}
+				r.tells()
+				return
+			}
+			if err := r.poller.Decide(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+			r.want(Complete)
+			told := r.told()
+			slices.Sort(told)
+			if want := []string{`deleted ["south","1"]`, `deleted ["south","2"]`, `deleted ["south","3"]`, `deleted ["south","4"]`}; d == Release && !slices.Equal(told, want) || d == Discard && len(told) > 0 {
+				t.Errorf("events %q", told)
+			}
+			if rows := r.ledger.rows("contacts"); len(rows) != 4 {
+				t.Errorf("records %v", rows)
+			}
+			r.untouched(func() { r.want(Unchanged) })
+		})
+	}
+}
+
+func TestPartitionsAreAnIdentity(t *testing.T) {
+	g := newRegions("north")
+	r := g.rig(t, nil, func(s *Source) { s.URL = strings.ReplaceAll(s.URL, "{partition}", "north") })
+	r.want(Complete)
+	r.edit(func(s *Source) {
+		s.URL = strings.ReplaceAll(s.URL, "north", "{partition}")
+		s.Partitions.Values = []string{"north"}
+	})
+	if got := r.want(Held); !strings.Contains(got.Message, "partitions was changed") {
+		t.Errorf("message %q", got.Message)
+	}
+	if _, err := r.poller.Rekey(t.Context()); !errors.Is(err, ErrRekey) {
+		t.Errorf("error %v", err)
+	}
+	if err := r.poller.Decide(t.Context(), Discard); err != nil {
+		t.Fatal(err)
+	}
+	r.want(Complete)
+	r.tells()
+	if rows := r.ledger.rows("contacts"); len(rows) != 4 || rows[`["north","1"]`] == "" {
+		t.Errorf("records %v", rows)
+	}
+	r.edit(func(s *Source) { s.Key = differ.Paths(paths("status", "id")) }) // a rekey keeps the partition
+	r.want(Held)
+	if _, err := r.poller.Rekey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.poll()
+	r.tells()
+	if rows := r.ledger.rows("contacts"); len(rows) != 4 || rows[`["north","new","1"]`] == "" {
+		t.Errorf("records %v", rows)
+	}
+}
+
+// projects makes a source whose records name the partitions.
+func (r *rig) projects(ids ...string) {
+	r.t.Helper()
+	state := r.ledger.sources["projects"].State
+	rows := map[differ.Hash]memRow{}
+	for _, id := range ids {
+		hash := differ.NewHasher(r.opts.Seed).Key([]byte(id))
+		rows[hash] = memRow{Known: Known{Hash: hash}, Key: id, Body: []byte(fmt.Sprintf(`{"id":%q,"slug":%q}`, id, id))}
+	}
+	state.Baselined = r.now
+	r.ledger.sources["projects"] = memSource{State: state, Rows: rows}
+}
+
+func TestPartitionsCanComeFromAnotherSource(t *testing.T) {
+	g := newRegions("a", "b", "c")
+	r := g.rig(t, nil, func(s *Source) {
+		s.Partitions = Partitions{Source: "projects", Path: differ.MustPath("slug")}
+		s.Deletes.Confirm, s.Guard = 2, Guard{MaxDeletes: 0.2, MinDeletes: 3, Empty: "hold"}
+	})
+	if got := r.want(Deferred); !strings.Contains(got.Message, "source projects, which names the partitions, has no baseline yet") || len(g.asked) > 0 {
+		t.Errorf("message %q, asked %q", got.Message, g.asked)
+	}
+	if got := r.poll(); got.again != time.Minute {
+		t.Errorf("it tries again in %s", got.again)
+	}
+	r.projects("a", "b")
+	r.want(Complete)
+	r.tells()
+	r.projects("a", "b", "c") // a new one is news: it was created there, too
+	r.want(Complete)
+	if told := r.told(); len(told) != 4 || told[0] != `created ["c","1"]` {
+		t.Errorf("events %q", told)
+	}
+	r.projects("a", "c")
+	r.want(Complete) // once
+	r.tells()
+	r.want(Held) // 4 of 12 are more than the guard allows
+	r.projects("a", "b", "c")
+	r.poll()
+	r.tells()
+	r.projects()
+	if got := r.want(Held); !strings.Contains(got.Message, "the list is empty") {
+		t.Errorf("message %q", got.Message)
+	}
+	r.tells()
+}
+
+func TestAServerThatWantsToBeLeftAloneIsNotAskedForTheOtherPartitions(t *testing.T) {
+	g := newRegions("a", "b", "c", "d")
+	r := g.rig(t, []string{"a", "b", "c", "d"}, nil)
+	r.want(Complete)
+	g.lists["a"].put("9", "new")
+	g.lists["d"].put("9", "new")
+	g.broken["b 1"], g.asked = http.StatusTooManyRequests, nil
+	got := r.want(Partial)
+	if got.Until.Before(r.now.Add(time.Hour)) || slices.ContainsFunc(g.asked, func(a string) bool { return a > "b 1" }) {
+		t.Errorf("asked %q, until %s, message %q", g.asked, got.Until, got.Message)
+	}
+	r.tells(`created ["a","9"]`)
+	clear(g.broken)
+	g.asked, r.now = nil, got.Until
+	r.want(Complete) // it begins where the last poll stopped
+	r.tells(`created ["d","9"]`)
+	if g.asked[0] != "c 1" {
+		t.Errorf("asked %q", g.asked)
+	}
+	for _, name := range []string{"a", "b", "c", "d"} {
+		g.broken[name+" 1"] = http.StatusTooManyRequests
+	}
+	r.untouched(func() { r.want(Deferred) })
+}
+
+func TestPartitionsHaveDetailsAndVerification(t *testing.T) {
+	g := newRegions("north", "south")
+	var asked []string
+	there := true
+	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		if id, ok := strings.CutPrefix(q.URL.Path, "/one/"); ok {
+			asked = append(asked, id)
+			if id == "south/4" && !there {
+				w.WriteHeader(http.StatusNotFound)
+				return
+			}
+			fmt.Fprintf(w, `{"more":%q}`, id)
+			return
+		}
+		g.ServeHTTP(w, q)
+	}, func(s *Source) {
+		s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/r/{partition}"
+		s.Pages, s.Partitions.Values = Pages{Kind: "page", Param: "page", Start: 1, Max: 10}, []string{"north", "south"}
+		s.Detail.URL, s.Deletes.Verify, s.Deletes.Confirm = "/one/{partition}/{record.id}", "/one/{partition}/{record.id}", 1
+	})
+	r.want(Complete)
+	if rows := r.ledger.rows("contacts"); rows[`["south","2"]`] != `{"id":"2","status":"new","more":"south/2"}` {
+		t.Errorf("records %v", rows)
+	}
+	r.untouched(func() { r.want(Unchanged) })
+	g.lists["south"].remove("4")
+	r.poll()
+	r.tells()
+	there = false
+	r.want(Complete)
+	r.tells(`deleted ["south","4"]`)
+	r.edit(func(s *Source) { s.Ignore = paths("status") }) // is compared anew without being fetched anew
+	asked = nil
+	r.want(Complete)
+	r.tells()
+	if len(asked) > 0 {
+		t.Errorf("asked %q", asked)
+	}
+}
+
+func TestAPartitionThatIsTakenBackLeavesALargeSpoolInOrder(t *testing.T) {
+	g := newRegions("a", "b", "c")
+	for _, list := range g.lists {
+		list.clear()
+	}
+	r := g.rig(t, []string{"a", "b", "c"}, nil)
+	r.want(Complete)
+	for _, list := range g.lists {
+		for i := range 6 {
+			list.set(strconv.Itoa(i), fmt.Sprintf(`{"id":"%d","text":%q}`, i, strings.Repeat("x", 1<<20)))
+		}
+	}
+	g.broken["b 3"] = http.StatusBadGateway // 6 MB of it are on the spool, partly in its file
+	r.want(Partial)
+	if told := r.told(); len(told) != 12 || told[5] != `created ["a","5"]` || told[6] != `created ["c","0"]` {
+		t.Errorf("events %q", told)
+	}
+	leftovers(t, r.opts.TempDir)
+}
+
+// TestPartitionsConvergeUnderFaults changes and breaks lists at random: once all is quiet, a receiver holds what upstream holds.
+func TestPartitionsConvergeUnderFaults(t *testing.T) {
+	for seed := range uint64(6) {
+		rng := rand.New(rand.NewPCG(seed, 5))
+		names := []string{"a", "b", "c"}
+		g := newRegions(names...)
+		r := g.rig(t, names, func(s *Source) { s.Initial, s.Deletes.Confirm = "emit", 1+int(seed%2) })
+		for range 60 {
+			for range rng.IntN(4) {
+				list := g.lists[names[rng.IntN(3)]]
+				list.put(strconv.Itoa(rng.IntN(12)), strconv.Itoa(rng.IntN(5)))
+				list.remove(strconv.Itoa(rng.IntN(12)))
+			}
+			clear(g.broken)
+			if rng.IntN(2) == 0 {
+				g.broken[fmt.Sprint(names[rng.IntN(3)], " ", 1+rng.IntN(3))] = http.StatusInternalServerError
+			}
+			if got := r.poll(); got.Verdict == Held {
+				t.Fatalf("seed %d: %s", seed, got.Message)
+			}
+			if rng.IntN(6) == 0 {
+				r.restart()
+			}
+		}
+		clear(g.broken)
+		for range 3 {
+			r.poll()
+		}
+		receiver := &replica{records: map[string]string{}}
+		if err := receiver.apply(r.ledger.sources["contacts"].Events); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		total := 0
+		for name, list := range g.lists {
+			for id, body := range list.items {
+				total++
+				if key := fmt.Sprintf("[%q,%q]", name, id); receiver.records[key] != body {
+					t.Errorf("seed %d: %s is %s, want %s", seed, key, receiver.records[key], body)
+				}
+			}
+		}
+		if len(receiver.records) != total {
+			t.Errorf("seed %d: %d records, %d are there", seed, len(receiver.records), total)
+		}
+	}
+}
+
+func TestPartitionsThatCannotWorkAreRefused(t *testing.T) {
+	with := func(p Partitions, url string) Source {
+		s := validSource()
+		s.Partitions, s.URL = p, s.URL+url
+		return s
+	}
+	for _, c := range []struct {
+		s            Source
+		key, message string
+	}{
+		{with(Partitions{Values: []string{"a"}}, ""), "partitions", "the same for each partition"},
+		{with(Partitions{}, "/{partition}"), "url", "there are no partitions"},
+		{with(Partitions{Values: []string{"a", "a"}}, "/{partition}"), "partitions.values", "stands there twice"},
+		{with(Partitions{Values: []string{""}}, "/{partition}"), "partitions.values", "is empty"},
+		{with(Partitions{Values: []string{"a"}, Source: "b", Path: differ.MustPath("id")}, "/{partition}"), "partitions.source", "both set"},
+		{with(Partitions{Source: "b"}, "/{partition}"), "partitions.source", "needs path"},
+		{with(Partitions{Path: differ.MustPath("id")}, ""), "partitions.path", "partitions.source"},
+		{with(Partitions{Source: "contacts", Path: differ.MustPath("id")}, "/{partition}"), "partitions.source", "its own list"},
+	} {
+		wantProblem(t, &c.s, c.key, c.message)
+	}
+	ok := with(Partitions{Values: []string{"a"}}, "")
+	ok.Method, ok.Body = "POST", `{"region":"{partition}"}`
+	if problems := ok.Validate(&setting.Secrets{}); len(problems) > 0 {
+		t.Errorf("problems %v", problems)
+	}
+}

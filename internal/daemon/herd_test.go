@@ -1,7 +1,6 @@
 package daemon_test
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -80,11 +79,11 @@ func (s *stream) arrived(e hooktest.Event, _ bool) {
 	s.waited = append(s.waited, time.Since(s.sent[e.Sequence]))
 }
 
-// run emits an event every period until ctx ends.
-func (s *stream) run(ctx context.Context, l *load, period time.Duration) {
+// run emits an event every period until it is ended.
+func (s *stream) run(ended <-chan struct{}, l *load, period time.Duration) {
 	tick := time.NewTicker(period)
 	defer tick.Stop()
-	for ctx.Err() == nil {
+	for {
 		l.events["quiet"]++
 		s.mu.Lock()
 		s.sent[l.events["quiet"]] = time.Now()
@@ -92,7 +91,8 @@ func (s *stream) run(ctx context.Context, l *load, period time.Duration) {
 		l.emit("quiet", 1, 10, "quiet")
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
+		case <-ended:
+			return
 		}
 	}
 }
@@ -125,16 +125,16 @@ func TestT1AReceiverThatComesBackIsNotOverrunAndNobodyElseNotices(t *testing.T) 
 	}))
 	l.dispatcher.Pause("app", "until the other one is measured")
 
-	running, end := context.WithCancel(t.Context())
+	ended := make(chan struct{})
 	var streaming sync.WaitGroup
-	streaming.Go(func() { quiet.run(running, l, 20*time.Millisecond) })
+	streaming.Go(func() { quiet.run(ended, l, 20*time.Millisecond) })
 	<-time.After(calm)
 	before := quiet.take()
 	l.dispatcher.Resume("app")
 	within(t, 10*time.Minute, "all are delivered", func() bool { return l.pending("app") == 0 })
 	during := quiet.take()
 	took := time.Since(receiver.back)
-	end()
+	close(ended)
 	streaming.Wait()
 	l.stop()
 

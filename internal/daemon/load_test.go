@@ -23,7 +23,7 @@ import (
 	"github.com/deltahook/deltahook/poller"
 )
 
-// long runs the tests of outages and backlogs in full length: go test ./internal/daemon -run 'T1|Backlog' -long -timeout 1h -v
+// long runs the tests of outages and backlogs in full length: go test ./internal/daemon -run 'T1|Backlog' -long -timeout 1h -v.
 var long = flag.Bool("long", false, "outages and backlogs in full length, with their figures")
 
 const eventSize = 1024

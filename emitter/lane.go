@@ -18,6 +18,7 @@ type item struct {
 	fails int       // failures since the replay if there was one, probes included
 	probe bool      // in flight as a probe
 	bare  bool      // without Body
+	fixed bool      // sealed during this attempt: Body may be an older one
 }
 
 // fresh says that no attempt has failed.

@@ -44,6 +44,7 @@ func TestWhatWaitsIsSealedOnceBeforeItsFirstAttempt(t *testing.T) {
 			return reply{status: http.StatusServiceUnavailable}
 		})
 		b.start()
+		synctest.Wait() // so that what is emitted is taken from memory
 		b.d.Pause("w", "test")
 		list := b.emitLoose("a", "b")
 		b.outbox.rewrite(list[0].Ref, "a 1 and more")
@@ -66,10 +67,36 @@ func TestWhatWaitsIsSealedOnceBeforeItsFirstAttempt(t *testing.T) {
 	})
 }
 
+// P3: nor does an attempt that came to nothing bring the old bytes back.
+func TestWhatWasSealedIsSentAlsoWhenTheFirstAttemptWasWithheld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		tries := 0
+		b.receiver().set(func(p post) reply {
+			if tries++; tries == 1 {
+				return reply{err: &unsentError{reason: ReasonAuth, text: "no token"}}
+			}
+			return reply{status: http.StatusOK}
+		})
+		b.start()
+		synctest.Wait() // so that what is emitted is taken from memory
+		b.d.Pause("w", "test")
+		list := b.emitLoose("a")
+		b.outbox.rewrite(list[0].Ref, "a 1 and more")
+		b.d.Resume("w")
+		time.Sleep(time.Hour)
+		b.stop()
+		if got := b.receiver().delivered(); tries != 2 || len(got) != 1 || got[0] != "a 1 and more" {
+			t.Errorf("%d attempts, delivered %q", tries, got)
+		}
+	})
+}
+
 func TestWhatWasMergedAwayIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.start()
+		synctest.Wait() // so that what is emitted is taken from memory
 		b.d.Pause("w", "test")
 		list := b.emitLoose("a", "a", "b")
 		b.outbox.settle(list[0].Ref, "merged")

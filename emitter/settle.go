@@ -54,7 +54,7 @@ func (q *queue) prepare(ctx context.Context, it *item) (Delivery, ending) {
 	if len(page) == 0 || page[0].Seq != d.Seq {
 		return Delivery{}, vanished
 	}
-	d.Body, it.Loose = page[0].Body, false
+	d.Body, it.fixed = page[0].Body, it.Loose
 	return d, sent
 }
 
@@ -76,6 +76,7 @@ func (q *queue) settle(it *item, o Outcome, how ending) *item {
 	if it.probe {
 		q.probing = false
 	}
+	q.takeSeal(it)
 	switch how {
 	case sent:
 		q.conclude(it, o, now)
@@ -112,6 +113,17 @@ func (q *queue) conclude(it *item, o Outcome, now time.Time) {
 	}
 	if o.Limit > 0 {
 		q.allow(o.Limit, now)
+	}
+}
+
+// takeSeal drops the body that a delivery had before it was sealed, so that the next attempt reads the one that was sealed.
+func (q *queue) takeSeal(it *item) {
+	if !it.fixed {
+		return
+	}
+	it.fixed, it.Loose = false, false
+	if !it.bare {
+		q.strip(it)
 	}
 }
 

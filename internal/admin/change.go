@@ -64,7 +64,7 @@ func (l Lists) Plan(ctx context.Context, c Change) (Changed, error) {
 	}
 	plan := Changed{ByType: map[string]int{}, ByWebhook: map[string]int{}, Rate: c.Rate.String()}
 	for _, s := range sums {
-		if s.State != store.StatePending {
+		if s.State != store.StatePending && s.State != store.StateMerged {
 			plan.add(s)
 		}
 	}

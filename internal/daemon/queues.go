@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -10,16 +11,20 @@ import (
 	"github.com/deltahook/deltahook/internal/store"
 )
 
-// queues knows how long each webhook's queue is, a few seconds ago.
+// queues knows how long each webhook's queue is, a few seconds ago, and which of them are full. A full one counts as full until a
+// tenth of it is free again, so that its sources do not stop and go with each delivery.
 type queues struct {
 	store  store.Reader
 	limits map[string]int64
 	log    *slog.Logger
 	last   atomic.Pointer[map[string]store.Queue]
+
+	mu     sync.Mutex
+	filled map[string]bool
 }
 
 func newQueues(s store.Reader, webhooks []emitter.Webhook, log *slog.Logger) *queues {
-	q := &queues{store: s, limits: map[string]int64{}, log: log}
+	q := &queues{store: s, limits: map[string]int64{}, log: log, filled: map[string]bool{}}
 	for i := range webhooks {
 		q.limits[webhooks[i].Name] = webhooks[i].MaxQueue
 	}
@@ -46,10 +51,29 @@ func (q *queues) read(ctx context.Context) error {
 		now[r.Webhook] = r
 	}
 	q.last.Store(&now)
+	q.judge(now)
 	return nil
 }
 
+// judge says which queues are full, and tells when that changes.
+func (q *queues) judge(now map[string]store.Queue) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for webhook, limit := range q.limits {
+		pending, was := now[webhook].Pending, q.filled[webhook]
+		q.filled[webhook] = pending >= limit || was && pending > limit-max(limit/10, 1)
+		switch is := q.filled[webhook]; {
+		case is && !was:
+			q.log.Warn("the queue of a webhook is full; its sources do not poll until there is room, nothing is lost",
+				"webhook", webhook, "queued", pending, "max_queue", limit)
+		case was && !is:
+			q.log.Info("the queue of a webhook has room again; its sources go on", "webhook", webhook, "queued", pending)
+		}
+	}
+}
+
 func (q *queues) full(webhook string) bool {
-	limit := q.limits[webhook]
-	return limit > 0 && (*q.last.Load())[webhook].Pending >= limit
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.filled[webhook]
 }

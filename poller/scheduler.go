@@ -113,7 +113,9 @@ func (s *Scheduler) enqueue(t *task) {
 		return
 	}
 	s.queue.set(t)
-	s.nudge()
+	if t.place == 0 { // the loop sleeps for the one that was first before
+		s.nudge()
+	}
 }
 
 // loop starts what is due, sleeps until the next is, and looks again when something changed.
@@ -133,14 +135,18 @@ func (s *Scheduler) loop() {
 
 // startDue starts all polls that are due, as far as there are slots, and says how long nothing more is.
 func (s *Scheduler) startDue() time.Duration {
-	// A clock that was set, or a machine that slept, is noticed after this time.
-	const longestSleep = time.Minute
+	const (
+		// A clock that was set, or a machine that slept, is noticed after this time.
+		longestSleep = time.Minute
+		// What is due within so short a time begins together: waking up costs more than beginning.
+		shortestSleep = 5 * time.Millisecond
+	)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.queue) > 0 && s.slots > 0 && s.started() {
 		t, now := s.queue[0], s.now()
 		if wait := t.due.Sub(now); wait > 0 {
-			return min(wait, longestSleep)
+			return min(max(wait, shortestSleep), longestSleep)
 		}
 		if t.overslept(now) || t.closed(now) {
 			t.plan(t.schedule.Next(now))
@@ -175,8 +181,9 @@ func (s *Scheduler) takeSlot() func() {
 	give := sync.OnceFunc(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.slots++
-		s.nudge()
+		if s.slots++; s.slots == 1 { // the loop waits for a slot, or may
+			s.nudge()
+		}
 	})
 	timer := time.AfterFunc(lingers, give)
 	return func() {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/outbound"
+	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/poller/decode"
 )
 
@@ -162,7 +163,11 @@ func (w *walk) askedOnce(req outbound.Request, s step) error {
 func (w *walk) unanswered(err error, page int) error {
 	if broken, ok := errors.AsType[*outbound.Error](err); ok {
 		w.result.Requests += broken.Attempts
-		return &fault{message: fmt.Sprintf("page %d: %s", page, broken.Message), hint: nothingChanged, cause: err}
+		hint := nothingChanged
+		if step := setting.Hint(err); step != "" {
+			hint = step + "; " + nothingChanged
+		}
+		return &fault{message: fmt.Sprintf("page %d: %s", page, broken.Message), hint: hint, cause: err}
 	}
 	if wait, ok := errors.AsType[*outbound.DeferredError](err); ok {
 		w.result.Requests += wait.Attempts

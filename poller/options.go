@@ -14,6 +14,7 @@ type Options struct {
 	Secrets *setting.Secrets
 	Seed    differ.Seed // of the store: keys all hashes
 
+	Vault     Vault            // keeps rotated refresh tokens; nil: sources with the grant refresh_token fail
 	Hosts     []Host           // limits of hosts; validated
 	Observer  Observer         // told of polls and transitions; nil: nobody
 	Now       func() time.Time // nil: time.Now

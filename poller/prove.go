@@ -14,14 +14,31 @@ func (p *Poller) proving(base, endpoint http.RoundTripper) (http.RoundTripper, e
 	if p.source.Auth.Kind == auth.KindNone {
 		return base, nil
 	}
+	if p.source.Auth.Grant == auth.GrantRefresh && p.opts.Vault == nil {
+		return unkept{}, nil
+	}
 	a, err := auth.New(&p.source.Auth, auth.Options{
 		Origin: p.requests.target.URL, Secrets: p.opts.Secrets, Transport: endpoint, Timeout: p.source.Timeout.Std() + p.source.Retry.MaxWait.Std(),
-		UserAgent: p.requests.agent, Name: p.source.Name, Now: p.opts.Now, Expand: p.expandLogin,
+		UserAgent: p.requests.agent, Keep: tokenKeeper{p.opts.Vault, p.source.Name}, Name: p.source.Name, Now: p.opts.Now, Expand: p.expandLogin,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return auth.Prove(a, base), nil
+}
+
+// unkept asks nothing: the server may replace a refresh token when it is used, and nobody would keep the new one.
+type unkept struct{}
+
+// RoundTrip fails.
+func (unkept) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	return nil, &auth.Error{
+		Reason: auth.ReasonKeeper, Message: "the refresh token is not used for a trial: the server may replace it, and only the daemon keeps the new one",
+		Hint: "start deltahook run, and look with deltahook poll and deltahook events",
+	}
 }
 
 // expandLogin fills the placeholders in a text of a login.
@@ -63,9 +80,6 @@ func loginText(text string, e auth.Escape) (template, error) {
 func (c *check) auth() {
 	a := &c.s.Auth
 	c.problems.Under("auth", a.Validate(c.secrets))
-	if a.Grant == "refresh_token" {
-		c.add("use client_credentials, password or jwt_bearer", "this version cannot keep a rotated refresh token", "auth", "grant")
-	}
 	for _, text := range a.Texts() {
 		key := append([]string{"auth"}, text.Key...)
 		t, err := loginText(text.Text, text.Escape)

@@ -43,11 +43,15 @@ type Answer struct {
 
 // TokenKeeper keeps what must survive a restart: a refresh token that replaced the configured one.
 type TokenKeeper interface {
-	// LoadToken gives what was saved last under name; nil when nothing was.
-	LoadToken(ctx context.Context, name string) ([]byte, error)
-	// SaveToken returns when the data is durable.
-	SaveToken(ctx context.Context, name string, data []byte) error
+	// LoadToken gives what was saved last; nil when nothing was.
+	LoadToken(ctx context.Context) ([]byte, error)
+	// SaveToken replaces old, which LoadToken gave, and returns when the data is durable. ErrMoved says that something else is there;
+	// after another error the data may be there.
+	SaveToken(ctx context.Context, old, data []byte) error
 }
+
+// ErrMoved says that somebody else has saved a token meanwhile.
+var ErrMoved = errors.New("another token was saved meanwhile")
 
 // Escape says where a text stands and so how the values of its placeholders are escaped.
 type Escape uint8
@@ -70,7 +74,7 @@ type Options struct {
 	Transport http.RoundTripper
 	Timeout   time.Duration // of one such request, answer included; 0: 30 s
 	UserAgent string        // of such requests; empty: "deltahook"
-	// Keep keeps rotated refresh tokens under Name; both are required for the grant refresh_token.
+	// Keep keeps the rotated refresh token of the one who is called Name; both are required for the grant refresh_token.
 	Keep TokenKeeper
 	Name string
 	// Expand fills the placeholders in the texts of a login; required for it.

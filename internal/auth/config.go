@@ -22,7 +22,7 @@ const (
 // The grants of KindOAuth2.
 const (
 	grantClient   = "client_credentials"
-	grantRefresh  = "refresh_token"
+	GrantRefresh  = "refresh_token" // needs a TokenKeeper
 	grantPassword = "password"
 	grantJWT      = "jwt_bearer" // RFC 7523
 )

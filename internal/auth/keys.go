@@ -56,7 +56,7 @@ func renewalKeys() []string {
 	return []string{"expires_path", "default_ttl", "expired", "expired_status"}
 }
 
-func grants() []string { return []string{grantClient, grantRefresh, grantPassword, grantJWT} }
+func grants() []string { return []string{grantClient, GrantRefresh, grantPassword, grantJWT} }
 
 func useOfGrant(grant string) use {
 	u := use{needs: []string{"token_url"}, may: append([]string{
@@ -65,7 +65,7 @@ func useOfGrant(grant string) use {
 	switch grant {
 	case grantClient:
 		u.needs = append(u.needs, "client_id")
-	case grantRefresh:
+	case GrantRefresh:
 		u.needs = append(u.needs, "client_id", "refresh_token")
 	case grantPassword:
 		u.needs = append(u.needs, "username", "password")

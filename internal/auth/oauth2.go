@@ -26,7 +26,7 @@ func newOAuth2(c *Config, o Options) (Authenticator, error) {
 		return nil, errors.New("auth: oauth2 needs Transport")
 	}
 	m := &oauth2{endpoint: newEndpoint("the token endpoint", o), c: c, style: c.style()}
-	if c.grant() == grantRefresh {
+	if c.grant() == GrantRefresh {
 		if o.Keep == nil || o.Name == "" {
 			return nil, errors.New("auth: the grant refresh_token needs Keep and Name")
 		}

@@ -183,7 +183,7 @@ func (m *oauth2) advice(code string) string {
 		return "the endpoint does not know this grant; check auth.grant and auth.token_url"
 	case "invalid_grant":
 		switch m.c.grant() {
-		case grantRefresh:
+		case GrantRefresh:
 			return "the refresh token is not accepted any more: authorize again and put the new one where auth.refresh_token points to"
 		case grantPassword:
 			return "check auth.username and auth.password"

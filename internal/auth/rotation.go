@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -15,6 +17,7 @@ type rotation struct {
 	name    string
 	timeout time.Duration
 	seed    string       // tells which configured token the kept one descends from
+	was     []byte       // what was kept when it was read last
 	unsaved *tokenAnswer // an answer whose refresh token could not be saved
 }
 
@@ -31,10 +34,11 @@ func (r *rotation) load(ctx context.Context, configured string) (string, error) 
 	defer cancel()
 	print := fingerprint(r.name, configured)
 	r.seed = hex.EncodeToString(print[:])
-	data, err := r.keep.LoadToken(ctx, r.name)
+	data, err := r.keep.LoadToken(ctx)
 	if err != nil {
 		return "", r.failure("read", err)
 	}
+	r.was = data
 	if len(data) == 0 {
 		return configured, nil
 	}
@@ -57,11 +61,20 @@ func (r *rotation) save(ctx context.Context, a *tokenAnswer) error {
 		return r.failure("saved", err)
 	}
 	r.unsaved = a
-	if err := r.keep.SaveToken(ctx, r.name, data); err != nil {
+	if err := r.keep.SaveToken(ctx, r.was, data); err != nil && !r.landed(ctx, data) {
+		if errors.Is(err, ErrMoved) { // what somebody else got is newer
+			r.unsaved = nil
+		}
 		return r.failure("saved", err)
 	}
-	r.unsaved = nil
+	r.unsaved, r.was = nil, data
 	return nil
+}
+
+// landed says whether data is there although saving it failed.
+func (r *rotation) landed(ctx context.Context, data []byte) bool {
+	found, err := r.keep.LoadToken(ctx)
+	return err == nil && bytes.Equal(found, data)
 }
 
 // failure does not show the text of err, which comes from a store that was handed a secret.

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -12,30 +13,37 @@ import (
 // keeper is a durable store whose disk can fail.
 type keeper struct {
 	mu     sync.Mutex
-	data   map[string][]byte
+	data   []byte
 	broken error
+	late   bool   // a save works and fails
 	saved  func() // told of each save that worked
 }
 
-func newKeeper() *keeper { return &keeper{data: map[string][]byte{}} }
+func newKeeper() *keeper { return &keeper{} }
 
 // LoadToken gives what was saved.
-func (k *keeper) LoadToken(ctx context.Context, name string) ([]byte, error) {
+func (k *keeper) LoadToken(ctx context.Context) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.data[name], errors.Join(ctx.Err(), k.broken)
+	return k.data, errors.Join(ctx.Err(), k.broken)
 }
 
 // SaveToken saves, unless the disk is broken.
-func (k *keeper) SaveToken(ctx context.Context, name string, data []byte) error {
+func (k *keeper) SaveToken(ctx context.Context, old, data []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err := errors.Join(ctx.Err(), k.broken); err != nil {
 		return err
 	}
-	k.data[name] = data
+	if !bytes.Equal(k.data, old) {
+		return ErrMoved
+	}
+	k.data = data
 	if k.saved != nil {
 		k.saved()
+	}
+	if k.late {
+		return errors.New("no answer in time")
 	}
 	return nil
 }
@@ -143,7 +151,7 @@ func TestWithoutTheSavedTokenNothingIsAsked(t *testing.T) {
 		t.Errorf("%v, %d token requests", e, p.count())
 	}
 	k = newKeeper()
-	k.data["crm"] = []byte("{half")
+	k.data = []byte("{half")
 	c = newClient(t, refreshConfig(origin), origin, Options{Secrets: v.secrets(), Keep: k, Name: "crm"})
 	if e := c.fails(t, origin); e.Reason != ReasonKeeper || p.count() != 0 {
 		t.Errorf("%v, %d token requests", e, p.count())
@@ -202,7 +210,7 @@ func TestAnExchangeThatHasBegunIsNotInterrupted(t *testing.T) {
 	if _, err := c.ask(ctx, http.MethodGet, s.URL, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	if len(k.data["crm"]) == 0 {
+	if len(k.data) == 0 {
 		t.Fatal("the new refresh token is lost")
 	}
 	newClient(t, refreshConfig(s.URL), s.URL, Options{Secrets: v.secrets(), Keep: k, Name: "crm"}).ok(t, s.URL)
@@ -235,4 +243,47 @@ func TestTheGrantNeedsAKeeper(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "Keep") {
 		t.Errorf("got %v", err)
 	}
+}
+
+func TestATokenWhoseSavingHasAnUnknownOutcomeIsNotLost(t *testing.T) {
+	p, k, v, now := newProvider(), newKeeper(), oauthVault(), newClock()
+	origin := p.start(t)
+	k.late = true
+	c := newClient(t, refreshConfig(origin), origin, Options{Secrets: v.secrets(), Keep: k, Name: "crm", Now: now.now})
+	c.ok(t, origin)
+	p.revokeAll()
+	c.ok(t, origin)
+	if p.revoked || p.count() != 2 {
+		t.Errorf("revoked %v, %d token requests", p.revoked, p.count())
+	}
+}
+
+// Two processes renewed at the same time: the one that saved later lets its own token go and works with the other's.
+func TestATokenIsNotSavedOverAnotherOne(t *testing.T) {
+	p, k, v, now := newProvider(), newKeeper(), oauthVault(), newClock()
+	origin := p.start(t)
+	c := newClient(t, refreshConfig(origin), origin, Options{Secrets: v.secrets(), Keep: k, Name: "crm", Now: now.now})
+	c.ok(t, origin)
+	theirs := append([]byte(nil), k.data...)
+	k.saved = func() { t.Error("it was saved over what somebody else saved") }
+	moving := &moving{keeper: k, to: append(theirs, ' ')}
+	c = newClient(t, refreshConfig(origin), origin, Options{Secrets: v.secrets(), Keep: moving, Name: "crm", Now: now.now})
+	p.revokeAll()
+	if e := c.fails(t, origin); e.Reason != ReasonKeeper || !errors.Is(e, ErrMoved) || !bytes.Equal(k.data, moving.to) {
+		t.Errorf("%v, kept %d bytes", e, len(k.data))
+	}
+}
+
+// moving is a keeper in which somebody else saves just before.
+type moving struct {
+	*keeper
+
+	to []byte
+}
+
+func (m *moving) SaveToken(ctx context.Context, old, data []byte) error {
+	m.mu.Lock()
+	m.data = m.to
+	m.mu.Unlock()
+	return m.keeper.SaveToken(ctx, old, data)
 }

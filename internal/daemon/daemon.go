@@ -117,6 +117,7 @@ func (d *Daemon) build() error {
 		Outlet:    &outlet{webhooks: webhooks, seed: d.opts.Store.Seed(), full: d.queues.full},
 		Secrets:   d.opts.Secrets,
 		Hosts:     d.opts.Config.Hosts,
+		Vault:     d.member,
 		Seed:      d.opts.Store.Seed(),
 		Observer:  watcher{log: d.opts.Log, polled: d.opts.Polled},
 		UserAgent: "deltahook/" + d.opts.Version,

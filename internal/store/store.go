@@ -85,6 +85,7 @@ type Lease struct {
 // Member is one process's membership. It keeps its leases itself: Ledger and Outbox methods work under them.
 type Member interface {
 	poller.Ledger
+	poller.Vault
 	emitter.Outbox
 	Actions
 

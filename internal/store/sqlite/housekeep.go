@@ -210,6 +210,9 @@ func (s *Store) purgeSource(ctx context.Context, t *tx, before int64) (bool, err
 		_, err = t.exec(ctx, forgetSQL, id)
 	}
 	if err == nil {
+		_, err = t.exec(ctx, emptyVaultSQL, id)
+	}
+	if err == nil {
 		_, err = t.exec(ctx, purgeSQL, micros(s.now()), id)
 	}
 	return true, err

@@ -35,7 +35,7 @@ func TestAFileOfTheFirstSchemaIsBroughtUpToDateWithWhatWaits(t *testing.T) {
 func undo() []string {
 	return []string{
 		"ALTER TABLE delivery DROP COLUMN since", "ALTER TABLE attempt DROP COLUMN request",
-		"DROP INDEX delivery_loose", "ALTER TABLE delivery DROP COLUMN loose", "ALTER TABLE delivery DROP COLUMN merged_into",
+		"DROP TABLE vault", "DROP INDEX delivery_loose", "ALTER TABLE delivery DROP COLUMN loose", "ALTER TABLE delivery DROP COLUMN merged_into",
 	}
 }
 

@@ -15,7 +15,7 @@ const applicationID = 0x64686f6b
 
 // migrations make a database of version n, by user_version, into one of version n+1. The list is append-only: a released
 // step is never changed.
-func migrations() []string { return []string{schema1, schema2, schema3} }
+func migrations() []string { return []string{schema1, schema2, schema3, schema4} }
 
 const schema1 = `
 -- seed: keys all hashes; seq: the highest event number that was ever given, as far as it is not in event itself
@@ -81,6 +81,12 @@ const schema3 = `
 ALTER TABLE delivery ADD COLUMN loose INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE delivery ADD COLUMN merged_into INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX delivery_loose ON delivery (webhook, loose, seq) WHERE loose <> 0;
+`
+
+// schema4 has a place for what a source remembers and nobody may see. source: of the table name, because there may be something to keep
+// before the first commit.
+const schema4 = `
+CREATE TABLE vault (source INTEGER, name TEXT, value BLOB NOT NULL, PRIMARY KEY (source, name)) STRICT, WITHOUT ROWID;
 `
 
 // The states of a delivery as they are stored. Two indexes of the schema repeat pending and parked.

@@ -52,6 +52,8 @@ type breakage struct {
 	retry      func(ctx context.Context, m *brokenMember, ref emitter.Ref, a emitter.Attempt, next time.Time) error
 	park       func(ctx context.Context, m *brokenMember, ref emitter.Ref, reason string, a *emitter.Attempt) error
 	saveGate   func(ctx context.Context, m *brokenMember, webhook string, state emitter.GateState) error
+	kept       func(ctx context.Context, m *brokenMember, source, name string) ([]byte, error)
+	keep       func(ctx context.Context, m *brokenMember, source, name string, old, value []byte) error
 	setSources func(ctx context.Context, m *brokenMember, names []string, at time.Time) error
 }
 
@@ -62,6 +64,7 @@ type brokenStore struct {
 	mu      sync.Mutex
 	members []*brokenMember
 	gates   map[string]emitter.GateState // for one that forgets them
+	vault   map[string][]byte            // for one that forgets it
 }
 
 func (s *brokenStore) Join(ctx context.Context, name string, ttl time.Duration) (store.Member, error) {
@@ -202,6 +205,20 @@ func (m *brokenMember) SaveGate(ctx context.Context, webhook string, state emitt
 		return m.breaks.saveGate(ctx, m, webhook, state)
 	}
 	return m.Member.SaveGate(ctx, webhook, state)
+}
+
+func (m *brokenMember) Kept(ctx context.Context, source, name string) ([]byte, error) {
+	if m.breaks.kept != nil {
+		return m.breaks.kept(ctx, m, source, name)
+	}
+	return m.Member.Kept(ctx, source, name)
+}
+
+func (m *brokenMember) Keep(ctx context.Context, source, name string, old, value []byte) error {
+	if m.breaks.keep != nil {
+		return m.breaks.keep(ctx, m, source, name, old, value)
+	}
+	return m.Member.Keep(ctx, source, name, old, value)
 }
 
 func (m *brokenMember) SetSources(ctx context.Context, names []string, at time.Time) error {

@@ -44,6 +44,7 @@ const (
 	Identity    Promise = "P3 stable identity and fixed bytes"
 	Order       Promise = "P4 order per record"
 	Memory      Promise = "P8 exact data"
+	Secrecy     Promise = "P11 secrets stay home"
 	Retention   Promise = "P10 edits keep state"
 	Ownership   Promise = "ownership"
 	Merge       Promise = "merging what waits"
@@ -69,6 +70,7 @@ func promises() []struct {
 		{Identity, identityTests()},
 		{Order, orderTests()},
 		{Memory, memoryTests()},
+		{Secrecy, vaultTests()},
 		{Retention, slices.Concat(retentionTests(), forgetTests())},
 		{Ownership, ownershipTests()},
 		{Merge, mergeTests()},

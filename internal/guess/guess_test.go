@@ -94,11 +94,19 @@ func TestAnIDWinsOverACodeAndACodeOverAName(t *testing.T) {
 		{`"rank":%d,"vendor":"v%d"`, "vendor"},
 		{`"id":%d,"_id":"x%d"`, "id"},
 		{`"href":"/x/%d","name":"n%d"`, "href"},
+		{`"vhost":"v%d","id":%d`, "id"},
 	} {
 		g := look(t, "application/json", rows(6, c.fields))
 		if len(g.Key) != 1 || g.Key[0].String() != c.want {
 			t.Errorf("%s: key %q, want %q", c.fields, g.Key, c.want)
 		}
+	}
+}
+
+func TestANameIsUniqueOnlyInsideItsScope(t *testing.T) {
+	g := look(t, "", `[{"vhost":"/","name":"orders"}]`)
+	if got := fmt.Sprint(g.Key); got != "[vhost name]" {
+		t.Errorf("key %s", got)
 	}
 }
 
@@ -266,6 +274,10 @@ func TestNoiseIsWhatMovesInManyRecords(t *testing.T) {
 	}
 	if !slices.ContainsFunc(n.Notes, func(n Note) bool { return n.Unsure && strings.Contains(n.Text, `"state" changed in 1 of 10`) }) {
 		t.Errorf("notes %+v", n.Notes)
+	}
+	n, err = Compare(map[string][]byte{"1": []byte(`{"id":1,"n":1}`)}, map[string][]byte{"1": []byte(`{"id":1,"n":2,"state":"live"}`)})
+	if err != nil || fmt.Sprint(n.Ignore) != "[n]" || !strings.Contains(n.Notes[0].Text, "state came or went") {
+		t.Errorf("what is filled in late: %+v, %v", n, err)
 	}
 	n, err = Compare(first, map[string][]byte{"99": first["1"]})
 	if err != nil || len(n.Notes) != 1 || n.Notes[0].About != AboutKey || !n.Notes[0].Unsure {

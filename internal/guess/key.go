@@ -18,8 +18,10 @@ const (
 	idNames   = "id uuid guid uid oid pk gid identifier primarykey"
 	codeNames = "href dn number nr no num nummer code sku ref reference serial isbn ean barcode slug handle key hash infohash"
 	wordNames = "self url uri path file filename"
-	hostNames = "email mail login username user host hostname domain mac ip address vhost"
-	neverKeys = "etag checksum md5 sha1 sha256 signature token cursor version revision rev seq position index rank order sort score count total amount price quantity qty size " +
+	hostNames = "email mail login username user host hostname domain mac ip address"
+	// Inside of these a name is unique.
+	scopeNames = "vhost virtualhost namespace tenant realm database schema site cluster"
+	neverKeys  = "etag checksum md5 sha1 sha256 signature token cursor version revision rev seq position index rank order sort score count total amount price quantity qty size " +
 		"description comment message note notes text body content status state type kind class level enabled active timestamp time date weight length uptime age"
 )
 
@@ -35,6 +37,8 @@ func keyScore(f *field, list string) int {
 	switch {
 	case in(name, neverKeys), in(last, "at etag time date count total"):
 		return 0
+	case in(name, scopeNames):
+		return fair
 	case in(name, idNames):
 		score = 100
 	case list != "" && name == singular(list)+"id":
@@ -111,19 +115,28 @@ func (g *Guess) identify(fields []*field) {
 	single := slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return !c.unique() })
 	switch {
 	case len(single) > 0 && single[0].score >= fair:
-		g.one(single)
+		g.one(single, all)
 	case g.several(all, fair), len(single) == 0 && g.several(all, 1):
 	case len(single) > 0:
-		g.one(single)
+		g.one(single, all)
 	default:
 		g.everything(fields)
 	}
 	g.few(len(records))
 }
 
-func (g *Guess) one(unique []candidate) {
+func (g *Guess) one(unique, all []candidate) {
 	best := unique[0]
 	g.Key = differ.Paths{best.path}
+	if best.score < certain-20 {
+		for _, c := range all {
+			if len(c.names) == 1 && in(plain(c.name()), scopeNames) {
+				g.Key = differ.Paths{c.path, best.path}
+				g.unsure(AboutKey, fmt.Sprintf("%q is unique here, but names are so only inside their %s", best.path, c.name()))
+				return
+			}
+		}
+	}
 	text := fmt.Sprintf("%d of %d, unique", best.count, best.count)
 	var others []string
 	for _, c := range unique[1:] {
@@ -170,11 +183,19 @@ func (g *Guess) several(all []candidate, least int) bool {
 }
 
 func (g *Guess) together(parts []candidate) {
-	slices.SortStableFunc(parts, func(a, b candidate) int { return len(a.values) - len(b.values) })
+	slices.SortStableFunc(parts, func(a, b candidate) int { return a.breadth() - b.breadth() }) // from the wide to the narrow
 	for _, c := range parts {
 		g.Key = append(g.Key, c.path)
 	}
 	g.unsure(AboutKey, "no field is unique alone, these are together")
+}
+
+// breadth is small for what has many records in it.
+func (c candidate) breadth() int {
+	if in(plain(c.name()), scopeNames) {
+		return 0
+	}
+	return len(c.values)
 }
 
 // combine calls f with each choice of size elements.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -55,7 +56,7 @@ func Compare(first, second map[string][]byte) (*Noise, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &noise{moved: map[string]int{}, shuffled: map[string]int{}}
+	n := &noise{moved: map[string]int{}, shuffled: map[string]int{}, came: map[string]int{}}
 	for key, old := range first {
 		now, ok := second[key]
 		if !ok {
@@ -79,7 +80,17 @@ func listed(paths []differ.Path) string {
 	for i, p := range paths {
 		names[i] = p.String()
 	}
-	if n := len(names); n > 1 {
+	return shortList(names)
+}
+
+// shortList names the first few.
+func shortList(names []string) string {
+	const most = 8
+	n := len(names)
+	switch {
+	case n > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), n-most)
+	case n > 1:
 		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
 	}
 	return names[0]
@@ -89,12 +100,20 @@ type noise struct {
 	compared int
 	moved    map[string]int // records in which a path differs
 	shuffled map[string]int // of them: the same elements in another order
+	came     map[string]int // records in which a path was there in one reading only
 }
 
 func (n *noise) take(path string, old, now []byte) {
-	n.moved[path]++
 	p, err := differ.ParsePath(path)
-	if err == nil && sameElements(p.Get(old).Raw, p.Get(now).Raw) {
+	if err != nil {
+		return
+	}
+	if !p.Has(old) || !p.Has(now) {
+		n.came[path]++
+		return
+	}
+	n.moved[path]++
+	if sameElements(p.Get(old).Raw, p.Get(now).Raw) {
 		n.shuffled[path]++
 	}
 }
@@ -163,6 +182,10 @@ func (n *noise) judge(records int) *Noise {
 			out.Notes = append(out.Notes, Note{About: AboutIgnore, Unsure: true, Text: fmt.Sprintf(
 				"%q changed in %d of %d records between the two readings: add it to ignore if that is noise", path, times, n.compared)})
 		}
+	}
+	if len(n.came) > 0 {
+		out.Notes = append(out.Notes, Note{About: AboutIgnore, Unsure: true, Text: shortList(slices.Sorted(maps.Keys(n.came))) +
+			" came or went between the two readings: if the API fills them in late, fields = [what you want to hear of] leaves them out"})
 	}
 	const many = 5
 	if len(out.Ignore) > many {

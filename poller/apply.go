@@ -23,23 +23,31 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	if next.Held.endsWith(s.proven) && !s.unfinished {
 		next.Held = nil
 	}
-	next.Details = p.completed(&m.state, !s.retry)
+	next.Details = p.completed(&m.state, !s.retry && w.reach.full)
 	next.Partitions = w.parts.remembers(p, proven, s.unfinished)
-	if next.Baselined.IsZero() && !s.unfinished {
+	cursor, moved := w.advance(r.At, !s.unfinished)
+	if p.cursor != nil {
+		next.Cursor = cursor.encode()
+	}
+	if next.Baselined.IsZero() && !s.unfinished && !w.more {
 		next.Baselined = r.At
 	}
-	next.Validators = p.fresh(w, r.At, proven && !s.retry)
+	sound := proven && r.Verdict == Complete || !w.reach.full && !w.moved() && s.counts.Skipped == 0 && !s.retry
+	next.Validators = p.fresh(w, r.At, sound && !s.retry)
 	next.Sequence += int64(s.spool.events)
 	next.Records = int64(s.index.Len())
 	anew := m.state.Version > 0 && m.state.Compare != p.compare
 	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && !m.state.Baselined.IsZero() && slices.Equal(m.state.Details, next.Details) && next.Partitions.equal(m.state.Partitions) {
-		if proven && r.Verdict == Complete {
-			r.Verdict, m.validators, m.missing = Unchanged, next.Validators, s.unclear
+		if sound && !s.unfinished {
+			r.Verdict = Unchanged
 		}
-		return nil
+		if !moved {
+			p.unchanged(next.Validators, cursor, sound, w)
+			return nil
+		}
 	}
 	ended := m.state.Held != next.Held
-	r.baselined, r.released = m.state.Baselined.IsZero() && !s.unfinished, p.released || ended
+	r.baselined, r.released = m.state.Baselined.IsZero() && !next.Baselined.IsZero(), p.released || ended
 	if ended && m.state.Held.Discard {
 		r.Message = fmt.Sprintf("discarded: %d created, %d updated and %d deleted records are known now, without events", r.Created, r.Updated, r.Deleted)
 	}
@@ -56,7 +64,10 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 		return err
 	}
 	m.validators, m.dirty = next.Validators, false
+	r.More = w.more && cursor.Watermark != m.cursor.Watermark
+	m.cursor = cursor
 	m.settled()
+	p.recall(m)
 	if proven {
 		m.missing = len(s.absent) + s.unclear
 	}
@@ -64,6 +75,18 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 		p.opts.Outlet.Committed(p.source.Name, events.list, !events.overflow)
 	}
 	return nil
+}
+
+// unchanged takes in what a poll that changed nothing has found out all the same.
+func (p *Poller) unchanged(v Validators, c cursorState, sound bool, w *walk) {
+	m := p.known
+	if m.cursor = c; !sound {
+		return
+	}
+	m.validators = v
+	if w.reach.full {
+		m.missing = w.scan.unclear
+	}
 }
 
 // fresh gives the validators that belong to the records as they are after this poll: none when the answer proves less than

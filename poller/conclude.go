@@ -23,7 +23,11 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 			r.Hint += "; pages.overlap lets a list change while it is read"
 		}
 	}
-	s.proven = r.Verdict == Complete
+	s.proven = r.Verdict == Complete && w.reach.full
+	if !w.reach.full {
+		r.Verdict = Partial
+	}
+	w.remark()
 	s.dismiss()
 	if err := w.miss(); err != nil {
 		return err
@@ -70,7 +74,7 @@ func (w *walk) finish(r *Result) {
 // miss finds what is deleted because the listing lacks it.
 func (w *walk) miss() error {
 	s, p := w.scan, w.p
-	if p.source.Deletes.Detect != "scan" || !s.proven && (w.parts == nil || len(w.parts.whole) == 0) {
+	if p.source.Deletes.Detect != "scan" || !w.reach.full || !s.proven && (w.parts == nil || len(w.parts.whole) == 0) {
 		return nil
 	}
 	out, err := w.unproven()
@@ -95,6 +99,8 @@ func (w *walk) doubt() string {
 		return w.parts.doubt()
 	case s.counts.Skipped > 0:
 		return s.skippedMessage()
+	case w.reach.narrowed && w.p.source.Deletes.Detect == "scan":
+		return "the listing begins at cursor.start, which those before it did not"
 	case w.walker.shifted():
 		return "the server's total changed from page to page: the list was changed while it was read"
 	case s.seam != nil && s.seam.torn > 0:
@@ -103,6 +109,11 @@ func (w *walk) doubt() string {
 		return fmt.Sprintf("%d records appeared on two pages: the list was changed while it was read", s.repeated)
 	}
 	return ""
+}
+
+// moved says that the list was changed while it was read, so that a part of it may not have been seen.
+func (w *walk) moved() bool {
+	return w.walker.shifted() || w.scan.seam != nil && w.scan.seam.torn > 0 || w.scan.repeated > 0
 }
 
 // confirmations is how many complete scans in a row must lack a record. A decision confirms at once: a person looked.

@@ -179,6 +179,9 @@ func (d *details) complete(c *pending, merged []byte) bool {
 	return true
 }
 
+// waiting says that some records are not taken in as they are.
+func (d *details) waiting() bool { return d != nil && d.left+d.failed > 0 }
+
 // report says what is still to be done, and whether the poll must go on with it.
 func (d *details) report() (text string, unfinished bool) {
 	if d == nil || d.left+d.failed+d.absent == 0 {

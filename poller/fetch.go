@@ -27,6 +27,8 @@ type walk struct {
 	occasion Occasion
 	result   *Result
 	reader   *differ.Reader
+	reach    reach
+	more     bool            // another window waits behind this one
 	asked    map[uint64]bool // addresses
 	shown    map[uint64]int  // sets of keys, with the page that showed them
 	send     Validators      // zero: unconditionally
@@ -191,6 +193,7 @@ func (w *walk) read(resp *outbound.Response, body *countedBody, number int) (*an
 	}
 	w.result.Pages++
 	a := &answer{number: number, url: resp.URL, header: resp.Header}
+	w.dated(resp)
 	before, skipped := w.scan.counts.Records, w.scan.counts.Skipped
 	err := w.records(resp.Header.Get("Content-Type"), body)
 	what.bytes, what.head = body.count, body.head

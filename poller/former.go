@@ -17,6 +17,18 @@ func (p *Poller) remind(m *memory) {
 	if shape := c.shape(); shape != nil {
 		m.former = shape
 	}
+	p.reselect(m, c)
+}
+
+// recall notes how records were selected before a change since which not all of them were read.
+func (p *Poller) recall(m *memory) {
+	var c comparison
+	if m.cursor.Former != "" && json.Unmarshal([]byte(m.cursor.Former), &c) == nil {
+		p.reselect(m, c)
+	}
+}
+
+func (p *Poller) reselect(m *memory, c comparison) {
 	now := comparison{}
 	if json.Unmarshal([]byte(p.compare), &now) != nil || slices.Equal(c.Where, now.Where) && c.Flag == now.Flag {
 		return

@@ -68,7 +68,7 @@ func cacheControl(h http.Header) map[string]string {
 // time in it is another one each time.
 func (w *walk) fresh(h http.Header) {
 	p := w.p
-	if p.source.Conditional != "auto" || p.source.Pages.Kind != "" || p.requests.method != http.MethodGet || p.requests.uses("now") || p.requests.uses("scheduled_at") {
+	if p.source.Conditional != "auto" || p.cursor != nil || p.source.Pages.Kind != "" || p.requests.method != http.MethodGet || p.requests.uses("now") || p.requests.uses("scheduled_at") {
 		return
 	}
 	now := p.opts.Now()

@@ -185,7 +185,18 @@ type Poll struct {
 	Skipped  int           `json:"skipped"` // records without a usable key
 	Details  int           `json:"details,omitempty"`
 	Message  string        `json:"message,omitempty"`
+	Mode     Mode          `json:"mode,omitempty"`
+	From     string        `json:"from,omitempty"` // the watermark that was asked from
 }
+
+// Mode says what part of a listing a poll asked for.
+type Mode string
+
+// The modes. An incremental poll asks for what changed, and proves nothing about what it lacks.
+const (
+	Whole       Mode = ""
+	Incremental Mode = "incremental"
+)
 
 // Outlet turns changes into events and takes the events on once they are committed. The daemon implements it on top of
 // the emitter, which the poller does not know.

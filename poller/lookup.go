@@ -50,9 +50,9 @@ func (c *check) lookup(text string, key ...string) {
 	if len(c.problems) > before || listing.target.URL == nil {
 		return
 	}
-	for _, name := range []string{"page", "offset"} {
+	for _, name := range []string{"page", "offset", "cursor", "until"} {
 		if r.base.uses(name) || slices.ContainsFunc(r.query, func(p parameter) bool { return p.value.uses(name) }) {
-			c.add("remove {"+name+"}", "one record has no pages", key...)
+			c.add("remove {"+name+"}", "one record is no part of a listing", key...)
 		}
 	}
 	client := outbound.NewClient(outbound.Options{Target: listing.target, AllowedHosts: s.AllowedHosts})

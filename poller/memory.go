@@ -13,9 +13,10 @@ import (
 type memory struct {
 	state      State
 	index      *differ.Index
-	missing    int        // records that were missing in the last complete scan
-	validators Validators // newer than those of state when an unchanged poll brought them
-	dirty      bool       // the index has changes that are not committed
+	missing    int         // records that were missing in the last complete scan
+	validators Validators  // newer than those of state when an unchanged poll brought them
+	dirty      bool        // the index has changes that are not committed
+	cursor     cursorState // newer than that of state when an unchanged poll moved the watermark
 	// former is the shape under which the records were compared before the configuration changed; nil when it is the same.
 	former *differ.Shape
 	// reselected says that other records are followed than before the configuration changed; formerly says which those were, and
@@ -39,7 +40,7 @@ func (p *Poller) load(ctx context.Context) error {
 		p.opts.Outlet.Committed(p.source.Name, nil, false)
 	}
 	p.unsure = false
-	p.known = &memory{state: state, validators: state.Validators}
+	p.known = &memory{state: state, validators: state.Validators, cursor: p.cursor.decode(state.Cursor)}
 	return nil
 }
 
@@ -76,6 +77,7 @@ func (p *Poller) reshape(ctx context.Context) error {
 	m := p.known
 	m.settled()
 	if m.state.Compare == "" || m.state.Compare == p.compare {
+		p.recall(m)
 		return nil
 	}
 	p.remind(m)

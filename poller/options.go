@@ -74,6 +74,10 @@ type Result struct {
 	Err error
 	// Hold is set while the source waits for a person.
 	Hold *Hold
+	// More says that another window of a cursor waits behind the one that was read.
+	More bool
+	// Notice is something that happened once and should be known; usually empty.
+	Notice string
 	// Paused says that nothing was asked because the source is paused.
 	Paused bool
 

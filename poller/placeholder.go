@@ -48,6 +48,9 @@ type values struct {
 	scheduled time.Time
 	page      int
 	offset    int
+	cursor    string      // where the part of the listing begins that is asked for
+	until     string      // and where it ends
+	params    []pageParam // of the query, for these two
 	secrets   *setting.Secrets
 	key       string // of the record that is asked for
 	record    []byte // the last that is known of it
@@ -55,7 +58,7 @@ type values struct {
 }
 
 func placeholderNames() []string {
-	return []string{"key", "now", "offset", "page", "partition", "record", "scheduled_at", "secret"}
+	return []string{"cursor", "key", "now", "offset", "page", "partition", "record", "scheduled_at", "secret", "until"}
 }
 
 // parseTemplate reads a text whose byte at an offset stands at the place that where gives.
@@ -117,7 +120,7 @@ func newPart(name, argument string, where place) (part, error) {
 	if !slices.Contains(placeholderNames(), name) {
 		return part{}, &setting.HintedError{
 			Message: "unknown placeholder " + written,
-			Hint:    fmt.Sprintf("placeholders are {now}, {scheduled_at}, {page}, {offset}, {partition}, {key}, {record.PATH} and {secret:env:NAME}; write {%s} for the text itself", written),
+			Hint:    fmt.Sprintf("placeholders are {now}, {scheduled_at}, {page}, {offset}, {cursor}, {until}, {partition}, {key}, {record.PATH} and {secret:env:NAME}; write {%s} for the text itself", written),
 		}
 	}
 	if name == "record" {
@@ -193,6 +196,10 @@ func (v values) value(p part) (string, error) {
 		return strconv.Itoa(v.page), nil
 	case "offset":
 		return strconv.Itoa(v.offset), nil
+	case "cursor":
+		return v.cursor, nil
+	case "until":
+		return v.until, nil
 	case "key", "partition", "record":
 		return v.ofRecord(p)
 	}
@@ -225,8 +232,20 @@ func (p part) escape(text string) (string, error) {
 	return text, nil
 }
 
+// isNumber says whether a value that stands where JSON expects one is a number there.
+func (p part) isNumber(text string) bool {
+	switch p.name {
+	case "page", "offset":
+		return true
+	case "cursor", "until":
+		number, ok := wholeNumber(text)
+		return ok && number == text
+	}
+	return false
+}
+
 func (p part) escapeJSON(text string) (string, error) {
-	if p.where == inJSON && (p.name == "page" || p.name == "offset") {
+	if p.where == inJSON && p.isNumber(text) {
 		return text, nil
 	}
 	quoted, err := json.Marshal(text)

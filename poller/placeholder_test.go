@@ -12,7 +12,7 @@ import (
 
 func testValues() values {
 	return values{
-		now: time.Date(2026, 11, 23, 12, 0, 1, 999, time.UTC), scheduled: time.Date(2026, 11, 23, 13, 0, 0, 0, time.FixedZone("", 3600)), page: 3,
+		now: time.Date(2026, 11, 23, 12, 0, 1, 999, time.UTC), scheduled: time.Date(2026, 11, 23, 13, 0, 0, 0, time.FixedZone("", 3600)), page: 3, cursor: `2026-11-23T12:00:00+01:00 "&=#`, until: "17",
 		secrets: &setting.Secrets{LookupEnv: func(name string) (string, bool) {
 			v, ok := map[string]string{"S": `a"b\c/d e&f=ü$HOME`, "NL": "a\nb"}[name]
 			return v, ok
@@ -61,7 +61,7 @@ func TestPlaceholdersAreEscapedForWhereTheyStand(t *testing.T) {
 
 func TestPlaceholdersThatCannotWorkAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"{cursor}":              "unknown placeholder {cursor}",
+		"{cursors}":             "unknown placeholder {cursors}",
 		"a {nwo} b":             "unknown placeholder {nwo}",
 		"{row.a.b}":             "unknown placeholder {row.a.b}",
 		"{record}":              "does not say what of the record",
@@ -118,7 +118,7 @@ func TestEscapedSecretsAreRedactedToo(t *testing.T) {
 }
 
 func FuzzPlaceholder(f *testing.F) {
-	for _, text := range []string{`{page}`, `{"a":{page},"b":"{now}"}`, `{{page}}`, `{secret:env:S}`, `{`, `}{`, `{"a":"\`, `["{page}\"",{now}]`} {
+	for _, text := range []string{`{page}`, `{"a":{page},"b":"{now}"}`, `{{page}}`, `{secret:env:S}`, `{`, `}{`, `{"a":"\`, `["{page}\"",{now}]`, `{"since":"{cursor}","to":{until},"a":{cursor}}`} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -24,6 +24,7 @@ type Poller struct {
 	spec     differ.Spec
 	shape    *differ.Shape
 	selected *selection // nil: all records
+	cursor   *cursor    // nil: each poll asks for the whole listing
 	hasher   *differ.Hasher
 	requests *requests
 	verifier *requests // of the records that a listing lacked; nil: their absence is enough
@@ -87,6 +88,9 @@ func newPoller(source Source, o Options, net *network) (*Poller, error) {
 		return nil, fmt.Errorf("source %s: %w", source.Name, err)
 	}
 	p.hours = source.Active.in(zone)
+	if p.cursor, err = newCursor(&source, requests.uses("cursor")); err != nil {
+		return nil, fmt.Errorf("source %s: cursor: %w", source.Name, err)
+	}
 	ways, err := p.connect(net)
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", source.Name, err)
@@ -178,8 +182,11 @@ func (p *Poller) attempt(ctx context.Context, o Occasion, watch *TryOptions, r *
 	}
 	spool := newSpool(p.opts.TempDir)
 	defer spool.close()
-	w := p.newWalk(ctx, o, watch, &r.Result, spool)
-	err := w.runAll(ctx)
+	w, err := p.newWalk(ctx, o, watch, &r.Result, spool)
+	if err != nil {
+		return err
+	}
+	err = w.runAll(ctx)
 	r.fill(w.scan)
 	r.Exchanges = w.exchanges
 	if err != nil {
@@ -235,7 +242,11 @@ func (p *Poller) renamed() bool {
 	return p.reidentified() && (held == nil || held.Reason != reasonIdentity || !held.decided())
 }
 
-func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *Result, spool *spool) *walk {
+func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *Result, spool *spool) (*walk, error) {
+	reach, err := p.reach(r.At)
+	if err != nil {
+		return nil, err
+	}
 	p.known.index.Begin()
 	state := &p.known.state
 	s := &scan{
@@ -255,11 +266,12 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 	w := &walk{
 		p: p, scan: s, walker: newWalker(p.source.Pages), occasion: o, result: r,
 		values: values{now: r.At, scheduled: scheduled, page: p.source.Pages.Start, secrets: p.opts.Secrets},
-		asked:  map[uint64]bool{}, shown: map[uint64]int{},
+		asked:  map[uint64]bool{}, shown: map[uint64]int{}, reach: reach, more: reach.more,
 	}
 	s.details = newDetails(w)
+	w.aim()
 	w.send = p.conditions(w)
-	return w
+	return w, nil
 }
 
 const forcedAfter = 6 * time.Hour
@@ -269,7 +281,7 @@ func (p *Poller) conditions(w *walk) Validators {
 	m, v := p.known, p.known.validators
 	switch {
 	case p.source.Conditional == "off", p.source.Partitions.used(), p.source.Pages.Kind != "", p.requests.method != http.MethodGet,
-		m.state.Baselined.IsZero(), m.state.Held != nil, m.former != nil, m.missing > 0 && p.source.Deletes.Detect == "scan",
+		m.state.Baselined.IsZero(), m.state.Held != nil, m.former != nil, w.reach.full && p.cursor != nil, w.reach.full && m.missing > 0 && p.source.Deletes.Detect == "scan",
 		v.ETag == "" && v.LastModified == "", p.opts.Now().Sub(v.At) >= forcedAfter, v.URL != p.address(w.values):
 		return Validators{}
 	}

@@ -90,6 +90,8 @@ func (c *check) auth() {
 			c.add("remove {page}", "a login has no pages", key...)
 		case t.uses("key"), t.uses("record"), t.uses("partition"):
 			c.add("remove it", "a login is for no record and no partition", key...)
+		case t.uses("cursor"), t.uses("until"):
+			c.add("remove it", "a login is for no part of a listing", key...)
 		}
 	}
 	for header := range c.s.Headers {

@@ -260,6 +260,9 @@ func (r *requests) build(v values, at *url.URL) (outbound.Request, error) {
 			return q, err
 		}
 		q.URL = u
+		for _, p := range v.params {
+			q.URL = setParam(q.URL, p.name, p.value)
+		}
 	}
 	body, err := r.body.render(v)
 	if err != nil {

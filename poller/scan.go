@@ -31,6 +31,7 @@ type scan struct {
 	hashes   []differ.Hash // keys of the current answer, when it is not the first
 	digest   uint64        // of the keys of the current answer
 	repeated int           // records seen on two pages
+	gauge    *gauge        // of the watermark; nil without a cursor
 	seam     *seam         // of pages that overlap; nil when they do not
 	keyless  *keyless      // the first record without a usable key
 
@@ -77,6 +78,7 @@ func (s *scan) beginPage() {
 // record looks at one record. An unchanged one in its usual place costs one hash.
 func (s *scan) record(rec differ.Record) error {
 	s.counts.Records++
+	s.gauge.see(rec.Raw)
 	raw := s.p.hasher.Raw(rec.Raw) ^ s.salt
 	if s.keyInBytes {
 		if hash, same := s.index.SeeNext(raw); same {
@@ -103,6 +105,7 @@ func (s *scan) record(rec differ.Record) error {
 	case differ.Same:
 		return nil
 	case differ.Differs:
+		s.gauge.news(rec.Raw)
 		if s.leaves(hash, true, raw, canon, rec.Raw) {
 			return nil
 		}
@@ -113,6 +116,7 @@ func (s *scan) record(rec differ.Record) error {
 	case differ.Again:
 		return s.again(hash, raw, canon, rec)
 	case differ.Unknown:
+		s.gauge.news(rec.Raw)
 		if s.seam.knew(hash) {
 			s.cameBack()
 			return nil

@@ -46,6 +46,7 @@ type Source struct {
 	Type    string   `toml:"type"`
 
 	Pages   Pages   `toml:"pages"`
+	Cursor  Cursor  `toml:"cursor"`
 	Deletes Deletes `toml:"deletes"`
 
 	Partitions Partitions `toml:"partitions"`

@@ -102,6 +102,8 @@ func (t *task) follow(now time.Time, r *Result) {
 		t.plan(now.Add(r.again))
 	case r.Verdict == Failed:
 		t.plan(t.schedule.Next(now.Add(t.idle(now))))
+	case r.More:
+		t.plan(now.Add(t.source.Pages.Delay.Std()))
 	default:
 		next := t.next(now)
 		if !next.IsZero() && !next.After(now) {

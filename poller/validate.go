@@ -26,6 +26,7 @@ func DefaultSource() Source {
 		Timeout: setting.Duration(30 * time.Second), Deadline: setting.Duration(10 * time.Minute),
 		Records: differ.MustPath("@this"), WhereExit: "deleted", Initial: "baseline",
 		Pages:    Pages{Start: 1, Max: 10_000},
+		Cursor:   Cursor{Format: "rfc3339", Timezone: "UTC", Overlap: setting.Duration(time.Minute)},
 		Deletes:  Deletes{Detect: "off", Confirm: 2},
 		Detail:   Detail{Merge: "members", Under: "detail", On404: "skip", Concurrency: 4, Max: 10_000},
 		Guard:    Guard{MaxDeletes: 0.2, MinDeletes: 10, Empty: "hold"},
@@ -46,6 +47,7 @@ func (s *Source) Validate(secrets *setting.Secrets) setting.Problems {
 	c.schedule()
 	c.records()
 	c.pages()
+	c.cursor()
 	c.deletes()
 	c.detail()
 	c.partitions()
@@ -102,6 +104,7 @@ func (c *check) request() {
 		}
 	}
 	c.pagePlaceholders(r)
+	c.cursorPlaceholders(r)
 	if s.Body != "" && s.Method == http.MethodGet {
 		c.problems.Warn(`set method = "POST" unless the API really reads the body of a GET`, "a GET with a body is often ignored", "body")
 	}

@@ -332,7 +332,7 @@ func TestT1WithVerificationAMovingListNeverLies(t *testing.T) {
 func TestAddressesOfRecordsThatCannotWorkAreRefused(t *testing.T) {
 	for verify, want := range map[string]string{
 		"/contacts/7":                       "the same address for each record",
-		"/contacts/{key}?p={page}":          "one record has no pages",
+		"/contacts/{key}?p={page}":          "one record is no part of a listing",
 		"https://elsewhere.example/c/{key}": "another origin than url",
 		"/contacts/{kee}":                   "unknown placeholder {kee}",
 		"ftp://crm.example.com/{key}":       "cannot be polled",

@@ -170,12 +170,25 @@ func (t *trier) summary(name string, trial *poller.Trial) {
 		against = "nothing: a first poll saves a baseline and sends no events"
 	}
 	fmt.Fprintf(t.stdout, "%s   %s   %s   %s   %s   compared with %s\n\n", t.paint(bold, name),
-		t.verdict(trial.Verdict), plural(trial.Pages, "page"), plural(trial.Records, "record"), trial.Took.Round(time.Millisecond), against)
+		t.verdict(trial), plural(trial.Pages, "page"), plural(trial.Records, "record"), trial.Took.Round(time.Millisecond), against)
+	t.reach(trial)
 	fmt.Fprint(t.stdout, strings.Join(t.lines, ""))
 	if t.limit > 0 && t.shown > t.limit {
 		fmt.Fprintf(t.stdout, "  … and %s more (--limit 0 shows all)\n", count(t.shown-t.limit))
 	}
 	t.counts(trial)
+}
+
+// reach says what part of the list was asked for.
+func (t *trier) reach(trial *poller.Trial) {
+	switch {
+	case trial.Mode == poller.Incremental && trial.More:
+		fmt.Fprintf(t.stdout, "  incremental: asked for one window, from %s; the next one follows at once\n\n", trial.From)
+	case trial.Mode == poller.Incremental:
+		fmt.Fprintf(t.stdout, "  incremental: asked for what changed from %s on\n\n", trial.From)
+	case trial.From != "":
+		fmt.Fprintf(t.stdout, "  the whole list, which begins at %s\n\n", trial.From)
+	}
 }
 
 func (t *trier) counts(trial *poller.Trial) {
@@ -196,7 +209,11 @@ func (t *trier) counts(trial *poller.Trial) {
 	}
 }
 
-func (t *trier) verdict(v poller.Verdict) string {
+func (t *trier) verdict(trial *poller.Trial) string {
+	v := trial.Verdict
+	if v == poller.Partial && trial.Mode == poller.Incremental && trial.Message == "" { // by design
+		return t.paint(green, string(v))
+	}
 	switch v {
 	case poller.Complete, poller.Unchanged:
 		return t.paint(green, string(v))

@@ -94,6 +94,8 @@ type Source struct {
 	Changed   time.Time `json:"changed,omitzero"` // when a poll last found a change
 	Skipped   int64     `json:"skipped"`          // scheduled times that passed while a poll ran, since the start
 	Verdict   string    `json:"verdict,omitempty"`
+	Mode      string    `json:"mode,omitempty"` // incremental: the last poll asked only for what changed
+	From      string    `json:"from,omitempty"` // the watermark that it asked from
 	Note      string    `json:"note,omitempty"`
 	Removed   bool      `json:"removed,omitempty"` // no longer configured; its state is kept for store.keep_removed
 	Hold      *Hold     `json:"hold,omitempty"`    // why it waits for a person

@@ -19,8 +19,11 @@ func (w watcher) Polled(r poller.Result) {
 	if w.polled != nil {
 		w.polled(r)
 	}
+	if r.Notice != "" {
+		w.log.Warn(r.Notice, "source", r.Source)
+	}
 	w.log.Debug("polled",
-		"source", r.Source, "verdict", r.Verdict, "took", r.Took.String(), "pages", r.Pages, "records", r.Records,
+		"source", r.Source, "verdict", r.Verdict, "mode", r.Mode, "took", r.Took.String(), "pages", r.Pages, "records", r.Records,
 		"created", r.Created, "updated", r.Updated, "deleted", r.Deleted, "events", r.Events)
 }
 

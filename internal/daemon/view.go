@@ -113,6 +113,7 @@ func sourceStatus(s poller.Status) admin.Source {
 		Name: s.Source, State: string(s.State), Since: s.Since, LastOK: s.LastOK, LastPoll: s.Last.At, NextPoll: s.NextPoll,
 		Baselined: s.Baselined, Records: s.Records, Sequence: s.Sequence, Failures: s.Failures, Verdict: string(s.Last.Verdict),
 		Changed: s.Changed, Skipped: s.Skipped,
+		Mode: string(s.Last.Mode), From: s.Last.From,
 		Note: s.Message,
 	}
 	if s.Hold != nil {

@@ -1,0 +1,221 @@
+package poller
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/outbound"
+)
+
+// reach is what part of the listing a poll asks for.
+type reach struct {
+	full  bool // all of it, from begin
+	begin mark // where the listing of the source begins; none: with the first record
+	from  mark // that is asked for; none: from the beginning
+	until mark // that is asked for; none: up to the end
+	more  bool // until lies in the past: another window is behind it
+	anew  bool // all records are read again, at once or in windows: there is no watermark, or it says nothing
+	// narrowed says that a whole listing is asked from a beginning that those before it did not have: it proves nothing.
+	narrowed bool
+	notice   string // for people: why this poll is a whole listing
+}
+
+// reach decides what to ask for now.
+func (p *Poller) reach(now time.Time) (reach, error) {
+	c := p.cursor
+	if c == nil {
+		return reach{full: true}, nil
+	}
+	s, kind := p.known.cursor, c.format.kind
+	r := reach{begin: kind.parse(s.Start)}
+	if r.begin.none() && c.conf.Start != "" && (p.known.state.Baselined.IsZero() || c.embeds) {
+		begin, err := c.begins(now)
+		if err != nil {
+			return r, err
+		}
+		r.begin, r.narrowed = begin, !p.known.state.Baselined.IsZero()
+	}
+	from := kind.parse(s.Watermark)
+	whole := p.wantsWhole(now)
+	anew := whole || p.wantsAnew(s, from, now, &r)
+	limit := mark{at: now.Add(-c.conf.Lag.Std())}
+	if kind != timeMarks {
+		limit = mark{}
+	}
+	if whole || anew && (c.conf.Window == 0 || r.begin.none()) {
+		r.full, r.anew, r.from, r.until = true, anew && !whole, r.begin, limit
+		return r, nil
+	}
+	if r.anew = anew; anew {
+		from = r.begin
+	}
+	r.window(c, from, limit)
+	return r, nil
+}
+
+// window asks for what comes behind a mark: what is as late as it, too, and what came a little before.
+func (r *reach) window(c *cursor, from, limit mark) {
+	r.from, r.until = from, limit
+	if c.format.kind != timeMarks {
+		return
+	}
+	r.from = timeMarks.later(r.begin, mark{at: from.at.Add(-c.conf.Overlap.Std())})
+	if end := from.at.Add(c.conf.Window.Std()); c.conf.Window > 0 && end.Before(limit.at) {
+		r.until, r.more = mark{at: end}, true
+	}
+}
+
+// wantsWhole says whether only a whole listing in one walk will do.
+func (p *Poller) wantsWhole(now time.Time) bool {
+	held := p.known.state.Held
+	s := p.known.cursor
+	return p.reidentified() || held != nil && !held.Partial || !s.Full.IsZero() && p.cursor.due(s.Full, now)
+}
+
+// wantsAnew says whether all records are to be read again: there is no watermark, it is too old, or other records are followed
+// than before.
+func (p *Poller) wantsAnew(s cursorState, from mark, now time.Time, r *reach) bool {
+	retention := p.cursor.conf.Retention.Std()
+	switch {
+	case from.none(), p.known.reselected && p.known.state.Compare != p.compare, !slices.Contains(p.known.state.formerDetails(), p.details):
+		return true
+	case retention > 0 && now.Sub(from.at) > retention:
+		r.notice = fmt.Sprintf("the watermark %s is older than what the API keeps (cursor.retention = %q): what changed in between may be missing, all records are read again",
+			s.Watermark, p.cursor.conf.Retention)
+		return true
+	}
+	return false
+}
+
+// fill sets what of the request depends on the reach.
+func (r *reach) fill(c *cursor, v *values) {
+	if !r.from.none() {
+		v.cursor = c.sends.write(r.from)
+		if c.conf.Param != "" {
+			v.params = append(v.params, pageParam{c.conf.Param, v.cursor})
+		}
+	}
+	if !r.until.none() {
+		v.until = c.sends.write(r.until)
+		if c.conf.Until != "" && !r.full {
+			v.params = append(v.params, pageParam{c.conf.Until, v.until})
+		}
+	}
+}
+
+// aim makes the walk ask for its reach.
+func (w *walk) aim() {
+	c := w.p.cursor
+	if c == nil {
+		return
+	}
+	w.reach.fill(c, &w.values)
+	w.scan.gauge = &gauge{field: c.conf.Field, format: &c.format, all: !w.reach.full || w.reach.anew || w.p.known.cursor.Watermark == ""}
+	w.result.Notice = w.reach.notice
+	w.result.From = w.reach.from.String()
+	if !w.reach.full {
+		w.result.Mode = Incremental
+	}
+}
+
+// dated notes the server's clock, or ours when it does not say.
+func (w *walk) dated(resp *outbound.Response) {
+	at := resp.Date
+	if at.IsZero() {
+		at = w.p.opts.Now()
+	}
+	w.scan.gauge.dated(at)
+}
+
+// remark says on the result what is to be known about the cursor.
+func (w *walk) remark() {
+	if w.p.cursor == nil {
+		return
+	}
+	for _, text := range []string{w.reach.notice, w.scan.gauge.complaint()} {
+		if text == "" {
+			continue
+		}
+		if w.result.Message != "" {
+			w.result.Message += "; "
+		}
+		w.result.Message += text
+	}
+}
+
+// advance gives the state of the cursor after a walk that was read to its end, and whether it must be stored even when nothing
+// else is. A list that moved while it was read does not move the watermark.
+func (w *walk) advance(at time.Time, finished bool) (s cursorState, must bool) {
+	c, was := w.p.cursor, w.p.known.cursor
+	if c == nil || w.moved() {
+		return was, false
+	}
+	s = was
+	if w.scan.details.waiting() { // what is not completed must be listed again
+		if w.reach.anew {
+			s.Watermark = ""
+		}
+		return s, s != was
+	}
+	kind, r := c.format.kind, &w.reach
+	base := kind.parse(was.Watermark)
+	if r.full || r.anew {
+		if !r.narrowed {
+			s.Start = r.begin.String()
+		}
+		if r.anew {
+			base = r.begin
+		}
+	}
+	top := kind.later(base, w.reached())
+	if r.more {
+		// The window lies in the past: nothing comes into it any more, unless only our clock says so.
+		top = kind.later(base, w.settledBy(r.until))
+		w.more = top == r.until
+	}
+	kept := w.kept(top)
+	s.Watermark, s.Former = kept.String(), w.former()
+	if finished && !w.more && (s.Full.IsZero() || r.full && c.due(s.Full, at)) {
+		s.Full = at
+	}
+	return s, s != was && (r.full || r.more || kept != top || s.Former != was.Former)
+}
+
+// reached gives how far the records of the walk go, less what upstream may still add there.
+func (w *walk) reached() mark {
+	m := w.scan.gauge.reached()
+	if w.p.cursor.format.kind != timeMarks || m.none() {
+		return m
+	}
+	return w.settledBy(m)
+}
+
+// settledBy gives a time, or the one that the server's clock and cursor.lag allow.
+func (w *walk) settledBy(m mark) mark {
+	if most := w.scan.gauge.ceiling.Add(-w.p.cursor.conf.Lag.Std()); m.at.After(most) {
+		return mark{at: most}
+	}
+	return m
+}
+
+// kept moves a watermark on that nothing has changed for long, before it is too old to be asked for.
+func (w *walk) kept(top mark) mark {
+	retention, now := w.p.cursor.conf.Retention.Std(), w.scan.gauge.ceiling
+	if retention > 0 && !w.more && !top.none() && now.Sub(top.at) > retention/2 {
+		return w.settledBy(mark{at: now.Add(-retention / 4)})
+	}
+	return top
+}
+
+// former is the comparison to go on with until all windows are read, when other records are followed than before.
+func (w *walk) former() string {
+	m := w.p.known
+	switch {
+	case !w.more:
+		return ""
+	case w.reach.anew && m.reselected && m.state.Compare != w.p.compare:
+		return m.state.Compare
+	}
+	return m.cursor.Former
+}

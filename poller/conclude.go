@@ -88,7 +88,8 @@ func (w *walk) miss() error {
 		}
 	}
 	s.deleted = append(s.deleted, gone...)
-	return nil
+	s.emptied, s.lost, err = w.emptied(gone)
+	return err
 }
 
 // doubt says why a listing that was read up to its end does not prove that what it lacks is gone; empty when it does.

@@ -29,6 +29,8 @@ func (p *Poller) guard(s *scan) *Hold {
 	switch {
 	case conf.Empty == "hold" && s.counts.Records == 0 && missing > 0:
 		h.Message = fmt.Sprintf("the list is empty; %d records were known (guard.empty = \"hold\")", known)
+	case s.emptied != "":
+		h.Message = fmt.Sprintf("the list of partition %s is empty; %d of its records were known (guard.empty = \"hold\")", s.emptied, s.lost)
 	case h.Deletes > conf.MinDeletes && float64(h.Deletes) > float64(conf.MaxDeletes)*float64(known):
 		h.Message = fmt.Sprintf("%d of %d known records are %s (guard.max_deletes = %q)", h.Deletes, known, s.gone(), conf.MaxDeletes)
 	case conf.MaxEvents > 0 && events > conf.MaxEvents:

@@ -481,3 +481,20 @@ func TestPartitionsThatCannotWorkAreRefused(t *testing.T) {
 		t.Errorf("problems %v", problems)
 	}
 }
+
+func TestT3AnEmptyPartitionAfterAFullOneIsHeld(t *testing.T) {
+	for _, c := range []struct {
+		empty   string
+		least   int
+		verdict Verdict
+	}{{"hold", 3, Held}, {"hold", 4, Complete}, {"allow", 3, Complete}} {
+		g := newRegions("a", "b", "c", "d")
+		r := g.rig(t, []string{"a", "b", "c", "d"}, func(s *Source) { s.Guard = Guard{MaxDeletes: 0.9, MinDeletes: c.least, Empty: c.empty} })
+		r.want(Complete)
+		g.lists["c"].clear()
+		got := r.want(c.verdict)
+		if c.verdict == Held && !strings.Contains(got.Message, "the list of partition c is empty; 4 of its records were known") {
+			t.Errorf("message %q", got.Message)
+		}
+	}
+}

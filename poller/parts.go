@@ -26,8 +26,8 @@ func (w *walk) putOff(err error) bool {
 // parts is what became of the partitions of one poll.
 type parts struct {
 	names   []string
-	pending []string // whose records are no news
-	whole   map[string]bool
+	pending []string        // whose records are no news
+	whole   map[string]bool // read to their end; the value says that there were no records
 	broken  []brokenPart
 	total   Poll // counts of all
 	done    bool
@@ -111,7 +111,7 @@ func (w *walk) part(ctx context.Context, name string) error {
 		if why := w.doubt(); why != "" {
 			w.parts.broken = append(w.parts.broken, brokenPart{name: name, why: why, read: true})
 		} else {
-			w.parts.whole[name] = true
+			w.parts.whole[name] = s.counts.Records == 0
 		}
 	}
 	s.changes = nil
@@ -194,6 +194,37 @@ func (w *walk) unproven() (map[differ.Hash]bool, error) {
 	return out, nil
 }
 
+func (t *parts) isWhole(name string) bool {
+	_, ok := t.whole[name]
+	return ok
+}
+
+// emptied names a partition whose list is empty although more of its records are known than the guard lets go unseen; empty
+// when there is none.
+func (w *walk) emptied(deleted []differ.Hash) (name string, known int, err error) {
+	conf := w.p.source.Guard
+	if w.parts == nil || conf.Empty != "hold" || len(deleted) <= conf.MinDeletes {
+		return "", 0, nil
+	}
+	lost := map[string]int{}
+	const batch = 512
+	for part := range slices.Chunk(deleted, batch) {
+		err := w.p.opts.Ledger.Bodies(w.scan.ctx, w.p.source.Name, part, func(_ differ.Hash, key string, _ []byte) error {
+			lost[partitionOf(key)]++
+			return nil
+		})
+		if err != nil {
+			return "", 0, w.p.storeFault("missing records cannot be read", err)
+		}
+	}
+	for _, name := range w.parts.names {
+		if w.parts.whole[name] && lost[name] > conf.MinDeletes {
+			return name, lost[name], nil
+		}
+	}
+	return "", 0, nil
+}
+
 // remembers gives what is to be remembered of the partitions after the poll.
 func (t *parts) remembers(p *Poller, proven, unfinished bool) *PartitionState {
 	was := p.known.state.Partitions
@@ -212,7 +243,7 @@ func (t *parts) remembers(p *Poller, proven, unfinished bool) *PartitionState {
 	}
 	first := p.known.state.Baselined.IsZero()
 	for _, name := range t.names {
-		if (first || slices.Contains(t.pending, name)) && (unfinished || !t.whole[name]) {
+		if (first || slices.Contains(t.pending, name)) && (unfinished || !t.isWhole(name)) {
 			now.Pending = append(now.Pending, name)
 		}
 	}

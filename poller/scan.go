@@ -23,6 +23,8 @@ type scan struct {
 	salt       uint64 // of the raw fingerprints: what else than its bytes makes a record the one that is known
 	details    *details
 	partition  string
+	emptied    string   // a partition whose list is empty; empty when there is none
+	lost       int      // records of it that were known
 	changes    []change // of the index by the present partition, so that they can be taken back; nil without partitions
 	keyInBytes bool     // a record whose bytes are known needs no look at its key
 	counts     Poll

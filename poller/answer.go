@@ -67,7 +67,7 @@ func explainOrNil(err error, what seen) error {
 // explainFormat turns an error of decoding into one for people; nil when it is none.
 func explainFormat(err error, s seen) error {
 	if said, ok := errors.AsType[*decode.FaultError](err); ok {
-		f := newFault(nothingChanged, "page %d: the server answered with a SOAP fault: %s (%s)", s.page, said, s)
+		f := newFault(nothingChanged, "page %d: %s (%s)", s.page, said, s)
 		f.cause = err
 		return f
 	}

@@ -96,7 +96,7 @@ func (w *walk) page(ctx context.Context, s step) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := w.p.client.Do(ctx, req)
+	resp, err := w.p.do(ctx, w.p.requests, req, func() (outbound.Request, error) { return w.compose(s) })
 	if err != nil {
 		return nil, w.unanswered(err, number)
 	}
@@ -111,7 +111,20 @@ func (w *walk) page(ctx context.Context, s step) (*answer, error) {
 	return a, err
 }
 
+// request makes the request of a page that may be asked for.
 func (w *walk) request(s step) (outbound.Request, error) {
+	req, err := w.compose(s)
+	if err != nil {
+		return req, err
+	}
+	if s.url != nil && !w.p.client.Allows(s.url) {
+		return req, newFault("list the host in allowed_hosts if it may be asked, without credentials; nothing was changed",
+			"page %d leads to another origin, %s://%s", w.pages(), s.url.Scheme, s.url.Host)
+	}
+	return req, w.askedOnce(req, s)
+}
+
+func (w *walk) compose(s step) (outbound.Request, error) {
 	v := w.values
 	v.page, v.offset = s.page, s.offset
 	req, err := w.p.requests.build(v, s.url)
@@ -128,13 +141,6 @@ func (w *walk) request(s step) (outbound.Request, error) {
 		if req.Body, err = setBodyParam(req.Body, s.body); err != nil {
 			return req, newFault("body must be a JSON object or a form; nothing was changed", "pages.in = \"body\": %s cannot be set: %v", s.body.name, err)
 		}
-	}
-	if s.url != nil && !w.p.client.Allows(s.url) {
-		return req, newFault("list the host in allowed_hosts if it may be asked, without credentials; nothing was changed",
-			"page %d leads to another origin, %s://%s", w.pages(), s.url.Scheme, s.url.Host)
-	}
-	if err := w.askedOnce(req, s); err != nil {
-		return req, err
 	}
 	if w.send.ETag != "" {
 		req.Header.Set("If-None-Match", w.send.ETag)
@@ -213,10 +219,15 @@ func (w *walk) refused(resp *outbound.Response, body *countedBody, what seen) er
 	if end, err := w.walker.past(what.page, resp.Status); err != nil || end {
 		return err
 	}
-	const enough = 2 << 10
+	const enough = 64 << 10
 	// What cannot be read is missing in the message; the status is what counts.
-	_, _ = io.CopyN(io.Discard, body, enough)
+	text, _ := io.ReadAll(io.LimitReader(body, enough))
 	what.bytes, what.head = body.count, body.head
+	if isXML(what.kind) {
+		if fault := soapFault(text, resp.Header.Get("Content-Type")); fault != nil {
+			return explain(fault, what)
+		}
+	}
 	return explainStatus(what, redirection(resp))
 }
 

@@ -69,11 +69,12 @@ func (c *check) lookup(text string, key ...string) {
 
 // ask asks for one record. The answer may have any status; moved says that it is that of another address, behind a redirect.
 func (p *Poller) ask(ctx context.Context, r *requests, v values) (resp *outbound.Response, moved bool, err error) {
-	req, err := r.build(v, nil)
+	build := func() (outbound.Request, error) { return r.build(v, nil) }
+	req, err := build()
 	if err != nil {
 		return nil, false, err
 	}
-	if resp, err = p.client.Do(ctx, req); err != nil {
+	if resp, err = p.do(ctx, r, req, build); err != nil {
 		return nil, false, err
 	}
 	return resp, outbound.Display(resp.URL) != outbound.Display(req.URL), nil

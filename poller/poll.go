@@ -96,7 +96,7 @@ func newPoller(source Source, o Options, net *network) (*Poller, error) {
 		return nil, fmt.Errorf("source %s: %w", source.Name, err)
 	}
 	p.client = outbound.NewClient(outbound.Options{
-		Target: requests.target, Transport: ways.elsewhere, Home: ways.home, Retry: source.patience(),
+		Target: requests.target, Transport: ways.elsewhere, Home: ways.home, Retry: source.patience(), Final: finalFault,
 		NoRedirects: source.Redirects == "none", AllowedHosts: source.AllowedHosts, Redact: o.Secrets.Redact, Now: o.Now,
 	})
 	p.turn <- struct{}{}

@@ -17,10 +17,12 @@ import (
 
 // Options make a Client. Target and Transport are required.
 type Options struct {
-	Target       Target
-	Transport    http.RoundTripper // a *Gate: it is what waits, and what bounds time and size
-	Home         http.RoundTripper // for requests to the target's origin, with credentials; nil: Transport
-	Retry        Retry
+	Target    Target
+	Transport http.RoundTripper // a *Gate: it is what waits, and what bounds time and size
+	Home      http.RoundTripper // for requests to the target's origin, with credentials; nil: Transport
+	Retry     Retry
+	// Final says of an answer whose status is worth a retry, by the beginning of its body, that it is not; nil: never.
+	Final        func(status int, h http.Header, head []byte) bool
 	NoRedirects  bool                // answer with the redirect itself instead of following it inside the origin
 	AllowedHosts []string            // may be asked too, without credentials: "host" or "host:port"
 	Redact       func(string) string // takes secrets out of messages; nil: nothing

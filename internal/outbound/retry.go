@@ -1,10 +1,12 @@
 package outbound
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -48,13 +50,31 @@ func (c *Client) checkRetry(ctx context.Context, resp *http.Response, err error)
 	}
 	t := tripOf(ctx)
 	if t == nil || t.refusal == nil {
-		return c.retries(resp.StatusCode), nil
+		return c.retries(resp.StatusCode) && !c.final(resp), nil
 	}
 	wait := t.refusal.wait
 	if t.refusal.told && (wait > c.opts.Retry.MaxWait || beyond(ctx, c.opts.Now().Add(wait))) {
 		return false, c.deferred(resp.StatusCode, wait, t.attempts)
 	}
 	return true, nil
+}
+
+// final looks into an answer that would be asked for once more.
+func (c *Client) final(resp *http.Response) bool {
+	if c.opts.Final == nil {
+		return false
+	}
+	const enough = 64 << 10
+	head, err := io.ReadAll(io.LimitReader(resp.Body, enough))
+	rest := io.Reader(resp.Body)
+	if err != nil {
+		rest = failing{err}
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(head), rest), resp.Body}
+	return c.opts.Final(resp.StatusCode, resp.Header, head)
 }
 
 func (c *Client) deferred(status int, wait time.Duration, attempts int) *DeferredError {

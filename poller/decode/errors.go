@@ -1,6 +1,9 @@
 package decode
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // SyntaxError says that an answer is not what its format asks for.
 type SyntaxError struct {
@@ -71,6 +74,19 @@ func (e *CharsetError) NextStep() string {
 type FaultError struct {
 	Code string // "soap:Client", "env:Sender"
 	Text string // for people, in one line
+}
+
+// OfTheRequest says whether the fault is one of the request, so that the same request will not do better (SOAP 1.1, 4.4.1;
+// SOAP 1.2, 5.4.6).
+func (e *FaultError) OfTheRequest() bool {
+	code, _, _ := strings.Cut(e.Code, " ")
+	code = code[strings.LastIndexByte(code, ':')+1:]
+	code, _, _ = strings.Cut(code, ".") // "Client.Authentication"
+	switch code {
+	case "Client", "Sender", "VersionMismatch", "MustUnderstand", "DataEncodingUnknown":
+		return true
+	}
+	return false
 }
 
 // Error gives the text of the fault.

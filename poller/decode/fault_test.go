@@ -34,6 +34,17 @@ func TestASOAPFaultIsAnErrorWithItsText(t *testing.T) {
 	}
 }
 
+func TestAFaultOfTheRequestIsToldFromOneOfTheServer(t *testing.T) {
+	for code, want := range map[string]bool{
+		"soap:Client": true, "Client": true, "env:Sender m:Timeout": true, "soap:Client.Authentication": true, "soap:MustUnderstand": true,
+		"soap:Server": false, "env:Receiver": false, "": false, "x:Busy": false,
+	} {
+		if got := (&FaultError{Code: code}).OfTheRequest(); got != want {
+			t.Errorf("%s: %t", code, got)
+		}
+	}
+}
+
 func TestOtherElementsCalledFaultAreData(t *testing.T) {
 	for in, document := range map[string]string{
 		`<Fault>1</Fault>`: `{"Fault":"1"}`,

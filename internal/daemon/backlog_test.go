@@ -62,7 +62,7 @@ func (r *inOrder) ServeHTTP(_ http.ResponseWriter, req *http.Request) {
 	r.count.Add(1)
 }
 
-// T1, T3: what waits for a dead webhook slows nobody down, is listed at once, and drains in order and in bounded memory when it is
+// T3: what waits for a dead webhook slows nobody down, is listed at once, and drains in order and in bounded memory when it is
 // back.
 func TestABacklogSlowsNothingDownAndDrainsInOrderInBoundedMemory(t *testing.T) {
 	t.Parallel()
@@ -71,6 +71,7 @@ func TestABacklogSlowsNothingDownAndDrainsInOrderInBoundedMemory(t *testing.T) {
 		n, rounds, tolerated = 1_000_000, 1000, 1.5
 	}
 	full, empty := newLoad(t), newLoad(t)
+	full.commit("early", 60, 10, "other")
 	full.fill("things", n, 50_000, "app")
 	with, without := &clerk{load: full}, &clerk{load: empty}
 	for range rounds {
@@ -96,6 +97,12 @@ func checkLists(t *testing.T, l *load, n int) {
 		"deliveries": func() (int, error) { return seen(lists.Deliveries(t.Context(), store.DeliveryQuery{Limit: 50})) },
 		"pending of a webhook": func() (int, error) {
 			return seen(lists.Deliveries(t.Context(), store.DeliveryQuery{Webhook: "app", State: store.StatePending, Limit: 50}))
+		},
+		"what an old source has": func() (int, error) {
+			return seen(lists.Deliveries(t.Context(), store.DeliveryQuery{Source: "early", Limit: 50}))
+		},
+		"what another webhook has": func() (int, error) {
+			return seen(lists.Deliveries(t.Context(), store.DeliveryQuery{Webhook: "other", Limit: 50}))
 		},
 		"events of a source": func() (int, error) {
 			return seen(lists.Events(t.Context(), store.EventQuery{Source: "things", Limit: 50}))

@@ -221,7 +221,7 @@ type DeliveryRow struct {
 type Sum struct {
 	Webhook, Type, State string
 	Deliveries           int64
-	Bytes                int64     // of their bodies
+	Bytes                int64     // of their bodies; of very many an estimate
 	First, Last          time.Time // detection of the oldest and of the newest event
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/deltahook/deltahook/emitter"
@@ -13,11 +14,14 @@ import (
 
 const (
 	deliveriesSQL = `SELECT d.seq, d.webhook, w.text, d.shard, d.state, d.attempts, d.next_at, d.settled_at, d.status, d.took,
-		d.reason, e.id, n.text, e.key, e.type, coalesce(m.id, '') FROM delivery d CROSS JOIN event e ON e.seq = d.seq
-		CROSS JOIN name n ON n.id = e.source CROSS JOIN name w ON w.id = d.webhook LEFT JOIN event m ON m.seq = d.merged_into`
-	surveySQL = `SELECT w.text, e.type, d.state, count(*), sum(coalesce(length(c.body), length(b.body))), min(e.at), max(e.at)
-		FROM delivery d CROSS JOIN event e ON e.seq = d.seq CROSS JOIN name w ON w.id = d.webhook
-		CROSS JOIN event_body b ON b.seq = d.seq LEFT JOIN event_copy c ON c.id = d.copy`
+		d.reason, e.id, n.text, e.key, e.type, coalesce(m.id, '') FROM %s
+		CROSS JOIN name n ON n.id = e.source CROSS JOIN name w ON w.id = d.webhook LEFT JOIN event m ON m.seq = d.merged_into%s
+		ORDER BY %s.seq DESC, d.webhook DESC`
+	surveySQL = `SELECT w.text, e.type, d.state, count(*), min(e.at), max(e.at) FROM %s CROSS JOIN name w ON w.id = d.webhook%s
+		GROUP BY d.webhook, e.type, d.state ORDER BY w.text, e.type, d.state`
+	lengthsSQL = `SELECT w.text, e.type, d.state, coalesce(length(c.body), length(b.body)) FROM %s
+		CROSS JOIN name w ON w.id = d.webhook CROSS JOIN event_body b ON b.seq = d.seq LEFT JOIN event_copy c ON c.id = d.copy%s
+		ORDER BY %s.seq DESC LIMIT ?`
 	attemptsSQL = `SELECT number, at, took, status, reason, error, excerpt, cause, request FROM attempt
 		WHERE seq = ? AND webhook = ? ORDER BY ordinal`
 	lastAttemptSQL = `SELECT d.seq, d.webhook, d.state, d.attempts, d.tried_at, d.took, d.status, d.cause FROM event e
@@ -39,33 +43,58 @@ type deliveryRow struct {
 	state   int
 }
 
-// deliveryFilter turns a query into conditions. The state stands in the text, so that SQLite sees that an index of one
-// state fits.
-func deliveryFilter(dq store.DeliveryQuery) (f filter, err error) {
-	f.number("d.seq < ?", dq.Before)
-	f.text("d.seq = (SELECT seq FROM event WHERE id = ?)", dq.EventID)
-	f.text("d.webhook = (SELECT id FROM name WHERE text = ?)", dq.Webhook)
-	f.text("e.source = (SELECT id FROM name WHERE text = ?)", dq.Source)
-	f.text("e.type = ?", dq.Type)
-	f.text("e.key = ?", dq.Key)
-	f.text("instr(lower(d.reason), lower(?)) > 0", dq.Reason)
-	f.number("e.at >= ?", micros(dq.Since))
-	f.number("e.at < ?", micros(dq.Until))
+// selected is a query of deliveries: the tables, the outer one first, and the conditions.
+type selected struct {
+	from, outer string
+	filter
+}
+
+// sql puts a query together of its form; the forms have a place for the tables, the conditions, and the outer table.
+func (s *selected) sql(form string) string {
+	if strings.Count(form, "%s") == 2 {
+		return fmt.Sprintf(form, s.from, s.filter.String())
+	}
+	return fmt.Sprintf(form, s.from, s.filter.String(), s.outer)
+}
+
+// selectionOf turns a query into conditions. The state stands in the text, so that SQLite sees that an index of one state
+// fits. What is parked is little; a source, a key or a type is found among the events, all else among the deliveries.
+func selectionOf(dq store.DeliveryQuery) (s selected, err error) {
+	s = selected{from: "delivery d CROSS JOIN event e ON e.seq = d.seq", outer: "d"}
+	switch {
+	case dq.EventID != "":
+	case dq.State == store.StateParked:
+		s.from = "delivery d INDEXED BY delivery_parked CROSS JOIN event e ON e.seq = d.seq"
+	case dq.Source != "" || dq.Key != "" || dq.Type != "":
+		s.from, s.outer = "event e CROSS JOIN delivery d ON d.seq = e.seq", "e"
+	case dq.Webhook != "" && dq.State != "" && dq.State != store.StatePending:
+		// A long look through the table is better than one through an index and the table.
+		s.from = "delivery d NOT INDEXED CROSS JOIN event e ON e.seq = d.seq"
+	}
+	s.number(s.outer+".seq < ?", dq.Before)
+	s.text("d.seq = (SELECT seq FROM event WHERE id = ?)", dq.EventID)
+	s.text("d.webhook = (SELECT id FROM name WHERE text = ?)", dq.Webhook)
+	s.text("e.source = (SELECT id FROM name WHERE text = ?)", dq.Source)
+	s.text("e.type = ?", dq.Type)
+	s.text("e.key = ?", dq.Key)
+	s.text("instr(lower(d.reason), lower(?)) > 0", dq.Reason)
+	s.number("e.at >= ?", micros(dq.Since))
+	s.number("e.at < ?", micros(dq.Until))
 	if dq.State == "" {
-		return f, nil
+		return s, nil
 	}
 	for state, name := range stateNames() {
 		if name == dq.State {
-			f.where = append(f.where, fmt.Sprintf("d.state = %d", state))
-			return f, nil
+			s.where = append(s.where, fmt.Sprintf("d.state = %d", state))
+			return s, nil
 		}
 	}
-	return f, fmt.Errorf("unknown delivery state %q", dq.State)
+	return s, fmt.Errorf("unknown delivery state %q", dq.State)
 }
 
 // selectDeliveries lists what a query selects, newest first, at most limit and then to the end of the event.
 func selectDeliveries(ctx context.Context, q querier, dq store.DeliveryQuery, limit int) ([]deliveryRow, error) {
-	f, err := deliveryFilter(dq)
+	sel, err := selectionOf(dq)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +109,7 @@ func selectDeliveries(ctx context.Context, q querier, dq store.DeliveryQuery, li
 		}
 		list = append(list, d)
 		return nil
-	}, deliveriesSQL+f.String()+" ORDER BY d.seq DESC, d.webhook DESC", f.args...)
+	}, sel.sql(deliveriesSQL), sel.args...)
 	if errors.Is(err, errStop) {
 		err = nil
 	}
@@ -111,25 +140,6 @@ func (s *Store) Deliveries(ctx context.Context, dq store.DeliveryQuery) ([]store
 		return err
 	})
 	return list, err
-}
-
-// Survey sums up deliveries by webhook, type and state.
-func (s *Store) Survey(ctx context.Context, dq store.DeliveryQuery) (sums []store.Sum, err error) {
-	f, err := deliveryFilter(dq)
-	if err != nil {
-		return nil, err
-	}
-	err = s.read(ctx, func(q querier) error {
-		sums, err = collect(ctx, q, func(r *sql.Rows) (sum store.Sum, err error) {
-			var state int
-			var first, last int64
-			err = r.Scan(&sum.Webhook, &sum.Type, &state, &sum.Deliveries, &sum.Bytes, &first, &last)
-			sum.State, sum.First, sum.Last = stateNames()[state], fromMicros(first), fromMicros(last)
-			return sum, err
-		}, surveySQL+f.String()+" GROUP BY w.text, e.type, d.state ORDER BY w.text, e.type, d.state", f.args...)
-		return err
-	})
-	return sums, err
 }
 
 // Attempts gives the attempts of a delivery. The one that succeeded stands in the delivery itself.

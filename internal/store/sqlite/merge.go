@@ -20,7 +20,7 @@ const (
 	absorbSQL     = `UPDATE delivery SET copy = ? WHERE seq = ? AND webhook = ?`
 	deleteCopySQL = `DELETE FROM event_copy WHERE id = ?`
 	mergedSQL     = `UPDATE delivery SET state = 4, loose = 0, next_at = 0, merged_into = ?, settled_at = ?, reason = ? WHERE seq = ? AND webhook = ?`
-	fixAllSQL     = `UPDATE delivery SET loose = 0 WHERE webhook = ? AND loose <> 0`
+	fixAllSQL     = `UPDATE delivery INDEXED BY delivery_loose SET loose = 0 WHERE webhook = ? AND loose <> 0`
 )
 
 // Reasons of merged deliveries, for people.

@@ -34,8 +34,9 @@ func TestAFileOfTheFirstSchemaIsBroughtUpToDateWithWhatWaits(t *testing.T) {
 // undo takes back what the migrations after the first have made.
 func undo() []string {
 	return []string{
+		"DROP INDEX event_source", "DROP INDEX delivery_webhook", "DROP TABLE vault",
 		"ALTER TABLE delivery DROP COLUMN since", "ALTER TABLE attempt DROP COLUMN request",
-		"DROP TABLE vault", "DROP INDEX delivery_loose", "ALTER TABLE delivery DROP COLUMN loose", "ALTER TABLE delivery DROP COLUMN merged_into",
+		"DROP INDEX delivery_loose", "ALTER TABLE delivery DROP COLUMN loose", "ALTER TABLE delivery DROP COLUMN merged_into",
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/deltahook/deltahook/internal/store"
 )
 
 func TestHotQueriesTouchPendingRowsOnly(t *testing.T) {
@@ -19,7 +21,10 @@ func TestHotQueriesTouchPendingRowsOnly(t *testing.T) {
 		"pending":     {pendingSQL, 4, "SEARCH d USING INDEX delivery_pending (shard=? AND webhook=? AND seq>?)"},
 		"prints":      {printsSQL, 1, "SEARCH print USING PRIMARY KEY (book=?)"},
 		"body":        {bodySQL, 2, "SEARCH p USING PRIMARY KEY (book=? AND hash=?)"},
-		"parked":      {deliveriesSQL + " WHERE d.state = 2 ORDER BY d.seq DESC, d.webhook DESC", 0, "USING INDEX delivery_parked"},
+		"parked":      {planned(store.DeliveryQuery{State: store.StateParked, Webhook: "app", Source: "s"}), 2, "USING INDEX delivery_parked"},
+		"webhook":     {planned(store.DeliveryQuery{Webhook: "app"}), 1, "SEARCH d USING INDEX delivery_webhook (webhook=?)"},
+		"source":      {planned(store.DeliveryQuery{Source: "s"}), 1, "SEARCH e USING INDEX event_source (source=?)"},
+		"of source":   {eventSQL + "WHERE e.source = ? ORDER BY e.seq DESC", 1, "SEARCH e USING INDEX event_source (source=?)"},
 		"acknowledge": {ackPendingSQL, 8, "SEARCH delivery USING PRIMARY KEY (seq=? AND webhook=?)"},
 		"count":       {countPendingSQL, 0, "USING COVERING INDEX delivery_pending"},
 		"events":      {eventSQL + "WHERE e.seq < ? ORDER BY e.seq DESC", 1, "SEARCH e USING INTEGER PRIMARY KEY (rowid<?)"},
@@ -37,6 +42,15 @@ func TestHotQueriesTouchPendingRowsOnly(t *testing.T) {
 			}
 		})
 	}
+}
+
+// planned gives the text of a list.
+func planned(dq store.DeliveryQuery) string {
+	sel, err := selectionOf(dq)
+	if err != nil {
+		panic(err)
+	}
+	return sel.sql(deliveriesSQL)
 }
 
 func explainPlan(t *testing.T, s *Store, query string, args []any) string {

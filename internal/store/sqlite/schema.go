@@ -15,7 +15,7 @@ const applicationID = 0x64686f6b
 
 // migrations make a database of version n, by user_version, into one of version n+1. The list is append-only: a released
 // step is never changed.
-func migrations() []string { return []string{schema1, schema2, schema3, schema4} }
+func migrations() []string { return []string{schema1, schema2, schema3, schema4, schema5} }
 
 const schema1 = `
 -- seed: keys all hashes; seq: the highest event number that was ever given, as far as it is not in event itself
@@ -87,6 +87,12 @@ CREATE INDEX delivery_loose ON delivery (webhook, loose, seq) WHERE loose <> 0;
 // before the first commit.
 const schema4 = `
 CREATE TABLE vault (source INTEGER, name TEXT, value BLOB NOT NULL, PRIMARY KEY (source, name)) STRICT, WITHOUT ROWID;
+`
+
+// schema5 lets people look at one source or one webhook among millions. Both indexes grow at their ends only.
+const schema5 = `
+CREATE INDEX event_source ON event (source);
+CREATE INDEX delivery_webhook ON delivery (webhook, seq);
 `
 
 // The states of a delivery as they are stored. Two indexes of the schema repeat pending and parked.

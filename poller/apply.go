@@ -24,7 +24,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 		next.Held = nil
 	}
 	next.Details = p.completed(&m.state, !s.retry && w.reach.full)
-	next.Partitions = w.parts.remembers(p, proven, s.unfinished)
+	next.Partitions = w.parts.remembers(p, proven, s.details.waiting(), s.unfinished)
 	cursor, moved := w.advance(r.At, !s.unfinished)
 	if p.cursor != nil {
 		next.Cursor = cursor.encode()

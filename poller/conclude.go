@@ -114,6 +114,9 @@ func (w *walk) doubt() string {
 
 // moved says that the list was changed while it was read, so that a part of it may not have been seen.
 func (w *walk) moved() bool {
+	if w.parts != nil {
+		return len(w.parts.broken) > 0
+	}
 	return w.walker.shifted() || w.scan.seam != nil && w.scan.seam.torn > 0 || w.scan.repeated > 0
 }
 

@@ -498,3 +498,105 @@ func TestT3AnEmptyPartitionAfterAFullOneIsHeld(t *testing.T) {
 		}
 	}
 }
+
+// journals is an API with a list for each region that can be asked for what changed since a number.
+type journals struct {
+	lists  map[string][]string // records, v counts up over all
+	broken map[string]bool
+	asked  []string
+}
+
+func (g *journals) add(region, id string, v int) {
+	g.lists[region] = slices.DeleteFunc(g.lists[region], func(r string) bool { return strings.Contains(r, fmt.Sprintf("%q", id)) })
+	g.lists[region] = append(g.lists[region], fmt.Sprintf(`{"id":%q,"v":%d}`, id, v))
+}
+
+func (g *journals) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	region, since := strings.TrimPrefix(q.URL.Path, "/r/"), q.URL.Query().Get("since")
+	g.asked = append(g.asked, region+">"+since)
+	if g.broken[region] {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	from, _ := strconv.Atoi(since)
+	var found []string
+	for _, r := range g.lists[region] {
+		if v, _ := strconv.Atoi(strings.TrimSuffix(r[strings.LastIndexByte(r, ':')+1:], "}")); v >= from {
+			found = append(found, r)
+		}
+	}
+	fmt.Fprintf(w, "[%s]", strings.Join(found, ","))
+}
+
+func TestOneCursorLeadsThroughAllPartitions(t *testing.T) {
+	g := &journals{lists: map[string][]string{}, broken: map[string]bool{}}
+	for v, region := range []string{"a", "a", "b", "c"} {
+		g.add(region, strconv.Itoa(v), v+1)
+	}
+	r := newRig(t, g.ServeHTTP, func(s *Source) {
+		s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/r/{partition}"
+		s.Partitions.Values, s.Deletes.Detect = []string{"a", "b"}, "off"
+		s.Cursor.Field, s.Cursor.Param, s.Cursor.Format = differ.MustPath("v"), "since", "number"
+	})
+	asks := func(want ...string) {
+		t.Helper()
+		if !slices.Equal(g.asked, want) {
+			t.Errorf("asked %q, want %q", g.asked, want)
+		}
+		g.asked = nil
+	}
+	r.want(Complete)
+	asks("a>", "b>")
+	g.add("a", "0", 10)
+	g.add("b", "2", 11)
+	g.broken["b"] = true
+	r.want(Partial) // the watermark stays: b was not asked for what a was
+	r.tells(`updated ["a","0"] v`)
+	asks("a>3", "b>3")
+	r.restart()
+	clear(g.broken)
+	r.poll()
+	r.tells(`updated ["b","2"] v`)
+	asks("a>3", "b>3")
+	r.poll()
+	asks("a>11", "b>11")
+
+	r.edit(func(s *Source) { s.Partitions.Values = []string{"a", "b", "c"} }) // what it has is older than the watermark
+	g.broken["c"] = true
+	r.poll()
+	asks("a>11", "b>11", "c>")
+	r.restart()
+	clear(g.broken)
+	r.poll()
+	asks("a>11", "b>11", "c>")
+	r.tells()
+	if rows := r.ledger.rows("contacts"); rows[`["c","3"]`] == "" {
+		t.Errorf("records %v", rows)
+	}
+	g.add("c", "3", 12)
+	r.poll()
+	asks("a>11", "b>11", "c>11")
+	r.tells(`updated ["c","3"] v`)
+}
+
+func TestAnEditWhileAPartitionFailsIsNoNewsLater(t *testing.T) {
+	g := newRegions("a", "b")
+	for _, list := range g.lists {
+		list.set("5", `{"id":"5","status":"hidden"}`)
+	}
+	r := g.rig(t, []string{"a", "b"}, func(s *Source) { s.Where = conditions(`status != "hidden"`) })
+	r.want(Complete)
+	g.broken["b 1"] = http.StatusBadGateway
+	r.edit(func(s *Source) { s.Where = nil })
+	r.want(Partial)
+	r.restart()
+	clear(g.broken)
+	r.want(Complete)
+	r.tells()
+	if rows := r.ledger.rows("contacts"); len(rows) != 10 {
+		t.Errorf("records %v", rows)
+	}
+	g.lists["b"].put("5", "shown")
+	r.want(Complete)
+	r.tells(`updated ["b","5"] status`)
+}

@@ -52,7 +52,7 @@ func (w *walk) runAll(ctx context.Context) error {
 		return err
 	}
 	w.parts = &parts{names: names, pending: w.p.pendingPartitions(), whole: map[string]bool{}}
-	quiet := w.scan.quiet
+	quiet, aimed := w.scan.quiet, w.values
 	w.p.nextPartition = ""
 	for _, name := range names {
 		w.scan.quiet = quiet || slices.Contains(w.parts.pending, name)
@@ -63,12 +63,25 @@ func (w *walk) runAll(ctx context.Context) error {
 			}
 			continue
 		}
+		w.values = aimed
+		w.followFromStart(name)
 		if err := w.part(ctx, name); err != nil {
 			return err
 		}
 	}
 	w.scan.counts, w.scan.quiet, w.scan.changes, w.parts.done = w.parts.total, quiet, nil, true
 	return w.parts.none()
+}
+
+// followFromStart asks for all of a partition that a cursor does not follow yet, however little of the others is asked for.
+func (w *walk) followFromStart(name string) {
+	known, c := w.p.known.state.Partitions, w.p.cursor
+	if c == nil || w.reach.full || known != nil && slices.Contains(known.Followed, name) {
+		return
+	}
+	whole := reach{full: true, from: w.reach.begin, until: c.limit(w.result.At)}
+	w.values.cursor, w.values.until, w.values.params = "", "", nil
+	whole.fill(c, &w.values)
 }
 
 // stopped says why no more partitions are asked for; empty when they are.
@@ -225,8 +238,21 @@ func (w *walk) emptied(deleted []differ.Hash) (name string, known int, err error
 	return "", 0, nil
 }
 
-// remembers gives what is to be remembered of the partitions after the poll.
-func (t *parts) remembers(p *Poller, proven, unfinished bool) *PartitionState {
+// followed lists the partitions that were read from their start, now or earlier, up to a watermark.
+func (t *parts) followed(was *PartitionState, taken bool) []string {
+	var names []string
+	for _, name := range t.names {
+		if was != nil && slices.Contains(was.Followed, name) || taken && t.isWhole(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// remembers gives what is to be remembered of the partitions after the poll. Waiting says that not all that they show could be
+// taken in; unfinished, that the next poll goes on with it.
+func (t *parts) remembers(p *Poller, proven, waiting, unfinished bool) *PartitionState {
 	was := p.known.state.Partitions
 	if t == nil {
 		if p.source.Partitions.used() {
@@ -241,13 +267,17 @@ func (t *parts) remembers(p *Poller, proven, unfinished bool) *PartitionState {
 	if left := p.leftPartitions(); len(left) > 0 && !proven { // their records are still there
 		now.Values = slices.Sorted(slices.Values(slices.Concat(now.Values, left)))
 	}
-	first := p.known.state.Baselined.IsZero()
+	m := p.known
+	silent := m.state.Baselined.IsZero() || m.reselected || !slices.Contains(m.state.formerDetails(), p.details)
 	for _, name := range t.names {
-		if (first || slices.Contains(t.pending, name)) && (unfinished || !t.isWhole(name)) {
+		if (silent || slices.Contains(t.pending, name)) && (unfinished || !t.isWhole(name)) {
 			now.Pending = append(now.Pending, name)
 		}
 	}
 	slices.Sort(now.Pending)
+	if p.cursor != nil {
+		now.Followed = t.followed(was, !waiting)
+	}
 	return now
 }
 
@@ -255,7 +285,7 @@ func (s *PartitionState) equal(o *PartitionState) bool {
 	if s == nil || o == nil {
 		return s == o
 	}
-	return slices.Equal(s.Values, o.Values) && slices.Equal(s.Pending, o.Pending)
+	return slices.Equal(s.Values, o.Values) && slices.Equal(s.Pending, o.Pending) && slices.Equal(s.Followed, o.Followed)
 }
 
 // savepoint is a scan before a partition.

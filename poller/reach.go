@@ -39,10 +39,7 @@ func (p *Poller) reach(now time.Time) (reach, error) {
 	from := kind.parse(s.Watermark)
 	whole := p.wantsWhole(now)
 	anew := whole || p.wantsAnew(s, from, now, &r)
-	limit := mark{at: now.Add(-c.conf.Lag.Std())}
-	if kind != timeMarks {
-		limit = mark{}
-	}
+	limit := c.limit(now)
 	if whole || anew && (c.conf.Window == 0 || r.begin.none()) {
 		r.full, r.anew, r.from, r.until = true, anew && !whole, r.begin, limit
 		return r, nil
@@ -52,6 +49,14 @@ func (p *Poller) reach(now time.Time) (reach, error) {
 	}
 	r.window(c, from, limit)
 	return r, nil
+}
+
+// limit is where a poll stops: what is later may not be complete yet.
+func (c *cursor) limit(now time.Time) mark {
+	if c.format.kind != timeMarks {
+		return mark{}
+	}
+	return mark{at: now.Add(-c.conf.Lag.Std())}
 }
 
 // window asks for what comes behind a mark: what is as late as it, too, and what came a little before.
@@ -148,11 +153,11 @@ func (w *walk) remark() {
 // else is. A list that moved while it was read does not move the watermark.
 func (w *walk) advance(at time.Time, finished bool) (s cursorState, must bool) {
 	c, was := w.p.cursor, w.p.known.cursor
-	if c == nil || w.moved() {
+	if c == nil {
 		return was, false
 	}
 	s = was
-	if w.scan.details.waiting() { // what is not completed must be listed again
+	if w.moved() || w.scan.details.waiting() { // what was not seen or not completed must be listed again
 		if w.reach.anew {
 			s.Watermark = ""
 		}

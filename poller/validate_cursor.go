@@ -34,9 +34,6 @@ func (c *check) cursorFormats(given map[string]bool) {
 	if c.s.Single {
 		c.add("remove cursor", "one single object is asked for as a whole", "cursor", "field")
 	}
-	if c.s.Partitions.used() {
-		c.add("write one source for each partition, or remove cursor", "cursor and partitions cannot be used together in this version: there is one watermark, and a new partition would be read from there on only", "cursor", "field")
-	}
 	zone, err := loadZone(conf.Timezone)
 	if err != nil {
 		c.add(`write a name like "Europe/Berlin" or "UTC"`, err.Error(), "cursor", "timezone")

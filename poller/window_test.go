@@ -298,7 +298,6 @@ func TestEachMistakeOfACursorIsReportedAtItsKey(t *testing.T) {
 		{func(s *Source) { s.Cursor.FullScan = "daily" }, `cursor.full_scan: cursor.full_scan = "daily" is neither a duration nor a cron spec`},
 		{func(s *Source) { s.Cursor.FullScan = "0s" }, "cursor.full_scan: cursor.full_scan must be more than zero"},
 		{func(s *Source) { s.Deletes.Detect = "scan" }, `deletes.detect: deletes.detect = "scan" needs cursor.full_scan`},
-		{func(s *Source) { s.URL, s.Partitions.Values = s.URL+"/{partition}", []string{"a"} }, "cursor.field: cursor and partitions cannot be used together"},
 		{func(s *Source) { s.Single, s.Key = true, nil }, "cursor.field: one single object is asked for as a whole"},
 	} {
 		s := validSource()

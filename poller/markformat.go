@@ -24,7 +24,7 @@ type markFormat struct {
 
 const formatHint = `formats are rfc3339, unix, unix_ms, date, datetime, http, dotnet, number, text, a strftime format like "%d.%m.%Y %H:%M" or a Go layout like "02.01.2006 15:04"`
 
-// parseMarkFormat reads the name of a format, or a layout. zone is where the clock of a format without a zone stands.
+// parseMarkFormat reads the name of a format, or a layout. The clock of a format without a zone stands in the given one.
 func parseMarkFormat(text string, zone *time.Location) (markFormat, error) {
 	f := markFormat{zone: zone, step: time.Second}
 	switch text {

@@ -20,7 +20,7 @@ func (w watcher) Polled(r poller.Result) {
 		w.polled(r)
 	}
 	if r.Notice != "" {
-		w.log.Warn(r.Notice, "source", r.Source)
+		w.log.Warn("changes may have been missed", "source", r.Source, "reason", r.Notice)
 	}
 	w.log.Debug("polled",
 		"source", r.Source, "verdict", r.Verdict, "mode", r.Mode, "took", r.Took.String(), "pages", r.Pages, "records", r.Records,

@@ -317,6 +317,16 @@ func oddShapes() []shape {
 			check: func(s *poller.Source) string { return fmt.Sprint(s.Ignore, s.Unordered) },
 		},
 		{
+			name: "times of an old system", path: "/artikel", total: 5, key: []string{"nr"}, records: "@this",
+			serve: always(jsonType, "["+items(0, 5, 5, func(n int) string {
+				return fmt.Sprintf(`{"nr":%d,"aenderungsdatum":"2026-11-0%d 12:00:00"}`, n, n)
+			})+"]"),
+			args: []string{"--set", `cursor = { field = "aenderungsdatum", param = "seit", format = "datetime", full_scan = "1d" }`, "--set", `deletes = { detect = "scan" }`},
+			check: func(s *poller.Source) string {
+				return fmt.Sprint(s.Cursor.Field, " ", s.Cursor.Format, " ", s.Deletes.Detect)
+			},
+		},
+		{
 			name: "plain values", path: "/hosts", total: 3, key: []string{"@this"}, records: "hosts", unsure: []string{"records"},
 			serve: always(jsonType, `{"hosts":["a","b","c"]}`),
 		},
@@ -341,6 +351,7 @@ func wanted() map[string]string {
 		"the next URL in the answer":          "next count",
 		"HAL":                                 "_links.next.href",
 		"pages counted from zero":             "0",
+		"times of an old system":              "aenderungsdatum datetime scan",
 		"an XML list":                         "xml[catalog.items.item.tag]",
 		"CSV with semicolons in windows-1252": "csvwindows-1252;",
 		"NDJSON":                              "ndjson",
@@ -368,12 +379,28 @@ func TestInitUnderstandsEveryShape(t *testing.T) {
 			command(t, exitOK, "check", "--config", path)
 			source := sourceIn(t, path)
 			s.judge(t, source, said)
+			proposals(t, path, raw)
 			out, _ := command(t, exitOK, "try", source.Name, "--config", path)
 			if count := fmt.Sprintf("%d record", s.total); !strings.Contains(out, count) || !strings.Contains(out, "complete") {
 				t.Errorf("try says %q, want %s and complete", out, count)
 			}
 		})
 	}
+}
+
+// proposals switches on what is written as a comment: it must pass the check, too.
+func proposals(t *testing.T, path string, raw []byte) {
+	t.Helper()
+	for _, key := range []string{"deletes", "cursor "} {
+		if line := "# " + key; bytes.Contains(raw, []byte("\n"+line)) {
+			raw = bytes.Replace(raw, []byte("\n"+line), []byte("\n"+key), 1)
+		}
+	}
+	on := path + ".on.toml"
+	if err := os.WriteFile(on, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command(t, exitOK, "check", "--config", on)
 }
 
 func (s *shape) judge(t *testing.T, source *poller.Source, said string) {

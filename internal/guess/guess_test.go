@@ -240,6 +240,15 @@ func TestWhatOnlyCreationTellsIsSaid(t *testing.T) {
 	}) || g.Updated != nil {
 		t.Errorf("notes %+v", g.Notes)
 	}
+	for value, want := range map[string]string{
+		`"2026-11-23 12:00:00"`: "datetime", `"2026-11-23"`: "date", `1763899200`: "unix", `"Mon, 23 Nov 2026 12:00:00 GMT"`: "http",
+		`"23.11.2026 12:00:00"`: "02.01.2006 15:04:05", `"2026-11-23T12:00:00"`: "rfc3339",
+	} {
+		g = look(t, "", rows(5, `"id":%d,"aenderungsdatum":`+value))
+		if g.Updated == nil || g.Updated.Format() != want {
+			t.Errorf("%s: %+v, want %q", value, g.Updated, want)
+		}
+	}
 	g = look(t, "", rows(5, `"id":%d,"created":1763899%d,"modified":"2026-11-23T12:00:00Z"`))
 	if g.Updated == nil || g.Updated.Path.String() != "modified" || g.Updated.Form != "rfc3339" {
 		t.Errorf("updated %+v", g.Updated)

@@ -15,6 +15,21 @@ type Updated struct {
 	Form string // how its values are written: "rfc3339", "unix", "unix_ms", or a layout of package time
 }
 
+// Format gives the form as cursor.format has it.
+func (u *Updated) Format() string {
+	switch u.Form {
+	case "2006-01-02":
+		return "date"
+	case "2006-01-02 15:04:05.999999999":
+		return "datetime"
+	case "2006-01-02T15:04:05.999999999", "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00":
+		return "rfc3339"
+	case time.RFC1123, time.RFC1123Z:
+		return "http"
+	}
+	return u.Form
+}
+
 // timeForm says how a time is written; empty when the text is none.
 func timeForm(text string) string {
 	if _, err := time.Parse(time.RFC3339Nano, text); err == nil {

@@ -142,8 +142,17 @@ func (d *drafter) listing(b *strings.Builder) {
 }
 
 func (d *drafter) incremental(b *strings.Builder) {
-	if d.says(guess.AboutCursor) {
-		d.comment(b, guess.AboutCursor)
+	if !d.says(guess.AboutCursor) {
+		return
+	}
+	d.comment(b, guess.AboutCursor)
+	if u := d.guess.Updated; u != nil && !d.has("cursor") {
+		format := ""
+		if f := u.Format(); f != "rfc3339" {
+			format = ", format = " + quote(f)
+		}
+		fmt.Fprintf(b, "# cursor  = { field = %s, param = \"updated_since\"%s, full_scan = \"1d\" }    # asks only for what changed; what param is called says the API's documentation\n",
+			quote(u.Path.String()), format)
 	}
 }
 

@@ -207,8 +207,12 @@ func (d *drafter) proof(ctx context.Context) (string, error) {
 func (d *drafter) request() (*poller.Source, error) {
 	var b strings.Builder
 	d.head(&b)
-	if !d.has("single") {
-		b.WriteString("single = true\n") // nothing is read yet, and something has to be said
+	switch { // nothing is read yet, and something has to be said
+	case d.has("single"):
+	case d.has("cursor"), d.has("deletes"), d.has("pages"), d.has("detail"):
+		b.WriteString("key = \"id\"\n")
+	default:
+		b.WriteString("single = true\n")
 	}
 	return d.parse([]byte(b.String()))
 }

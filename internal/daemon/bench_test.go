@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,7 +24,7 @@ import (
 func BenchmarkDelivery(b *testing.B) {
 	for _, concurrency := range []int{8, 64} {
 		b.Run(fmt.Sprintf("concurrency-%d", concurrency), func(b *testing.B) {
-			const rounds, n = 7, 5000
+			const rounds, n = 5, 10_000
 			receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				w.WriteHeader(http.StatusNoContent)
@@ -60,6 +61,7 @@ func postLoop(b *testing.B, url string, n, concurrency int) (took, busy time.Dur
 	body := bytes.Repeat([]byte("x"), eventSize)
 	var left atomic.Int64
 	left.Store(int64(n))
+	runtime.GC() // of what came before
 	before, start := cpu(b), time.Now()
 	var wg sync.WaitGroup
 	for range concurrency {
@@ -95,6 +97,7 @@ func deliverAll(b *testing.B, url string, n, concurrency int) (took, busy time.D
 	}()
 	l.fill("things", n, n, "app")
 	var delivered atomic.Int64
+	runtime.GC() // of what came before
 	before, start := cpu(b), time.Now()
 	l.deliver(emitter.Observer{Attempted: func(emitter.Delivery, emitter.Outcome) { delivered.Add(1) }},
 		webhookTo("app", url, func(w *emitter.Webhook) { w.MaxInFlight = concurrency }))

@@ -2,6 +2,7 @@ package emitter
 
 import (
 	"fmt"
+	"sync/atomic"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -14,18 +15,18 @@ func TestT11AClockThatIsWrongIsToldOnceAndOnceWhenItIsRight(t *testing.T) {
 		var said []string
 		b := newBench(t)
 		b.observer.Clock = func(_ string, skew time.Duration, off bool) { said = append(said, fmt.Sprint(skew, off)) }
-		var skew time.Duration
-		dated := true
+		var skew atomic.Int64
+		var undated atomic.Bool
 		b.receiver().set(func(p post) reply {
 			r := reply{status: 200}
-			if dated {
-				r.date = p.at.Add(skew)
+			if !undated.Load() {
+				r.date = p.at.Add(time.Duration(skew.Load()))
 			}
 			return r
 		})
 		b.start()
 		answers := func(n int, off time.Duration) {
-			skew = off
+			skew.Store(int64(off))
 			for range n {
 				b.emit("a")
 				time.Sleep(time.Second)
@@ -39,9 +40,9 @@ func TestT11AClockThatIsWrongIsToldOnceAndOnceWhenItIsRight(t *testing.T) {
 		if s := b.stats(); !s.ClockOff {
 			t.Errorf("stats %+v", s)
 		}
-		dated = false
+		undated.Store(true)
 		answers(5, 0) // an answer without a date tells nothing
-		dated = true
+		undated.Store(false)
 		answers(1, 0)
 		answers(5, time.Hour) // told anew
 		b.stop()

@@ -2,8 +2,8 @@ package emitter
 
 import (
 	"fmt"
-	"sync/atomic"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"

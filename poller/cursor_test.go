@@ -345,6 +345,7 @@ func TestOnlyFullScansFindDeletions(t *testing.T) {
 	for name, full := range map[string]string{"a duration": "1d", "a cron spec": "0 3 * * *"} {
 		t.Run(name, func(t *testing.T) {
 			r, api := follow(t, func(s *Source) { s.Deletes.Detect, s.Deletes.Confirm, s.Cursor.FullScan = "scan", 1, full })
+			api.put("old", r.now.Add(-time.Hour), "") // no incremental poll shows it
 			api.touch("1", "new")
 			api.touch("2", "new")
 			r.want(Complete)
@@ -352,8 +353,11 @@ func TestOnlyFullScansFindDeletions(t *testing.T) {
 			whole := 0
 			for range 49 {
 				r.now = r.now.Add(time.Hour)
-				if got := r.poll(); got.Mode == Whole {
+				switch got := r.poll(); {
+				case got.Mode == Whole:
 					whole++
+				case got.Deleted+got.Missing > 0:
+					t.Fatal("an incremental poll finds something missing")
 				}
 			}
 			if whole != 2 {

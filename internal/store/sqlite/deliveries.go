@@ -52,9 +52,9 @@ type selected struct {
 // sql puts a query together of its form; the forms have a place for the tables, the conditions, and the outer table.
 func (s *selected) sql(form string) string {
 	if strings.Count(form, "%s") == 2 {
-		return fmt.Sprintf(form, s.from, s.filter.String())
+		return fmt.Sprintf(form, s.from, s.String())
 	}
-	return fmt.Sprintf(form, s.from, s.filter.String(), s.outer)
+	return fmt.Sprintf(form, s.from, s.String(), s.outer)
 }
 
 // selectionOf turns a query into conditions. The state stands in the text, so that SQLite sees that an index of one state

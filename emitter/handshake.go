@@ -94,7 +94,7 @@ func (a *agreement) reach(ctx context.Context, every time.Duration, ask func() e
 		return ctx.Err()
 	}
 	defer func() { <-a.turn }()
-	if err, ok := a.heard(began); ok {
+	if ok, err := a.heard(began); ok {
 		return err
 	}
 	err := ask()
@@ -117,10 +117,10 @@ func (a *agreement) holds(now time.Time) bool {
 }
 
 // heard gives an answer that came after a time.
-func (a *agreement) heard(since time.Time) (error, bool) { //nolint:revive // the error is the value
+func (a *agreement) heard(since time.Time) (ok bool, answer error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.last, !a.asked.IsZero() && !a.asked.Before(since)
+	return !a.asked.IsZero() && !a.asked.Before(since), a.last
 }
 
 // agree makes sure that the receiver wants to be called. It tells how many deliveries per second are allowed when it asked, else 0.

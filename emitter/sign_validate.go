@@ -37,7 +37,7 @@ func (w *Webhook) validateHeaders(p *setting.Problems) {
 		case slices.Contains(own, lower) || strings.HasPrefix(lower, "ce-") && w.Format == formatBinary:
 			p.Add("remove it", fmt.Sprintf("the header %s is set by deltahook itself", name), "headers", name)
 		case slices.Contains(proofs, lower):
-			p.Add("remove one of them", fmt.Sprintf("auth and headers both set %s", name), "headers", name)
+			p.Add("remove one of them", "auth and headers both set "+name, "headers", name)
 		case seen[lower] != "":
 			p.Add("keep one of them", fmt.Sprintf("the header %s stands there twice, also as %s", name, seen[lower]), "headers", name)
 		case !httpguts.ValidHeaderFieldValue(w.Headers[name]):

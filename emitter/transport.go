@@ -33,12 +33,12 @@ func (w *Webhook) validateTransport(p *setting.Problems, secrets *setting.Secret
 	if !w.TLS.IsZero() && strings.HasPrefix(w.URL, "http:") && !strings.HasPrefix(w.Auth.TokenURL, "https:") {
 		p.Warn(`write url = "https://…", or remove tls`, "tls is set, but nothing is sent over https", "tls")
 	}
-	egress, err := outbound.ParseEgress(w.Egress, nil)
-	if err != nil {
+	if _, err := outbound.ParseEgress(w.Egress, nil); err != nil {
 		p.Add(setting.Hint(err), err.Error(), "egress")
 		return
 	}
-	if egress, err = outbound.ParseEgress(w.Egress, w.EgressAllow); err != nil {
+	egress, err := outbound.ParseEgress(w.Egress, w.EgressAllow)
+	if err != nil {
 		p.Add(setting.Hint(err), err.Error(), "egress_allow")
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -132,7 +133,7 @@ func (p *pinger) report(o emitter.Outcome) error {
 // printExchange shows what belongs to the webhook. Of requests for tokens it shows that there were some: the rest is secret.
 func (p *pinger) printExchange(x exchange) {
 	r := x.request
-	if r.Method != http.MethodOptions && r.Header["webhook-id"] == nil {
+	if own, err := url.Parse(p.webhook.URL); err != nil || own.String() != r.URL.String() {
 		fmt.Fprintf(p.stdout, "asked %s://%s%s for a token: %s\n\n", r.URL.Scheme, r.URL.Host, r.URL.EscapedPath(), x.status())
 		return
 	}
@@ -154,9 +155,9 @@ func (x exchange) status() string {
 
 // printSigned shows what the receiver has to compute the signature of, byte for byte.
 func (p *pinger) printSigned(x exchange) {
-	url := *x.request.URL
-	url.Host = x.request.Host
-	received := &emitter.Received{Method: x.request.Method, URL: url.String(), Header: x.request.Header, Body: x.body}
+	seen := *x.request.URL
+	seen.Host = x.request.Host
+	received := &emitter.Received{Method: x.request.Method, URL: seen.String(), Header: x.request.Header, Body: x.body}
 	signed, err := emitter.SignedContent(received, p.webhook.Sign, p.webhook.Signature)
 	if err != nil || len(signed) == 0 {
 		fmt.Fprintf(p.stdout, "nothing is signed: sign = %q\n\n", p.webhook.Sign)

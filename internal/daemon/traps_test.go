@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -58,7 +59,7 @@ func TestT6NoChangeIsLostOrToldTwiceWhenCommitsFail(t *testing.T) {
 	const rounds = 8
 	for n := range rounds {
 		b.api.set(fmt.Sprintf(`{"items":[{"id":%d,"n":1}]}`, n))
-		key := fmt.Sprint(n)
+		key := strconv.Itoa(n)
 		until(t, "the record of round "+key, func() bool {
 			_ = b.client.Act(t.Context(), admin.Action{Verb: admin.Poll, Source: "things"}) // a failing source waits longer each time
 			_, there := b.receiver.Replica.Records("things")[key]

@@ -98,8 +98,8 @@ func ServeTLS(ctx context.Context, address string, h http.Handler, o TLSOptions)
 	if err != nil {
 		return nil, fmt.Errorf("read the certificate: %w", err)
 	}
-	config := &tls.Config{
-		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS10, MaxVersion: o.MaxVersion, NextProtos: []string{"h2", "http/1.1"}, //nolint:gosec // old receivers exist
+	config := &tls.Config{ //nolint:gosec // old receivers exist
+		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS10, MaxVersion: o.MaxVersion, NextProtos: []string{"h2", "http/1.1"},
 	}
 	if o.OnlyHTTP1 {
 		config.NextProtos = []string{"http/1.1"}

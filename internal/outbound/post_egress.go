@@ -24,7 +24,7 @@ const (
 	NoMetadata = "no_metadata"
 	// AnyAddress refuses none.
 	AnyAddress = "any"
-	// PublicOnly refuses whatever is not for use on the internet: loopback, private, shared, link-local, documentation, multicast, …
+	// PublicOnly refuses whatever is not for use on the internet: loopback, private, shared, link-local, documentation, multicast and others.
 	PublicOnly = "public_only"
 )
 

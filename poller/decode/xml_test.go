@@ -62,7 +62,7 @@ func TestManyDifferentMembersAreFound(t *testing.T) {
 }
 
 // A list with a single element and one without any are still lists.
-func TestASingleXMLElementIsAListOfOne(t *testing.T) {
+func TestT14ASingleXMLElementIsAListOfOne(t *testing.T) {
 	o := Options{Format: "xml", Records: "items.item"}
 	want(t, `<items><item><id>007</id></item><item><id>8</id></item></items>`, o, `{"items":{"item":[{"id":"007"},{"id":"8"}]}}`)
 	want(t, `<items><item><id>007</id></item></items>`, o, `{"items":{"item":[{"id":"007"}]}}`)

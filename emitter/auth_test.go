@@ -38,6 +38,13 @@ func (k *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(`{"access_token":"token-number-` + strconv.Itoa(k.made) + `","token_type":"bearer","expires_in":3600}`))
 }
 
+// counts gives how many tokens were asked for, and how many were given.
+func (k *tokens) counts() (asked, made int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.asked), k.made
+}
+
 // set changes it while it runs.
 func (k *tokens) set(change func()) {
 	k.mu.Lock()
@@ -104,12 +111,15 @@ func TestATokenIsFetchedOnceAndRenewedOnceWhenItIsRefused(t *testing.T) {
 			t.Fatalf("outcome %+v", o)
 		}
 	}
-	if len(k.asked) != 1 || k.asked[0] != "deltahook client-secret client_credentials hooks" || r.Count() != 5 {
-		t.Fatalf("token requests %q, %d deliveries", k.asked, r.Count())
-	}
+	k.set(func() {
+		if len(k.asked) != 1 || k.asked[0] != "deltahook client-secret client_credentials hooks" || r.Count() != 5 {
+			t.Fatalf("token requests %q, %d deliveries", k.asked, r.Count())
+		}
+	})
 	k.set(func() { k.from = 2 })
-	if o := s.Send(t.Context(), delivery(6, "k")); o.Class != emitter.Delivered || k.made != 2 || r.Count() != 7 {
-		t.Errorf("a revoked token: %+v, %d tokens, %d requests", o, k.made, r.Count())
+	o := s.Send(t.Context(), delivery(6, "k"))
+	if _, made := k.counts(); o.Class != emitter.Delivered || made != 2 || r.Count() != 7 {
+		t.Errorf("a revoked token: %+v, %d tokens, %d requests", o, made, r.Count())
 	}
 	if second := r.Requests()[6]; len(r.Problems()) != 0 || second.Header.Get("Deltahook-Attempt") != "1" {
 		t.Errorf("the second request is another attempt: %+v, %v", second.Header, r.Problems())
@@ -133,8 +143,8 @@ func TestManyAttemptsShareOneToken(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if k.made != 1 {
-		t.Errorf("%d tokens for 8 attempts", k.made)
+	if _, made := k.counts(); made != 1 {
+		t.Errorf("%d tokens for 8 attempts", made)
 	}
 }
 

@@ -33,7 +33,7 @@ func TestAReceiverThatAgreesAfterDaysGetsEveryEvent(t *testing.T) {
 		if s := b.stats(); s.Gate.State != GateShut || !strings.Contains(s.LastError, "does not agree") {
 			t.Errorf("stats %+v", s)
 		}
-		if n := len(b.receiver().asked); n > 4*24*12+20 { // every five minutes, in the end
+		if n := b.receiver().questions(); n > 4*24*12+20 { // every five minutes, in the end
 			t.Errorf("it was asked %d times", n)
 		}
 		b.receiver().allow(agreed)
@@ -58,7 +58,7 @@ func TestAnAgreementIsRenewedEachDayAndItsEndStopsDeliveries(t *testing.T) {
 			b.emit(keys(5)...)
 			time.Sleep(time.Hour)
 		}
-		if n := len(b.receiver().asked); n != 3 {
+		if n := b.receiver().questions(); n != 3 {
 			t.Errorf("asked %d times in two days and an hour, want 3", n)
 		}
 		checkOrder(t, b.receiver(), 49*5, true)

@@ -2,6 +2,7 @@ package emitter
 
 import (
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,8 +43,11 @@ func TestT30ARateKeepsToTheQuotaOfAReceiver(t *testing.T) {
 	}{{"30/s", time.Second, 30}, {"20/s", time.Second, 20}, {"2000/m", 5 * time.Minute, 10_000}, {"1/s", time.Second, 1}} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t, func(w *Webhook) { mustRate(t, w, quota.rate) })
+			var mu sync.Mutex
 			var recent []time.Time
 			b.receiver().set(func(p post) reply {
+				mu.Lock()
+				defer mu.Unlock()
 				for len(recent) > 0 && p.at.Sub(recent[0]) >= quota.window {
 					recent = recent[1:]
 				}

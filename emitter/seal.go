@@ -29,10 +29,11 @@ func (s *sealer) seal(ctx context.Context, p Parcel) ([]Delivery, error) {
 	one := &sealing{parcel: p, done: make(chan struct{}, 1)}
 	s.mu.Lock()
 	s.waiting = append(s.waiting, one)
-	one.lead = !s.busy
+	first := !s.busy
+	one.lead = first
 	s.busy = true
 	s.mu.Unlock()
-	if !one.lead {
+	if !first { // whoever wakes it has said whether it leads
 		<-one.done
 	}
 	if one.lead {

@@ -102,6 +102,7 @@ func (w *walk) page(ctx context.Context, s step) (*answer, error) {
 	}
 	defer resp.Body.Close()
 	w.result.Requests += resp.Attempts
+	w.scan.leave = resp.Leave
 	body := &countedBody{body: resp.Body, before: w.result.Bytes, limit: int64(w.p.source.Response.MaxScan)}
 	w.scan.seam.begin(s.repeats)
 	a, err := w.read(resp, body, number)

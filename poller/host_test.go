@@ -1,11 +1,14 @@
 package poller
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/setting"
 )
 
 // The second source is not asked at all: what the host said to the first one counts for it.
@@ -92,4 +95,36 @@ func TestAHostIsThatOfTheURLOrOfTheToken(t *testing.T) {
 			t.Errorf("%s: not %t", name, want)
 		}
 	}
+}
+
+// The page is a request under way until it is read; its details and a new token must not wait for its end, which waits for them.
+func TestAHostThatIsAskedOneThingAtATimeCanBeAskedForDetailsAndTokens(t *testing.T) {
+	g, token := newRegistry(), 1
+	for i := range 3000 { // more than is read ahead
+		g.add(fmt.Sprintf("%0100d", i), 1)
+	}
+	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		switch {
+		case q.URL.Path == "/token":
+			fmt.Fprintf(w, `{"access_token":"t%d"}`, token)
+		case q.Header.Get("Authorization") != fmt.Sprint("Bearer t", token):
+			w.WriteHeader(http.StatusUnauthorized)
+			fmt.Fprint(w, `{"error":"expired"}`)
+		default:
+			g.ServeHTTP(w, q)
+		}
+	}, func(s *Source) {
+		s.Detail.URL = "/contacts/{key}"
+		s.Retry.MaxWait = setting.Duration(5 * time.Second)
+		s.Auth.Kind, s.Auth.ClientID, s.Auth.ClientSecret = "oauth2", "me", secretRef("env:TOKEN")
+		s.Auth.TokenURL = strings.TrimSuffix(s.URL, "/contacts") + "/token"
+	})
+	r.opts.Hosts = []Host{{Name: "127.0.0.1", Concurrency: 1}}
+	r.restart()
+	if got := r.want(Complete); got.Details != 3000 {
+		t.Errorf("%d details: %s", got.Details, got.Message)
+	}
+	token = 2
+	r.now = r.now.Add(10 * time.Minute)
+	r.want(Unchanged)
 }

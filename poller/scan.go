@@ -22,6 +22,7 @@ type scan struct {
 	quiet      bool   // what differs is no news: nothing is known yet, or a person discarded it
 	salt       uint64 // of the raw fingerprints: what else than its bytes makes a record the one that is known
 	details    *details
+	leave      func() // gives the turn of the page that is read at its host back
 	partition  string
 	emptied    string   // a partition whose list is empty; empty when there is none
 	lost       int      // records of it that were known

@@ -69,6 +69,9 @@ func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	opened(ctx, cancel, resp, g.opts.MaxBody, leave)
+	if t := tripOf(req.Context()); t != nil {
+		t.leave = leave
+	}
 	g.learn(req.Context(), h, resp)
 	return resp, nil
 }

@@ -43,7 +43,7 @@ PATH=$PATH:/usr/sbin
 say 'starting a private HAProxy'
 start_haproxy
 until_true 10 'HAProxy answers' page
-haproxy -v | head -n 1
+haproxy -v | sed -n 1p
 
 export HAPROXY_PASSWORD=secret
 follow 3 1

@@ -52,7 +52,7 @@ until_true 60 'PostGraphile answers' ask
 ask
 
 follow 3 1
-"$DELTAHOOK" try orders | head -n 1
+"$DELTAHOOK" try orders | sed -n 1p
 
 say 'create: insert into orders'
 id=$(sql "insert into orders (customer, total) values ('Zoë', 99.90) returning id")

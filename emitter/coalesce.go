@@ -25,9 +25,9 @@ const (
 )
 
 // Merge says what becomes of an event that is being committed and an earlier one of its record, given by its id and its body in the
-// format "standard", which was never attempted. body is that of the earlier one when it absorbs the later one.
+// format "standard", which was never attempted. The body is that of the earlier one when it absorbs the later one.
 //
-// shape is that of the source: changed and previous of two updates are those of the one step from before the first to after the
+// The shape is that of the source: changed and previous of two updates are those of the one step from before the first to after the
 // last. What a webhook does not get is no news to it, so that for one that filters nothing cancels.
 func (w *Webhook) Merge(shape *differ.Shape, id string, earlier []byte, later *Event) (m Merging, body []byte) {
 	first, ok := parseStandard(earlier)

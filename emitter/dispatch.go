@@ -244,8 +244,12 @@ func (d *Dispatcher) Take(shards ...int) {
 func (d *Dispatcher) load(shards []int) {
 	for pause := rereadPause; d.lives.read.Err() == nil; pause = min(2*pause, rereadPauseMax) {
 		lanes, err := d.opts.Outbox.Lanes(d.lives.read)
+		var batches map[Lane][][]Delivery
 		if err == nil {
-			d.loaded(shards, lanes)
+			batches, err = d.batches(shards, lanes)
+		}
+		if err == nil {
+			d.loaded(shards, lanes, batches)
 			return
 		}
 		if d.lives.read.Err() == nil {
@@ -255,15 +259,41 @@ func (d *Dispatcher) load(shards []int) {
 	}
 }
 
-func (d *Dispatcher) loaded(shards []int, lanes []Lane) {
+// batches reads what was sealed as a batch and is not settled.
+func (d *Dispatcher) batches(shards []int, lanes []Lane) (map[Lane][][]Delivery, error) {
+	found := map[Lane][][]Delivery{}
+	for _, lane := range lanes {
+		if q := d.queues[lane.Webhook]; q == nil || !q.packs() || !slices.Contains(shards, lane.Shard) {
+			continue
+		}
+		ids, err := d.opts.Outbox.Batches(d.lives.read, lane)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			list, err := d.opts.Outbox.Batch(d.lives.read, lane, id)
+			if err != nil {
+				return nil, err
+			}
+			for i := range list {
+				list[i].Body = nil
+			}
+			found[lane] = append(found[lane], list)
+		}
+	}
+	return found, nil
+}
+
+func (d *Dispatcher) loaded(shards []int, lanes []Lane, batches map[Lane][][]Delivery) {
 	pending := make(map[Lane]struct{}, len(lanes))
 	for _, l := range lanes {
 		pending[l] = struct{}{}
 	}
 	for name, q := range d.queues {
 		for _, s := range shards {
-			_, ok := pending[Lane{Shard: s, Webhook: name}]
-			q.loaded(s, ok)
+			lane := Lane{Shard: s, Webhook: name}
+			_, ok := pending[lane]
+			q.loaded(s, ok, batches[lane])
 		}
 	}
 }

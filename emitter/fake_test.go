@@ -112,14 +112,86 @@ func (f *fakeOutbox) Seal(ctx context.Context, parcels []Parcel) ([][]Delivery, 
 	}
 	sealed := make([][]Delivery, len(parcels))
 	for i, p := range parcels {
-		for _, seq := range p.Seqs {
-			if row := f.find(Ref{Lane: p.Lane, Seq: seq}); row.state == "pending" {
-				row.Loose = false
-				sealed[i] = append(sealed[i], row.Delivery)
-			}
-		}
+		sealed[i] = f.sealOne(p)
 	}
 	return sealed, nil
+}
+
+func (f *fakeOutbox) sealOne(p Parcel) (list []Delivery) {
+	var rows []*fakeRow
+	var ids []string
+	size := 0
+	for _, seq := range p.Seqs {
+		row := f.find(Ref{Lane: p.Lane, Seq: seq})
+		if row.state != "pending" {
+			continue
+		}
+		if size = BatchSize(size, row.Body); p.Batch && size > p.MaxBytes && len(rows) > 0 {
+			break
+		}
+		rows, ids = append(rows, row), append(ids, row.ID)
+	}
+	for _, row := range rows {
+		if row.Loose = false; p.Batch && row.Batch != BatchID(ids) {
+			f.unbind(p.Lane, row.Batch)
+			row.Batch, row.Attempts = BatchID(ids), 0
+		}
+		list = append(list, row.Delivery)
+	}
+	return list
+}
+
+func (f *fakeOutbox) unbind(lane Lane, id string) {
+	for _, row := range f.rows[lane] {
+		if row.Batch == id && row.state == "pending" {
+			row.Batch = ""
+		}
+	}
+}
+
+func (f *fakeOutbox) Batches(_ context.Context, lane Lane) (ids []string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, row := range f.rows[lane] {
+		if row.state == "pending" && row.Batch != "" && !slices.Contains(ids, row.Batch) {
+			ids = append(ids, row.Batch)
+		}
+	}
+	return ids, f.call("batches")
+}
+
+func (f *fakeOutbox) Batch(_ context.Context, lane Lane, id string) (list []Delivery, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, row := range f.rows[lane] {
+		if row.state == "pending" && row.Batch == id {
+			list = append(list, row.Delivery)
+		}
+	}
+	return list, f.call("batch")
+}
+
+func (f *fakeOutbox) FailBatch(_ context.Context, lane Lane, seqs []int64, attempt Attempt, next Next) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.call("failBatch"); err != nil {
+		return err
+	}
+	for _, seq := range seqs {
+		row := f.find(Ref{Lane: lane, Seq: seq})
+		if row.state != "pending" {
+			continue
+		}
+		row.Attempts, row.NextAt = attempt.Number, next.At
+		row.attempts = append(row.attempts, attempt)
+		switch {
+		case next.Split:
+			row.Batch, row.Attempts = "", 0
+		case next.Park != "":
+			row.state, row.reason = "parked", next.Park
+		}
+	}
+	return nil
 }
 
 func (f *fakeOutbox) find(r Ref) *fakeRow {
@@ -260,6 +332,7 @@ type post struct {
 	id, key string
 	attempt string
 	body    string
+	count   string // deltahook-batch
 	status  int
 }
 
@@ -295,8 +368,13 @@ func (f *fakeReceiver) RoundTrip(req *http.Request) (*http.Response, error) {
 	key, _, _ := strings.Cut(string(body), " ")
 	exact := func(name string) string { return req.Header[name][0] }
 	p := post{at: time.Now(), id: exact(headerID), key: key, attempt: exact(headerAttempt), body: string(body)}
-	f.enter(key)
-	defer f.leave(key)
+	if count := req.Header[headerBatch]; len(count) > 0 {
+		p.count = count[0]
+	}
+	for key := range keysIn(p) {
+		f.enter(key)
+		defer f.leave(key)
+	}
 	r := f.decide(p)
 	if r.took > 0 {
 		waitFor(req.Context(), r.took)
@@ -345,6 +423,23 @@ func (f *fakeReceiver) allow(headers map[string]string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.allows = headers
+}
+
+// events splits the body of a batch into those of its events.
+func (p post) events() []string {
+	if list, ok := strings.CutPrefix(p.body, "["); ok {
+		return strings.Split(strings.TrimSuffix(list, "]"), ",")
+	}
+	return []string{p.body}
+}
+
+func keysIn(p post) map[string]struct{} {
+	set := map[string]struct{}{}
+	for _, e := range p.events() {
+		key, _, _ := strings.Cut(e, " ")
+		set[key] = struct{}{}
+	}
+	return set
 }
 
 // set changes how requests are answered; nil: 200 at once.
@@ -402,7 +497,7 @@ func (f *fakeReceiver) delivered() []string {
 	var bodies []string
 	for _, p := range f.got() {
 		if p.status >= 200 && p.status <= 299 {
-			bodies = append(bodies, p.body)
+			bodies = append(bodies, p.events()...)
 		}
 	}
 	return bodies

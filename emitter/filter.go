@@ -13,7 +13,7 @@ import (
 // Wants says whether the webhook is to get the event whose body in the format "standard" this is. It is asked when the event is
 // committed: what a webhook does not want never is a delivery.
 //
-// The keys events, when and changed_any must all agree. changed_any speaks of updates only: a record that is created, deleted or
+// The keys events, when and changed_any must all agree. The last one speaks of updates only: a record that is created, deleted or
 // shown as it is has no changed paths, and passes.
 func (w *Webhook) Wants(e *Event, standard []byte) bool {
 	if !w.subscribes(e.EventType()) {

@@ -15,6 +15,7 @@ const (
 	formatStandard   = "standard"
 	formatStructured = "cloudevents"
 	formatBinary     = "cloudevents-binary"
+	formatBatch      = "cloudevents-batch"
 	formatRecord     = "record"
 	formatTemplate   = "template"
 )
@@ -40,6 +41,7 @@ func formats() map[string]format {
 		formatStandard:   {contentType: typeJSON},
 		formatStructured: {contentType: "application/cloudevents+json; charset=utf-8", encode: encodeStructured},
 		formatBinary:     {contentType: typeJSON, encode: encodeData, headers: setEventHeaders},
+		formatBatch:      {contentType: "application/cloudevents-batch+json; charset=utf-8", encode: encodeStructured},
 		formatRecord:     {contentType: typeJSON, encode: encodeRecord, headers: setRecordHeaders},
 		formatTemplate:   {contentType: typeJSON, encode: encodeTemplate},
 	}

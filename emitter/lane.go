@@ -3,6 +3,7 @@ package emitter
 import (
 	"container/heap"
 	"container/list"
+	"iter"
 	"slices"
 	"time"
 )
@@ -19,6 +20,9 @@ type item struct {
 	probe bool      // in flight as a probe
 	bare  bool      // without Body
 	fixed bool      // sealed during this attempt: Body may be an older one
+
+	bundle *bundle // that carries it; nil: none, or the webhook has no batches
+	most   int     // deliveries in a bundle that has it, after a rejection; 0: as many as there may be
 }
 
 // fresh says that no attempt has failed.
@@ -59,8 +63,9 @@ type lane struct {
 	key    laneKey
 	win    *window
 	items  []*item
-	busy   bool   // the first item is in flight or being parked
-	cursor cursor // behind: later items are in the store only
+	busy   bool      // the first item, or those of its bundle, are in flight or being settled
+	cursor cursor    // behind: later items are in the store only
+	placed time.Time // when it was last put into the agenda
 
 	// A lane that is not busy stands in one of the lists of an agenda.
 	elem  *list.Element
@@ -73,14 +78,31 @@ func (l *lane) head() *item { return l.items[0] }
 // blocked says whether the lane waits for another attempt of its head: what is behind it stays in the store.
 func (l *lane) blocked() bool { return len(l.items) > 0 && l.items[0].bare }
 
-// insert keeps items in order of Seq, without getting before one that is in flight. It says whether there is a new head.
+// held gives how many of the first items stay together: those of a bundle, or the first one alone.
+func (l *lane) held() int {
+	n := min(1, len(l.items))
+	for n < len(l.items) && l.items[0].bundle != nil && l.items[n].bundle == l.items[0].bundle {
+		n++
+	}
+	return n
+}
+
+// insert keeps items in order of Seq, without getting before one that is in flight, or between those of a bundle. It says whether
+// there is a new head.
 func (l *lane) insert(it *item) bool {
 	at, _ := slices.BinarySearchFunc(l.items, it, func(a, b *item) int { return int(a.Seq - b.Seq) })
-	if l.busy {
-		at = max(at, 1)
+	if l.busy || at > 0 {
+		at = max(at, l.held())
 	}
 	l.items = slices.Insert(l.items, at, it)
 	return at == 0
+}
+
+// drop removes an item, wherever it stands.
+func (l *lane) drop(it *item) {
+	if i := slices.Index(l.items, it); i >= 0 {
+		l.items = slices.Delete(l.items, i, i+1)
+	}
 }
 
 // shift removes the head.
@@ -105,6 +127,7 @@ const againEvery = 4
 // place puts a lane that is not busy and has items where it belongs at this time.
 func (a *agenda) place(l *lane, now time.Time) {
 	head := l.head()
+	l.placed = now
 	switch {
 	case head.due.After(now):
 		heap.Push(&a.waiting, l)
@@ -128,16 +151,7 @@ func (a *agenda) remove(l *lane) {
 
 // peek gives the lane whose turn it is; nil when none is due.
 func (a *agenda) peek(now time.Time) *lane {
-	for len(a.waiting) > 0 && !a.waiting[0].head().due.After(now) {
-		l := a.waiting[0]
-		a.remove(l)
-		a.place(l, now)
-	}
-	first, second := &a.fresh, &a.again
-	if a.turn%againEvery == againEvery-1 {
-		first, second = second, first
-	}
-	for _, from := range []*list.List{first, second} {
+	for _, from := range a.due(now) {
 		if e := from.Front(); e != nil {
 			l, _ := e.Value.(*lane)
 			return l
@@ -145,6 +159,38 @@ func (a *agenda) peek(now time.Time) *lane {
 	}
 	return nil
 }
+
+// due gives the lanes that are due, in two lists of which the first has its turn.
+func (a *agenda) due(now time.Time) [2]*list.List {
+	for len(a.waiting) > 0 && !a.waiting[0].head().due.After(now) {
+		l := a.waiting[0]
+		a.remove(l)
+		a.place(l, now)
+	}
+	if a.turn%againEvery == againEvery-1 {
+		return [2]*list.List{&a.again, &a.fresh}
+	}
+	return [2]*list.List{&a.fresh, &a.again}
+}
+
+// inTurn lists the lanes that are due, in the order of their turns.
+func (a *agenda) inTurn(now time.Time) iter.Seq2[int, *lane] {
+	return func(yield func(int, *lane) bool) {
+		n := 0
+		for _, from := range a.due(now) {
+			for e := from.Front(); e != nil; n++ {
+				l, _ := e.Value.(*lane)
+				e = e.Next() // before l leaves the list
+				if !yield(n, l) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// has says whether a lane stands in the agenda.
+func (a *agenda) has(l *lane) bool { return l.elem != nil || l.index >= 0 }
 
 // nextDue gives when the first waiting lane is due.
 func (a *agenda) nextDue() (time.Time, bool) {

@@ -32,13 +32,24 @@ type Delivery struct {
 	TriedAt  time.Time // of the last attempt; zero: none yet
 	NextAt   time.Time // not before; zero: at once
 	Replay   bool      // sent again on request
+	Events   int       // of a delivery that stands for a batch: how many it has; 0: it is a single event
+	Batch    string    // the batch that it was sealed in; empty: none
 	Loose    bool      // not fixed yet: Body may be another one when it is sealed, or there may be nothing to send any more
 }
 
 // Parcel is what one request is to carry: deliveries of one lane.
 type Parcel struct {
 	Lane
-	Seqs []int64
+	Seqs     []int64 // in order
+	Batch    bool    // they are sealed together, under a common id
+	MaxBytes int     // of the body of a batch, which has at least one delivery however large that is
+}
+
+// Next is what follows a failed attempt at a batch.
+type Next struct {
+	At    time.Time // the next attempt; unless
+	Split bool      // its deliveries may be sealed anew, in other batches; or
+	Park  string    // they are parked, for this reason
 }
 
 // Attempt is one POST and what came of it.
@@ -79,8 +90,17 @@ type Outbox interface {
 	Pending(ctx context.Context, lane Lane, afterSeq int64, limit int) ([]Delivery, error)
 	// Seal fixes deliveries before their first attempt: bytes do not change any more, and later events go their own way. For each
 	// parcel it gives its deliveries as they are now, in the given order. Those that are settled, or whose shard is lost, are left
-	// out. All parcels are one transaction.
+	// out, as are the last ones of a batch that would be too large. The deliveries of a batch belong together from then on, under
+	// the BatchID of their ids, until they are settled, split or sealed anew; attempts count from 0 under a new id. All parcels are
+	// one transaction.
 	Seal(ctx context.Context, parcels []Parcel) ([][]Delivery, error)
+	// Batches lists the batches of a lane that have unsettled deliveries.
+	Batches(ctx context.Context, lane Lane) ([]string, error)
+	// Batch gives the unsettled deliveries of a batch in order of Seq.
+	Batch(ctx context.Context, lane Lane, id string) ([]Delivery, error)
+	// FailBatch records a failed attempt at the deliveries of a batch, and what follows. The answer is kept with the first of them.
+	// Those that are settled stay as they are.
+	FailBatch(ctx context.Context, lane Lane, seqs []int64, attempt Attempt, next Next) error
 	// Ack settles deliveries. It is idempotent and not fenced: a 2xx is a fact whoever got it.
 	Ack(ctx context.Context, receipts []Receipt) error
 	// Retry records a failed attempt and when the next may follow.

@@ -16,7 +16,7 @@ func (q *queue) take(shard int) {
 }
 
 // loaded hears whether the store has something for a shard that was taken.
-func (q *queue) loaded(shard int, pending bool) {
+func (q *queue) loaded(shard int, pending bool, batches [][]Delivery) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	w := q.windows[shard]
@@ -24,8 +24,14 @@ func (q *queue) loaded(shard int, pending bool) {
 		return
 	}
 	w.loading = false
+	for _, list := range batches {
+		q.adopt(w, list, time.Now())
+	}
 	if pending {
 		q.fallBehind(w, 1)
+	}
+	if len(batches) > 0 {
+		q.pump(time.Now())
 	}
 	q.wantRead()
 }

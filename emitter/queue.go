@@ -17,6 +17,7 @@ type queue struct {
 	observe *Observer
 	record  *recorder
 	seal    *sealer
+	batch   int // deliveries in one request; 0: each is one
 	limits  Window
 	workers *sync.WaitGroup
 	lives   *lives
@@ -43,7 +44,7 @@ type queue struct {
 func newQueue(w Webhook, d *Dispatcher, send func(context.Context, Delivery) Outcome) *queue {
 	q := &queue{
 		webhook: w, send: send, outbox: d.opts.Outbox, observe: &d.opts.Observer, limits: d.opts.Window,
-		record: d.record, seal: &sealer{outbox: d.opts.Outbox}, workers: &d.workers, lives: &d.lives,
+		record: d.record, seal: &sealer{outbox: d.opts.Outbox}, batch: w.batchEvents(), workers: &d.workers, lives: &d.lives,
 		lanes: map[laneKey]*lane{}, windows: map[int]*window{}, tally: Stats{Webhook: w.Name},
 		limiter: rate.NewLimiter(rate.Inf, 1), reader: reader{lanes: map[*lane]struct{}{}, windows: map[*window]struct{}{}},
 	}
@@ -96,8 +97,8 @@ func (q *queue) admit(w *window, d Delivery, now time.Time) bool {
 	return true
 }
 
-// enter puts a delivery into its lane.
-func (q *queue) enter(l *lane, d Delivery, now time.Time) {
+// newItem makes the item of a delivery that was read or dispatched.
+func (q *queue) newItem(l *lane, d Delivery, now time.Time) *item {
 	it := &item{
 		Delivery: d, lane: l, due: q.credible(asOf(d.NextAt, d.TriedAt, now), now),
 		fails: d.Attempts, tries: min(d.Attempts, resumedTries),
@@ -105,6 +106,12 @@ func (q *queue) enter(l *lane, d Delivery, now time.Time) {
 	if first := q.webhook.Retry.wait(0); first > 0 && d.Attempts == 0 && !d.Replay {
 		it.due = later(it.due, asOf(d.At.Add(first), d.At, now))
 	}
+	return it
+}
+
+// enter puts a delivery into its lane.
+func (q *queue) enter(l *lane, d Delivery, now time.Time) {
+	it := q.newItem(l, d, now)
 	if it.due.After(now) || it.fails > 0 {
 		it.bare, it.Body = true, nil
 	}
@@ -112,7 +119,7 @@ func (q *queue) enter(l *lane, d Delivery, now time.Time) {
 	q.count(it, 1)
 	if l.insert(it) && !l.busy {
 		q.agenda.remove(l)
-		q.agenda.place(l, now)
+		q.place(l, now)
 	}
 }
 
@@ -178,17 +185,18 @@ func (q *queue) leave(l *lane, seq int64) {
 	q.reader.lanes[l] = struct{}{}
 }
 
-// shed leaves what is behind a head that waits to the store.
+// shed leaves what is behind a head that waits, or behind its bundle, to the store.
 func (q *queue) shed(l *lane) {
-	if len(l.items) < 2 {
+	stay := l.held()
+	if len(l.items) <= stay {
 		return
 	}
-	q.leave(l, l.items[1].Seq)
-	for _, it := range l.items[1:] {
+	q.leave(l, l.items[stay].Seq)
+	for _, it := range l.items[stay:] {
 		q.unload(it)
 	}
-	clear(l.items[1:])
-	l.items = l.items[:1]
+	clear(l.items[stay:])
+	l.items = l.items[:stay]
 }
 
 // unload takes an item out of memory.
@@ -217,7 +225,14 @@ func (q *queue) sweep(l *lane) {
 
 // pump starts what may start now. It is called with the lock held, after anything that may allow more.
 func (q *queue) pump(now time.Time) {
-	for {
+	for q.packs() {
+		b := q.nextBundle(now)
+		if b == nil {
+			break
+		}
+		q.workers.Go(func() { q.carry(b) })
+	}
+	for !q.packs() {
 		it := q.next(now)
 		if it == nil {
 			break
@@ -233,7 +248,10 @@ func (q *queue) next(now time.Time) *item {
 		return nil
 	}
 	if q.gate.Probes() {
-		return q.nextProbe(now)
+		if l := q.nextProbe(now); l != nil {
+			return q.launch(l, true)
+		}
+		return nil
 	}
 	if q.inFlight >= q.gate.Window() {
 		return nil
@@ -254,7 +272,7 @@ func (q *queue) next(now time.Time) *item {
 
 // nextProbe picks what a gate that is not open is tried with: the oldest delivery that is due, or else the one that is due first, and rather
 // one that failed less: it may be the event that the receiver cannot digest.
-func (q *queue) nextProbe(now time.Time) *item {
+func (q *queue) nextProbe(now time.Time) *lane {
 	if q.probing {
 		return nil
 	}
@@ -274,13 +292,13 @@ func (q *queue) nextProbe(now time.Time) *item {
 		return nil
 	}
 	q.probing = true
-	return q.launch(l, true)
+	return l
 }
 
 func (q *queue) candidate(now time.Time) *lane {
 	var best *lane
 	for _, l := range q.lanes {
-		if !l.busy && len(l.items) > 0 && (best == nil || q.better(l.head(), best.head(), now)) {
+		if !l.busy && len(l.items) > 0 && l.leads() && (best == nil || q.better(l.head(), best.head(), now)) {
 			best = l
 		}
 	}

@@ -28,6 +28,9 @@ type entry struct {
 	next    time.Time // of a retry
 	park    string    // reason; empty: a retry
 	outcome Outcome   // of a park
+
+	bundle []*item // of a batch, whose first item is item; nil: it is about a single delivery
+	split  bool    // the batch is none any more
 }
 
 type ack struct {
@@ -75,6 +78,22 @@ func (r *recorder) ack(q *queue, it *item, receipt Receipt) {
 	if full {
 		signal(r.full)
 	}
+}
+
+// ackAll acknowledges the deliveries of a batch in one transaction.
+func (r *recorder) ackAll(q *queue, items []*item, o Outcome) {
+	r.mu.Lock()
+	for _, it := range items {
+		r.acks = append(r.acks, ack{queue: q, item: it, receipt: Receipt{Ref: it.Ref, Attempt: attemptOf(it, o)}})
+	}
+	r.mu.Unlock()
+	signal(r.wake)
+	signal(r.full) // their lanes wait for it
+}
+
+// failBundle records a failed attempt at a batch.
+func (r *recorder) failBundle(q *queue, items []*item, attempt Attempt, next Next, o Outcome) {
+	r.enter(entry{queue: q, item: items[0], bundle: items, attempt: attempt, next: next.At, split: next.Split, park: next.Park, outcome: o})
 }
 
 func (r *recorder) retry(q *queue, it *item, attempt Attempt, next time.Time) {
@@ -211,7 +230,7 @@ func (r *recorder) flushGates(ctx context.Context, gates map[string]GateState) (
 func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept []entry, refused error) {
 	for _, e := range entries {
 		if !e.queue.owns(e.item.Shard) {
-			e.queue.disowned(e)
+			e.queue.disowned(e) //nolint:contextcheck // what may be sent now outlives this write
 			continue
 		}
 		op, err := e.write(ctx, r.outbox)
@@ -220,7 +239,10 @@ func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept []en
 			r.failed(op, err)
 			continue
 		}
-		if e.park != "" {
+		switch {
+		case e.split:
+			e.queue.split(e.bundle) //nolint:contextcheck // what may be sent now outlives this write
+		case e.park != "":
 			r.parked(e) //nolint:contextcheck // what may be sent now outlives this write
 		}
 	}
@@ -228,6 +250,13 @@ func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept []en
 }
 
 func (e *entry) write(ctx context.Context, outbox Outbox) (op string, err error) {
+	if e.bundle != nil {
+		seqs := make([]int64, len(e.bundle))
+		for i, it := range e.bundle {
+			seqs[i] = it.Seq
+		}
+		return "retry", outbox.FailBatch(ctx, e.item.Lane, seqs, e.attempt, Next{At: e.next, Split: e.split, Park: e.park})
+	}
 	if e.park != "" {
 		return "park", outbox.Park(ctx, e.item.Ref, e.park, &e.attempt)
 	}
@@ -235,10 +264,20 @@ func (e *entry) write(ctx context.Context, outbox Outbox) (op string, err error)
 }
 
 func (r *recorder) parked(e entry) {
-	if r.observe.Parked != nil {
-		d := e.item.Delivery
-		d.Body = nil
-		r.observe.Parked(d, e.park, e.outcome)
+	items := e.bundle
+	if items == nil {
+		items = []*item{e.item}
+	}
+	for _, it := range items {
+		if r.observe.Parked != nil {
+			d := it.Delivery
+			d.Body = nil
+			r.observe.Parked(d, e.park, e.outcome)
+		}
+	}
+	if e.bundle != nil {
+		e.queue.parkedAll(items)
+		return
 	}
 	e.queue.parked(e.item)
 }

@@ -59,6 +59,9 @@ func NewSender(o SenderOptions) (*Sender, error) {
 		keys:     keyring{style: o.Webhook.Sign, signature: o.Webhook.Signature, refs: o.Webhook.Secret, secrets: o.Secrets},
 		describe: f.headers,
 	}
+	if o.Webhook.batchEvents() > 0 {
+		s.describe = setBatchHeaders
+	}
 	if o.Webhook.Sign == signNone {
 		s.keys.refs = nil
 	}

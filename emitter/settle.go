@@ -139,9 +139,17 @@ func (q *queue) tallyFailure(o Outcome) {
 // delivered lets the lane go on before the acknowledgement is durable: a crash in between repeats both, in order.
 func (q *queue) delivered(it *item, o Outcome, now time.Time) {
 	q.tally.Delivered++
+	q.succeeded(it.probe, o, now)
+	q.record.ack(q, it, Receipt{Ref: it.Ref, Attempt: attemptOf(it, o)})
+	it.lane.shift()
+	q.release(it.lane, now)
+}
+
+// succeeded lets the gate hear of a success.
+func (q *queue) succeeded(probe bool, o Outcome, now time.Time) {
 	q.tallySkew(o)
 	was := q.gate.State()
-	opened, changed := q.gate.Succeeded(now, it.probe)
+	opened, changed := q.gate.Succeeded(now, probe)
 	q.setPace(now)
 	if changed {
 		q.saveGate()
@@ -153,9 +161,6 @@ func (q *queue) delivered(it *item, o Outcome, now time.Time) {
 			}
 		})
 	}
-	q.record.ack(q, it, Receipt{Ref: it.Ref, Attempt: attemptOf(it, o)})
-	it.lane.shift()
-	q.release(it.lane, now)
 }
 
 // withheld hears that nothing was sent. The gate alone decides when that is tried again: no attempt was made.
@@ -279,7 +284,7 @@ func (q *queue) release(l *lane, now time.Time) {
 		return
 	}
 	if len(l.items) > 0 {
-		q.agenda.place(l, now)
+		q.place(l, now)
 		return
 	}
 	q.sweep(l)
@@ -313,6 +318,10 @@ func (q *queue) acked(items []*item) {
 	defer q.mu.Unlock()
 	for _, it := range items {
 		q.forget(it)
+	}
+	if q.packs() {
+		q.unpack(items, time.Now())
+		return
 	}
 	q.wantRead()
 }
@@ -361,7 +370,11 @@ func (q *queue) start(gate GateState) {
 
 // disowned hears that an entry is not written because the shard has gone.
 func (q *queue) disowned(e entry) {
-	if e.park == "" {
+	if e.bundle != nil && (e.split || e.park != "") {
+		q.disownedAll(e.bundle)
+		return
+	}
+	if e.bundle != nil || e.park == "" {
 		return
 	}
 	q.mu.Lock()

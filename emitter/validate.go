@@ -31,6 +31,7 @@ func (w *Webhook) Validate(secrets *setting.Secrets) setting.Problems {
 	w.Handshake.validate(&p)
 	w.validateFlow(&p)
 	w.validateCoalesce(&p)
+	w.validateBatch(&p)
 	return p
 }
 

@@ -21,7 +21,7 @@ type Webhook struct {
 	Sign      string             `toml:"sign"`      // see SignStyles
 	Signature Signature          `toml:"signature"` // of the styles "template" and "rfc9421"
 
-	Format      string   `toml:"format"`       // "standard", "cloudevents", "cloudevents-binary", "record", "template"
+	Format      string   `toml:"format"`       // "standard", "cloudevents", "cloudevents-binary", "cloudevents-batch", "record", "template"
 	Template    Template `toml:"template"`     // of the format "template"
 	ContentType string   `toml:"content_type"` // of the format "template"; empty: application/json
 
@@ -45,6 +45,7 @@ type Webhook struct {
 	MaxInFlight int              `toml:"max_in_flight"`
 	Timeout     setting.Duration `toml:"timeout"` // of one attempt, answer included
 
+	Batch    Batch  `toml:"batch"`
 	Retry    Retry  `toml:"retry"`
 	MaxQueue int64  `toml:"max_queue"`
 	OnFull   string `toml:"on_full"` // "pause"
@@ -65,7 +66,7 @@ func DefaultWebhook() Webhook {
 	}
 	w := Webhook{
 		Method: "POST", Sign: "standard", Signature: DefaultSignature(), Format: "standard", Order: orderKey,
-		MaxInFlight: 8, Timeout: setting.Duration(15 * time.Second),
+		MaxInFlight: 8, Timeout: setting.Duration(15 * time.Second), Batch: DefaultBatch(),
 		Retry:    Retry{Jitter: 0.2, GiveUpAfter: setting.Duration(72 * time.Hour), PauseAfter: setting.Duration(5 * 24 * time.Hour)},
 		MaxQueue: 1_000_000, OnFull: "pause", Auth: Auth{Kind: auth.KindNone}, Handshake: DefaultHandshake(), Proxy: outbound.NewProxy("env"), Egress: outbound.NoMetadata,
 	}

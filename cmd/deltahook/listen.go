@@ -118,10 +118,10 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusUnauthorized)
 		return
 	}
-	l.print(r.Header, body)
+	n := l.print(r.Header, body)
 	w.WriteHeader(l.status)
 	if l.left > 0 {
-		if l.left--; l.left == 0 {
+		if l.left = max(l.left-n, 0); l.left == 0 {
 			l.done()
 		}
 	}
@@ -129,6 +129,7 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // envelope is what a line shows of a body in the format "standard".
 type envelope struct {
+	ID   string `json:"id"` // of CloudEvents
 	Type string `json:"type"`
 	Data struct {
 		Key      string   `json:"key"`
@@ -137,15 +138,36 @@ type envelope struct {
 	} `json:"data"`
 }
 
-func (l *listener) print(h http.Header, body []byte) {
+// print shows a request, a line for each of its events, and says how many there are.
+func (l *listener) print(h http.Header, body []byte) int {
+	events := []json.RawMessage{body}
+	id := h.Get("webhook-id")
+	again := l.seen[id] > 0
+	l.seen[id]++
+	batch := h.Get("deltahook-batch") != ""
+	if batch {
+		events = nil
+		_ = json.Unmarshal(body, &events)
+	}
 	if l.asJSON {
 		_, _ = l.stdout.Write(append(body, '\n'))
-		return
+		return len(events)
 	}
-	id := h.Get("webhook-id")
-	l.seen[id]++
+	for _, event := range events {
+		l.printEvent(h, id, event, again)
+	}
+	if batch {
+		fmt.Fprintf(l.stdout, "%10s%d events of %s\n", "", len(events), id)
+	}
+	return len(events)
+}
+
+func (l *listener) printEvent(h http.Header, id string, body []byte, again bool) {
 	var e envelope
 	_ = json.Unmarshal(body, &e) // what other formats lack is not shown
+	if e.ID != "" {
+		id = e.ID
+	}
 	for _, name := range []string{"ce-type", "deltahook-event"} {
 		if e.Type == "" {
 			e.Type = h.Get(name)
@@ -159,7 +181,7 @@ func (l *listener) print(h http.Header, body []byte) {
 		line += "  " + clip(fmt.Sprint(e.Data.Changed), 60)
 	}
 	line += fmt.Sprintf("  %s  %d bytes", id, len(body))
-	if l.seen[id] > 1 {
+	if again {
 		line += l.paint(yellow, "  again")
 	}
 	fmt.Fprintln(l.stdout, line)

@@ -108,7 +108,7 @@ func (p *pinger) delivery(now time.Time) (emitter.Delivery, error) {
 	if d.Body = p.webhook.Encode(d.ID, e); d.Body == nil {
 		d.Body = emitter.EncodeStandard(nil, e)
 	}
-	return d, nil
+	return p.webhook.Alone(d), nil
 }
 
 func (p *pinger) report(o emitter.Outcome) error {

@@ -49,7 +49,11 @@ func (a *app) verify() *cobra.Command {
 			if err := emitter.VerifyRequest(r, o); err != nil {
 				return failureHint(fmt.Errorf("not verified: %w", err), verifyHint(err, *r, o))
 			}
-			fmt.Fprintf(a.stdout, "verified: %s, %d bytes\n", r.Header.Get("webhook-id"), len(r.Body))
+			of := ""
+			if n := r.Header.Get("deltahook-batch"); n != "" {
+				of = ", a batch of " + n
+			}
+			fmt.Fprintf(a.stdout, "verified: %s, %d bytes%s\n", r.Header.Get("webhook-id"), len(r.Body), of)
 			return nil
 		},
 	}

@@ -94,7 +94,7 @@ func eventOf(r store.EventRow) Event {
 func deliveryOf(r store.DeliveryRow) Delivery {
 	return Delivery{
 		Event: r.EventID, Seq: r.Seq, Webhook: r.Webhook, Source: r.Source, Type: r.Type, Key: r.Key, State: r.State,
-		Attempts: r.Attempts, Next: r.NextAt, Settled: r.Settled, Status: r.Status, TookMS: r.Took.Milliseconds(), Reason: r.Reason, Into: r.MergedInto,
+		Attempts: r.Attempts, Next: r.NextAt, Settled: r.Settled, Status: r.Status, TookMS: r.Took.Milliseconds(), Reason: r.Reason, Into: r.MergedInto, Batch: r.Batch,
 	}
 }
 

@@ -163,6 +163,7 @@ type Delivery struct {
 	Status   int       `json:"status,omitempty"`
 	TookMS   int64     `json:"took_ms"`
 	Reason   string    `json:"reason,omitempty"`
+	Batch    string    `json:"batch,omitempty"`       // that it was last sent in
 	Into     string    `json:"merged_into,omitempty"` // of a merged one: the event that it went into
 	History  []Attempt `json:"history,omitempty"`     // in details only
 }

@@ -9,16 +9,30 @@ import (
 	"github.com/deltahook/deltahook/internal/store"
 )
 
-// P7, P3: with merging, failures and crashes, a receiver that applies what it gets holds what upstream holds, and never sees an id
-// with two bodies; and nothing is lost without a trace.
+// P7, P3: with merging, batches, failures and crashes, a receiver that applies what it gets holds what upstream holds, and never
+// sees an id with two bodies; and nothing is lost without a trace.
 func TestT32P7AReplicaConvergesWhateverIsMerged(t *testing.T) {
-	runs := uint64(20)
+	for name, edit := range map[string]func(*emitter.Webhook){
+		"coalesce":             func(w *emitter.Webhook) { w.Coalesce = true },
+		"batches":              func(w *emitter.Webhook) { w.Batch.MaxEvents = 5 },
+		"batches and coalesce": func(w *emitter.Webhook) { w.Batch.MaxEvents, w.Coalesce = 5, true },
+		"batches of CloudEvents, by source": func(w *emitter.Webhook) {
+			w.Format, w.Order, w.Batch.MaxEvents, w.Batch.MaxBytes = "cloudevents-batch", "source", 20, 3000
+		},
+	} {
+		t.Run(name, func(t *testing.T) { converges(t, edit) })
+	}
+}
+
+func converges(t *testing.T, edit func(*emitter.Webhook)) {
+	t.Helper()
+	runs := uint64(12)
 	if testing.Short() {
-		runs = 4
+		runs = 3
 	}
 	for seed := range runs {
 		synctest.Test(t, func(t *testing.T) {
-			f := newFlow(t, seed, func(w *emitter.Webhook) { w.Coalesce = true })
+			f := newFlow(t, seed, edit)
 			for range 60 {
 				f.poll(10, 1+f.chance.IntN(8))
 				switch f.chance.IntN(12) {
@@ -37,8 +51,11 @@ func TestT32P7AReplicaConvergesWhateverIsMerged(t *testing.T) {
 			f.end(false)
 			states := f.settled()
 			f.converged()
-			if states[store.StateMerged] == 0 {
-				t.Errorf("nothing was merged: %v", states)
+			if f.webhook.Coalesce == (states[store.StateMerged] == 0) {
+				t.Errorf("merged: %v", states)
+			}
+			if n := f.receiver.replica.Report().Batches; (n > 0) != (f.webhook.Batch.MaxEvents > 0) {
+				t.Errorf("%d batches", n)
 			}
 			if err := f.store.Close(); err != nil {
 				t.Error(err)

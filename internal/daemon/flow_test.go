@@ -38,6 +38,13 @@ func (p *process) Seal(ctx context.Context, parcels []emitter.Parcel) ([][]emitt
 	return p.Member.Seal(ctx, parcels)
 }
 
+func (p *process) FailBatch(ctx context.Context, lane emitter.Lane, seqs []int64, a emitter.Attempt, next emitter.Next) error {
+	if p.dead.Load() {
+		return errDead
+	}
+	return p.Member.FailBatch(ctx, lane, seqs, a, next)
+}
+
 func (p *process) Ack(ctx context.Context, receipts []emitter.Receipt) error {
 	if p.dead.Load() {
 		return errDead
@@ -112,7 +119,13 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 		answer.StatusCode = http.StatusServiceUnavailable
 		return answer, nil
 	}
-	if _, _, err := r.replica.Apply(req.Header["webhook-id"][0], body); err != nil {
+	id := req.Header["webhook-id"][0]
+	if body[0] == '[' {
+		err = r.replica.ApplyBatch(id, body, func(hooktest.Event, bool) {})
+	} else {
+		_, _, err = r.replica.Apply(id, body)
+	}
+	if err != nil {
 		r.t.Error(err)
 	}
 	if chance < 3 {

@@ -95,7 +95,6 @@ func TestT4AFreshEventOvertakesABacklogOf100000InTheStore(t *testing.T) {
 			writes[i] = f.update("hot")
 		}
 		f.commit(writes)
-		writes = nil
 		for n := range 5 {
 			time.Sleep(time.Minute)
 			before, start := f.receiver.posts.Load(), time.Now()

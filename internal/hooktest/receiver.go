@@ -137,9 +137,17 @@ func (r *Receiver) receive(in Request) error {
 	if r.NoReplica {
 		return nil
 	}
-	e, fresh, err := r.Replica.Apply(in.Header.Get("webhook-id"), in.Body)
-	if err == nil && r.Applied != nil {
-		r.Applied(e, fresh)
+	applied := r.Applied
+	if applied == nil {
+		applied = func(Event, bool) {}
+	}
+	id := in.Header.Get("webhook-id")
+	if len(in.Body) > 0 && in.Body[0] == '[' {
+		return r.Replica.ApplyBatch(id, in.Body, applied)
+	}
+	e, fresh, err := r.Replica.Apply(id, in.Body)
+	if err == nil {
+		applied(e, fresh)
 	}
 	return err
 }

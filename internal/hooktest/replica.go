@@ -28,6 +28,7 @@ type Report struct {
 	Events     int            // different ones
 	ByChange   map[string]int // of those
 	Duplicates int            // further deliveries of an event, under the same id and with the same bytes
+	Batches    int            // different ones
 	Inversions int            // events whose first delivery came after a later event of the same record
 }
 
@@ -108,6 +109,54 @@ func (r *Replica) Apply(id string, body []byte) (e Event, fresh bool, err error)
 		r.report.Inversions++
 	}
 	return e, true, nil
+}
+
+// ApplyBatch takes one delivery of a batch: it applies its events in order. An event without an id of its own, in the format
+// "standard", is known by its source and sequence.
+func (r *Replica) ApplyBatch(id string, body []byte, applied func(e Event, fresh bool)) error {
+	var events []json.RawMessage
+	if err := json.Unmarshal(body, &events); err != nil {
+		return fmt.Errorf("the body is not a batch: %w", err)
+	}
+	if err := r.enterBatch(id, body); err != nil {
+		return err
+	}
+	for _, event := range events {
+		name := struct {
+			ID string `json:"id"`
+		}{}
+		if err := json.Unmarshal(event, &name); err != nil {
+			return fmt.Errorf("an element of the batch %s is no event: %w", id, err)
+		}
+		if name.ID == "" {
+			e, err := ParseEvent("", event)
+			if err != nil {
+				return err
+			}
+			name.ID = fmt.Sprintf("%s#%d", e.Source, e.Sequence)
+		}
+		e, fresh, err := r.Apply(name.ID, event)
+		if err != nil {
+			return err
+		}
+		applied(e, fresh)
+	}
+	return nil
+}
+
+func (r *Replica) enterBatch(id string, body []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.init()
+	known, ok := r.bodies[id]
+	switch {
+	case ok && !bytes.Equal(known, body):
+		return fmt.Errorf("the id %s came with two different bodies", id)
+	case !ok:
+		r.report.Batches++
+		r.bodies[id] = bytes.Clone(body)
+	}
+	return nil
 }
 
 func (r *Replica) init() {

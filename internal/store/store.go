@@ -214,6 +214,7 @@ type DeliveryRow struct {
 	Took     time.Duration // of the last attempt
 	Reason   string        // why it is parked, dropped or merged, or the last failure
 
+	Batch      string // the batch that it was last sealed in, if any
 	MergedInto string // of a merged one: the event that it went into; of two that cancelled each other, the other one
 }
 

@@ -13,7 +13,7 @@ import (
 const (
 	keepSuccessSQL = `INSERT INTO attempt(seq, webhook, ordinal, number, at, took, status, reason, error, excerpt, cause)
 		SELECT seq, webhook, tries, attempts, tried_at, took, status, reason, '', '', cause FROM delivery WHERE seq = ? AND webhook = ?`
-	replaySQL  = `UPDATE delivery SET state = 0, replay = 1, loose = 0, attempts = 0, since = ?, next_at = ?, settled_at = 0 WHERE seq = ? AND webhook = ?`
+	replaySQL  = `UPDATE delivery SET state = 0, replay = 1, loose = 0, batch = '', attempts = 0, since = ?, next_at = ?, settled_at = 0 WHERE seq = ? AND webhook = ?`
 	dropSQL    = `UPDATE delivery SET state = 3, settled_at = ?, reason = ? || '; it was parked: ' || reason WHERE seq = ? AND webhook = ?`
 	removeSQL  = `UPDATE source SET removed_at = ? WHERE id = ?`
 	sourcesSQL = `SELECT s.id, n.text, s.removed_at FROM source s JOIN name n ON n.id = s.id`

@@ -149,5 +149,5 @@ func (w *commit) looseHash(e *poller.Event) int64 {
 		w.merger.hasher = differ.NewHasher(w.s.seed)
 	}
 	hash := w.merger.hasher.Key([]byte(e.Source + "\x00" + e.Key))
-	return max(1, int64(binary.BigEndian.Uint64(hash[:])>>1)) //nolint:gosec // 63 bits
+	return max(1, int64(binary.BigEndian.Uint64(hash[:])>>1))
 }

@@ -36,6 +36,7 @@ func undo() []string {
 	return []string{
 		"DROP INDEX event_source", "DROP INDEX delivery_webhook", "DROP TABLE vault",
 		"ALTER TABLE delivery DROP COLUMN since", "ALTER TABLE attempt DROP COLUMN request",
+		"DROP INDEX delivery_batch", "ALTER TABLE delivery DROP COLUMN batch",
 		"DROP INDEX delivery_loose", "ALTER TABLE delivery DROP COLUMN loose", "ALTER TABLE delivery DROP COLUMN merged_into",
 	}
 }

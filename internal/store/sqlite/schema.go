@@ -15,7 +15,7 @@ const applicationID = 0x64686f6b
 
 // migrations make a database of version n, by user_version, into one of version n+1. The list is append-only: a released
 // step is never changed.
-func migrations() []string { return []string{schema1, schema2, schema3, schema4, schema5} }
+func migrations() []string { return []string{schema1, schema2, schema3, schema4, schema5, schema6} }
 
 const schema1 = `
 -- seed: keys all hashes; seq: the highest event number that was ever given, as far as it is not in event itself
@@ -75,8 +75,8 @@ UPDATE delivery SET since = tried_at WHERE state = 0;
 ALTER TABLE attempt ADD COLUMN request TEXT NOT NULL DEFAULT '';
 `
 
-// schema3 lets a delivery wait without being fixed. loose: a hash of source and key while a later event of the record may still
-// change it, 0 from the first attempt on; merged_into: the event that a merged delivery went into.
+// The third schema lets a delivery wait without being fixed: loose is a hash of source and key while a later event of the record may still
+// change it, 0 from the first attempt on; merged_into is the event that a merged delivery went into.
 const schema3 = `
 ALTER TABLE delivery ADD COLUMN loose INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE delivery ADD COLUMN merged_into INTEGER NOT NULL DEFAULT 0;
@@ -93,6 +93,13 @@ CREATE TABLE vault (source INTEGER, name TEXT, value BLOB NOT NULL, PRIMARY KEY 
 const schema5 = `
 CREATE INDEX event_source ON event (source);
 CREATE INDEX delivery_webhook ON delivery (webhook, seq);
+`
+
+// The sixth schema lets several deliveries go out in one request: batch is the id under which they were sealed together; it stays when they are
+// settled.
+const schema6 = `
+ALTER TABLE delivery ADD COLUMN batch TEXT NOT NULL DEFAULT '';
+CREATE INDEX delivery_batch ON delivery (shard, webhook, batch, seq) WHERE batch <> '' AND state = 0;
 `
 
 // The states of a delivery as they are stored. Two indexes of the schema repeat pending and parked.

@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	fixSQL    = `UPDATE delivery SET loose = 0 WHERE seq = ? AND webhook = ? AND shard = ? AND state = 0 AND loose <> 0`
-	sealedSQL = pendingColumns + ` FROM delivery d CROSS JOIN event e ON e.seq = d.seq CROSS JOIN name n ON n.id = e.source
-		CROSS JOIN event_body b ON b.seq = d.seq LEFT JOIN event_copy c ON c.id = d.copy
-		WHERE d.seq = ? AND d.webhook = ? AND d.shard = ? AND d.state = 0`
+	fixSQL    = `UPDATE delivery SET loose = 0 WHERE seq = ? AND webhook = ? AND loose <> 0`
+	sealedSQL = pendingColumns + pendingTables + `WHERE d.seq = ? AND d.webhook = ? AND d.shard = ? AND d.state = 0`
+
+	pendingTables = ` FROM delivery d CROSS JOIN event e ON e.seq = d.seq CROSS JOIN name n ON n.id = e.source
+		CROSS JOIN event_body b ON b.seq = d.seq LEFT JOIN event_copy c ON c.id = d.copy `
 )
 
 // Seal fixes deliveries before their first attempt.
@@ -35,7 +36,7 @@ func (m *member) Seal(ctx context.Context, parcels []emitter.Parcel) ([][]emitte
 	return sealed, nil
 }
 
-func (m *member) seal(ctx context.Context, t *tx, p *emitter.Parcel) (list []emitter.Delivery, err error) {
+func (m *member) seal(ctx context.Context, t *tx, p *emitter.Parcel) ([]emitter.Delivery, error) {
 	if err := m.fenced(ctx, t, p.Shard); err != nil {
 		return nil, err
 	}
@@ -43,15 +44,37 @@ func (m *member) seal(ctx context.Context, t *tx, p *emitter.Parcel) (list []emi
 	if err != nil {
 		return nil, err
 	}
-	for _, seq := range p.Seqs {
-		if _, err := t.exec(ctx, fixSQL, seq, webhook, p.Shard); err != nil {
+	list, err := t.contents(ctx, p, webhook)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		list[i].Loose = false
+		if _, err := t.exec(ctx, fixSQL, list[i].Seq, webhook); err != nil {
 			return nil, err
 		}
+	}
+	if p.Batch {
+		return list, t.bind(ctx, p, webhook, list)
+	}
+	return list, nil
+}
+
+// contents gives what of a parcel can be sent.
+func (t *tx) contents(ctx context.Context, p *emitter.Parcel, webhook int64) (list []emitter.Delivery, err error) {
+	size := 0
+	for _, seq := range p.Seqs {
 		err := each(ctx, t, func(r *sql.Rows) error {
 			d, err := scanPending(r, p.Lane)
+			if size = emitter.BatchSize(size, d.Body); p.Batch && size > p.MaxBytes && len(list) > 0 {
+				return errStop
+			}
 			list = append(list, d)
 			return err
 		}, sealedSQL, seq, webhook, p.Shard)
+		if errors.Is(err, errStop) {
+			break
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -48,6 +48,8 @@ type breakage struct {
 	lanes      func(lanes []emitter.Lane) []emitter.Lane
 	pending    func(ctx context.Context, m *brokenMember, lane emitter.Lane, after int64, limit int) ([]emitter.Delivery, error)
 	seal       func(ctx context.Context, m *brokenMember, parcels []emitter.Parcel) ([][]emitter.Delivery, error)
+	batch      func(ctx context.Context, m *brokenMember, lane emitter.Lane, id string) ([]emitter.Delivery, error)
+	failBatch  func(ctx context.Context, m *brokenMember, lane emitter.Lane, seqs []int64, a emitter.Attempt, next emitter.Next) error
 	ack        func(ctx context.Context, m *brokenMember, receipts []emitter.Receipt) error
 	retry      func(ctx context.Context, m *brokenMember, ref emitter.Ref, a emitter.Attempt, next time.Time) error
 	park       func(ctx context.Context, m *brokenMember, ref emitter.Ref, reason string, a *emitter.Attempt) error
@@ -177,6 +179,20 @@ func (m *brokenMember) Seal(ctx context.Context, parcels []emitter.Parcel) ([][]
 		return m.breaks.seal(ctx, m, parcels)
 	}
 	return m.Member.Seal(ctx, parcels)
+}
+
+func (m *brokenMember) Batch(ctx context.Context, lane emitter.Lane, id string) ([]emitter.Delivery, error) {
+	if m.breaks.batch != nil {
+		return m.breaks.batch(ctx, m, lane, id)
+	}
+	return m.Member.Batch(ctx, lane, id)
+}
+
+func (m *brokenMember) FailBatch(ctx context.Context, lane emitter.Lane, seqs []int64, a emitter.Attempt, next emitter.Next) error {
+	if m.breaks.failBatch != nil {
+		return m.breaks.failBatch(ctx, m, lane, seqs, a, next)
+	}
+	return m.Member.FailBatch(ctx, lane, seqs, a, next)
 }
 
 func (m *brokenMember) Ack(ctx context.Context, receipts []emitter.Receipt) error {

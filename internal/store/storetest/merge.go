@@ -151,7 +151,7 @@ func mergedListed(w *world) {
 	n, err := m.Replay(w.ctx(), store.DeliveryQuery{EventID: "evt_contacts_000003"}, 0)
 	w.must(err)
 	w.equal("replayed", n, 0)
-	m = w.restart("b")
+	w.restart("b")
 	check()
 }
 
@@ -195,8 +195,8 @@ func mergeRolledBack(w *world) {
 		c := poll("contacts", w.load(m, "contacts"), w.mergeable(outcome, "contacts", 4, "k1", "app"))
 		writes := c.Writes
 		c.Writes = func(yield func(poller.Write, error) bool) {
-			for one := range writes {
-				if !yield(one, nil) {
+			for one, err := range writes {
+				if !yield(one, err) {
 					return
 				}
 			}

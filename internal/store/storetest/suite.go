@@ -48,6 +48,7 @@ const (
 	Retention   Promise = "P10 edits keep state"
 	Ownership   Promise = "ownership"
 	Merge       Promise = "merging what waits"
+	Batches     Promise = "batches"
 )
 
 // test is one sentence of a promise.
@@ -74,6 +75,7 @@ func promises() []struct {
 		{Retention, slices.Concat(retentionTests(), forgetTests())},
 		{Ownership, ownershipTests()},
 		{Merge, mergeTests()},
+		{Batches, batchTests()},
 	}
 }
 

@@ -29,6 +29,10 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	if p.cursor != nil {
 		next.Cursor = cursor.encode()
 	}
+	var behind []string
+	if next.Former, behind = w.outdated(); next.Partitions != nil {
+		next.Partitions.Behind = behind
+	}
 	if next.Baselined.IsZero() && !s.unfinished && !w.more {
 		next.Baselined = r.At
 	}
@@ -37,7 +41,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	next.Sequence += int64(s.spool.events)
 	next.Records = int64(s.index.Len())
 	anew := m.state.Version > 0 && m.state.Compare != p.compare
-	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && !m.state.Baselined.IsZero() && slices.Equal(m.state.Details, next.Details) && next.Partitions.equal(m.state.Partitions) {
+	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && !m.state.Baselined.IsZero() && slices.Equal(m.state.Details, next.Details) && m.state.Former == next.Former && next.Partitions.equal(m.state.Partitions) {
 		if sound && !s.unfinished {
 			r.Verdict = Unchanged
 		}

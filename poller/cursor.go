@@ -42,8 +42,6 @@ type cursorState struct {
 	Watermark string    `json:"watermark,omitempty"` // the latest that was read
 	Start     string    `json:"start,omitempty"`     // where the listing begins; empty: with the first record
 	Full      time.Time `json:"full,omitzero"`       // when the last whole listing was read
-	// Former is the comparison from before where was changed, as long as the records are read anew in windows.
-	Former string `json:"former,omitempty"`
 }
 
 // newCursor compiles the cursor of a valid source; nil when it has none.

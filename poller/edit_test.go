@@ -3,8 +3,10 @@ package poller
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/deltahook/deltahook/differ"
 )
@@ -197,4 +199,51 @@ func TestTheIdentityOfASourceWithoutABaselineIsFree(t *testing.T) {
 	r.want(Failed)
 	r.edit(func(s *Source) { s.Key = differ.Paths(paths("id")) })
 	r.want(Complete)
+}
+
+func TestT22P10WhatAnEditBringsToLightIsNoNewsWhenItIsReadLater(t *testing.T) {
+	t.Run("a partition that fails", func(t *testing.T) {
+		g := newRegions("a", "b")
+		r := g.rig(t, []string{"a", "b"}, func(s *Source) { s.Ignore = paths("status") })
+		r.want(Complete)
+		for _, id := range []string{"1", "2", "3", "4"} {
+			g.lists["b"].put(id, "old")
+		}
+		g.broken["b 1"] = http.StatusInternalServerError
+		r.edit(func(s *Source) { s.Ignore = nil })
+		r.want(Partial)
+		g.broken = map[string]int{}
+		r.restart()
+		r.want(Complete)
+		r.tells()
+		g.lists["b"].put("1", "new")
+		r.want(Complete)
+		r.tells(`updated ["b","1"] status`)
+	})
+	t.Run("an incremental poll", func(t *testing.T) {
+		r, api := follow(t, func(s *Source) { s.Cursor.FullScan, s.Ignore = "1d", paths("seen") })
+		at := r.now.Add(-10 * time.Hour)
+		put := func(seen int) {
+			for i := range 5 {
+				api.put(strconv.Itoa(i), at.Add(time.Duration(i)*time.Hour), fmt.Sprintf(`,"seen":%d`, seen))
+			}
+		}
+		put(1)
+		r.want(Complete)
+		put(2)
+		r.edit(func(s *Source) { s.Ignore = nil })
+		if got := r.poll(); got.Mode != Whole {
+			t.Error("the records were not read again")
+		}
+		if got := r.poll(); got.Mode != Incremental {
+			t.Error("the records are read again and again")
+		}
+		r.now = r.now.Add(25 * time.Hour)
+		r.poll()
+		r.tells()
+		put(3)
+		r.now = r.now.Add(25 * time.Hour)
+		r.poll()
+		r.tells("updated 0 seen", "updated 1 seen", "updated 2 seen", "updated 3 seen", "updated 4 seen")
+	})
 }

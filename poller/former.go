@@ -9,9 +9,27 @@ import (
 
 // remind notes how records were compared and selected before the configuration changed.
 func (p *Poller) remind(m *memory) {
+	p.revive(m, m.state.Compare)
+}
+
+// recall notes how records were compared and selected before a change since which not all of them were read.
+func (p *Poller) recall(m *memory) {
+	if m.state.Former == "" {
+		return
+	}
+	p.revive(m, m.state.Former)
+	if s := m.state.Partitions; s != nil {
+		m.behind = make(map[string]bool, len(s.Behind))
+		for _, name := range s.Behind {
+			m.behind[name] = true
+		}
+	}
+}
+
+func (p *Poller) revive(m *memory, text string) {
 	m.former = p.shape
 	var c comparison
-	if json.Unmarshal([]byte(m.state.Compare), &c) != nil {
+	if json.Unmarshal([]byte(text), &c) != nil {
 		return
 	}
 	if shape := c.shape(); shape != nil {
@@ -20,13 +38,33 @@ func (p *Poller) remind(m *memory) {
 	p.reselect(m, c)
 }
 
-// recall notes how records were selected before a change since which not all of them were read.
-func (p *Poller) recall(m *memory) {
-	var c comparison
-	if m.cursor.Former != "" && json.Unmarshal([]byte(m.cursor.Former), &c) == nil {
-		p.reselect(m, c)
+// outdated gives the comparison from before an edit since which not all records were read, and the partitions that they are in;
+// empty when all were.
+func (w *walk) outdated() (former string, behind []string) {
+	m := w.p.known
+	if former = m.state.Former; m.state.Compare != w.p.compare {
+		former = m.state.Compare
 	}
+	switch {
+	case former == "", w.parts == nil && !w.more && !w.scan.unfinished:
+		return "", nil
+	case w.parts == nil:
+		return former, nil
+	}
+	for _, name := range w.parts.names {
+		if m.isBehind(name) && (w.scan.unfinished || !w.parts.wasRead(name)) {
+			behind = append(behind, name)
+		}
+	}
+	if len(behind) == 0 {
+		return "", nil
+	}
+	slices.Sort(behind)
+	return former, behind
 }
+
+// isBehind says whether what was before an edit still counts for a partition.
+func (m *memory) isBehind(partition string) bool { return m.behind == nil || m.behind[partition] }
 
 func (p *Poller) reselect(m *memory, c comparison) {
 	now := comparison{}
@@ -40,7 +78,7 @@ func (p *Poller) reselect(m *memory, c comparison) {
 
 // settled forgets the former configuration: what is stored is as the present one wants it.
 func (m *memory) settled() {
-	m.former, m.reselected, m.formerly, m.excluded = nil, false, nil, nil
+	m.former, m.reselected, m.formerly, m.excluded, m.behind = nil, false, nil, nil, nil
 }
 
 // shape gives the shape that a stored comparison stands for; nil when it cannot be read.

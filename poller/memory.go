@@ -24,6 +24,7 @@ type memory struct {
 	reselected bool
 	formerly   *selection
 	excluded   map[differ.Hash]bool
+	behind     map[string]bool // partitions that were not read since; nil: none was, or there are none
 }
 
 // load reads the state of the source unless it is known.

@@ -56,6 +56,7 @@ func (w *walk) runAll(ctx context.Context) error {
 	w.p.nextPartition = ""
 	for _, name := range names {
 		w.scan.quiet = quiet || slices.Contains(w.parts.pending, name)
+		w.scan.edited = w.p.known.isBehind(name)
 		if why := w.stopped(); why != "" {
 			w.parts.skip(name, why)
 			if w.p.nextPartition == "" {
@@ -212,6 +213,11 @@ func (t *parts) isWhole(name string) bool {
 	return ok
 }
 
+// wasRead says whether a partition was read to its end, whatever that proves.
+func (t *parts) wasRead(name string) bool {
+	return t.isWhole(name) || slices.ContainsFunc(t.broken, func(b brokenPart) bool { return b.read && b.name == name })
+}
+
 // emptied names a partition whose list is empty although more of its records are known than the guard lets go unseen; empty
 // when there is none.
 func (w *walk) emptied(deleted []differ.Hash) (name string, known int, err error) {
@@ -285,7 +291,7 @@ func (s *PartitionState) equal(o *PartitionState) bool {
 	if s == nil || o == nil {
 		return s == o
 	}
-	return slices.Equal(s.Values, o.Values) && slices.Equal(s.Pending, o.Pending) && slices.Equal(s.Followed, o.Followed)
+	return slices.Equal(s.Values, o.Values) && slices.Equal(s.Pending, o.Pending) && slices.Equal(s.Behind, o.Behind) && slices.Equal(s.Followed, o.Followed)
 }
 
 // savepoint is a scan before a partition.

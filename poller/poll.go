@@ -251,7 +251,7 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 	state := &p.known.state
 	s := &scan{
 		p: p, ctx: ctx, index: p.known.index, spool: spool, watch: watch, seam: newSeam(p.source.Pages),
-		salt: detailSalt(p.details),
+		salt: detailSalt(p.details), edited: true,
 		// The bytes of a record whose key is known tell it only as long as the key is read in the same way.
 		keyInBytes: p.keyInBytes && watch == nil && (state.Identity == "" || state.Identity == p.identity),
 		quiet:      state.Baselined.IsZero() && p.source.Initial != "emit" || state.Held != nil && state.Held.Discard,

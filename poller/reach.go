@@ -73,9 +73,16 @@ func (r *reach) window(c *cursor, from, limit mark) {
 
 // wantsWhole says whether only a whole listing in one walk will do.
 func (p *Poller) wantsWhole(now time.Time) bool {
-	held := p.known.state.Held
-	s := p.known.cursor
-	return p.reidentified() || held != nil && !held.Partial || !s.Full.IsZero() && p.cursor.due(s.Full, now)
+	m := p.known
+	s, held := &m.cursor, m.state.Held
+	return p.reidentified() || held != nil && !held.Partial || !s.Full.IsZero() && (p.cursor.due(s.Full, now) || p.comparesAnew())
+}
+
+// comparesAnew says that more or less of the records is compared than before an edit. What only the edit brings to light is to be
+// read at once: in the next whole listing it would look like news.
+func (p *Poller) comparesAnew() bool {
+	m := p.known
+	return p.cursor.conf.FullScan != "" && m.former != nil && !m.reselected && m.state.Compare != p.compare
 }
 
 // wantsAnew says whether all records are to be read again: there is no watermark, it is too old, or other records are followed
@@ -180,11 +187,11 @@ func (w *walk) advance(at time.Time, finished bool) (s cursorState, must bool) {
 		w.more = top == r.until
 	}
 	kept := w.kept(top)
-	s.Watermark, s.Former = kept.String(), w.former()
+	s.Watermark = kept.String()
 	if finished && !w.more && (s.Full.IsZero() || r.full && c.due(s.Full, at)) {
 		s.Full = at
 	}
-	return s, s != was && (r.full || r.more || kept != top || s.Former != was.Former)
+	return s, s != was && (r.full || r.more || kept != top)
 }
 
 // reached gives how far the records of the walk go, less what upstream may still add there.
@@ -211,16 +218,4 @@ func (w *walk) kept(top mark) mark {
 		return w.settledBy(mark{at: now.Add(-retention / 4)})
 	}
 	return top
-}
-
-// former is the comparison to go on with until all windows are read, when other records are followed than before.
-func (w *walk) former() string {
-	m := w.p.known
-	switch {
-	case !w.more:
-		return ""
-	case w.reach.anew && m.reselected && m.state.Compare != w.p.compare:
-		return m.state.Compare
-	}
-	return m.cursor.Former
 }

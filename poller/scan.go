@@ -20,6 +20,7 @@ type scan struct {
 	watch *TryOptions // of a trial; nil otherwise
 
 	quiet      bool   // what differs is no news: nothing is known yet, or a person discarded it
+	edited     bool   // what was compared before an edit of the configuration still counts
 	salt       uint64 // of the raw fingerprints: what else than its bytes makes a record the one that is known
 	details    *details
 	leave      func() // gives the turn of the page that is read at its host back
@@ -315,7 +316,7 @@ func (s *scan) compare() (map[differ.Hash]differ.Delta, error) {
 
 // delta compares two bodies. What only a change of the configuration made visible is no change.
 func (s *scan) delta(old, now []byte) (differ.Delta, error) {
-	if former := s.p.known.former; former != nil {
+	if former := s.p.known.former; former != nil && s.edited {
 		h := s.p.hasher
 		if h.Canon(former, old) == h.Canon(former, now) {
 			return differ.Delta{}, nil

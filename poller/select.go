@@ -55,7 +55,7 @@ func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []by
 		return true
 	}
 	now := s.p.hasher.Canon(s.p.shape, body)
-	if s.p.known.reselected && (s.dropped[hash] || now == canon) {
+	if s.edited && s.p.known.reselected && (s.dropped[hash] || now == canon) {
 		s.dropped[hash] = true
 		return true
 	}
@@ -74,7 +74,7 @@ func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []by
 // joins says that an unknown record is there only because the configuration excludes less than it did: that is no news.
 func (s *scan) joins(body []byte) bool {
 	m := s.p.known
-	return m.reselected && !m.formerly.admits(body)
+	return s.edited && m.reselected && !m.formerly.admits(body)
 }
 
 // dismiss keeps known records that the configuration excludes since it was changed from being missed.

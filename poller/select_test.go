@@ -231,3 +231,41 @@ func TestTwoCopiesOfWhichOneIsNotFollowedAreNotOneRecord(t *testing.T) {
 	body = `[{"id":"1","a":7},{"id":"1","a":1}]`
 	r.untouched(func() { r.want(Failed) })
 }
+
+func TestT22P10AnEditOfWhereIsNoNewsForWhatIsReadLater(t *testing.T) {
+	t.Run("details in several polls", func(t *testing.T) {
+		g := newCatalogue("1", "2", "3", "4", "5")
+		r := g.detailed(t, func(s *Source) { s.Where, s.Detail.Max = conditions(`v > 1`), 2 })
+		r.want(Complete)
+		r.edit(func(s *Source) { s.Where = nil })
+		for range 5 {
+			r.poll()
+			r.restart()
+		}
+		r.tells()
+		if n := len(r.ledger.rows("contacts")); n != 5 {
+			t.Errorf("%d records", n)
+		}
+		g.add("6", 1)
+		r.poll()
+		r.tells("created 6")
+	})
+	t.Run("a partition that fails", func(t *testing.T) {
+		g := newRegions("a", "b")
+		r := g.rig(t, []string{"a", "b"}, func(s *Source) { s.Where = conditions(`status == "open"`) })
+		r.want(Complete)
+		g.broken["b 2"] = http.StatusInternalServerError
+		r.edit(func(s *Source) { s.Where = nil })
+		r.want(Partial)
+		g.lists["a"].put("5", "new") // of what was read, all is news
+		r.want(Partial)
+		r.tells(`created ["a","5"]`)
+		g.broken = map[string]int{}
+		r.restart()
+		r.want(Complete)
+		r.tells()
+		g.lists["b"].put("5", "new")
+		r.want(Complete)
+		r.tells(`created ["b","5"]`)
+	})
+}

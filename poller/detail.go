@@ -93,7 +93,9 @@ func (d *details) fill(list []pending) ([]pending, error) {
 		return list, nil
 	}
 	w, got := d.w, make([]particular, len(list))
-	w.scan.leave() // the page is not read on meanwhile
+	if err := w.open.setAside(); err != nil {
+		return nil, err
+	}
 	sideBySide(len(list), d.conf.Concurrency, func(i int) { got[i] = w.p.detailOf(w.scan.ctx, w.values, &list[i]) })
 	if err := context.Cause(w.scan.ctx); err != nil {
 		return nil, err

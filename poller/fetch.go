@@ -27,6 +27,7 @@ type walk struct {
 	occasion Occasion
 	result   *Result
 	reader   *differ.Reader
+	open     *aside // the body of the current page
 	reach    reach
 	more     bool            // another window waits behind this one
 	asked    map[uint64]bool // addresses
@@ -102,8 +103,9 @@ func (w *walk) page(ctx context.Context, s step) (*answer, error) {
 	}
 	defer resp.Body.Close()
 	w.result.Requests += resp.Attempts
-	w.scan.leave = resp.Leave
-	body := &countedBody{body: resp.Body, before: w.result.Bytes, limit: int64(w.p.source.Response.MaxScan)}
+	w.open = &aside{Reader: resp.Body, dir: w.p.opts.TempDir}
+	defer w.open.close()
+	body := &countedBody{body: w.open, before: w.result.Bytes, limit: int64(w.p.source.Response.MaxScan)}
 	w.scan.seam.begin(s.repeats)
 	a, err := w.read(resp, body, number)
 	w.result.Bytes += body.count

@@ -23,7 +23,6 @@ type scan struct {
 	edited     bool   // what was compared before an edit of the configuration still counts
 	salt       uint64 // of the raw fingerprints: what else than its bytes makes a record the one that is known
 	details    *details
-	leave      func() // gives the turn of the page that is read at its host back
 	partition  string
 	emptied    string   // a partition whose list is empty; empty when there is none
 	lost       int      // records of it that were known

@@ -54,9 +54,6 @@ func (p *prover) try(req *http.Request) (resp *http.Response, again bool, err er
 		answer.Head = head
 		resp.Body = peeked{Reader: all, Closer: resp.Body}
 	}
-	if resp.StatusCode >= http.StatusMultipleChoices {
-		outbound.Leave(req.Context()) // the new proof may have to come from the same host
-	}
 	again, err = p.a.Answered(req.Context(), proof, answer)
 	if err != nil {
 		_ = resp.Body.Close()

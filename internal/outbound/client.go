@@ -79,16 +79,6 @@ type Response struct {
 	Attempts int
 	// Body is decompressed. Its errors are for people: too large, cut, timed out.
 	Body io.ReadCloser
-
-	trip *trip
-}
-
-// Leave gives the turn at the host back before Body is read to its end, for those who ask the same host for something else
-// meanwhile.
-func (r *Response) Leave() {
-	if r.trip != nil && r.trip.leave != nil {
-		r.trip.leave()
-	}
 }
 
 // Type gives the media type in lower case without its parameters; empty when the server does not say.
@@ -172,7 +162,7 @@ func (c *Client) Allows(u *url.URL) bool {
 func (c *Client) response(resp *http.Response, t *trip) *Response {
 	return &Response{
 		Status: resp.StatusCode, Header: resp.Header, URL: resp.Request.URL, Length: resp.ContentLength, Date: dateOf(resp.Header, time.Time{}),
-		Attempts: t.attempts, trip: t, Body: &explained{ReadCloser: resp.Body, explain: c.bodyFailure},
+		Attempts: t.attempts, Body: &explained{ReadCloser: resp.Body, explain: c.bodyFailure},
 	}
 }
 
@@ -209,7 +199,6 @@ type trip struct {
 	request  Request
 	attempts int
 	refusal  *refusal // of the last answer; nil: it was none
-	leave    func()   // gives the turn of the last answer back; nil: there was none
 }
 
 type tripKey struct{}
@@ -227,14 +216,6 @@ func tripOf(ctx context.Context) *trip {
 func WasRefused(ctx context.Context) bool {
 	t := tripOf(ctx)
 	return t != nil && t.refusal != nil
-}
-
-// Leave gives the turn at its host back that the last answer to a request with this context has until its body is read: whoever
-// asks the same host for something else meanwhile would wait for itself.
-func Leave(ctx context.Context) {
-	if t := tripOf(ctx); t != nil && t.leave != nil {
-		t.leave()
-	}
 }
 
 // hop sends one request of a trip: one attempt, or one step of a redirect. It has no CloseIdleConnections, so that giving up

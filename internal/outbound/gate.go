@@ -72,9 +72,6 @@ func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		leave() // it is short, and a login at the same host may have to come before it is read
 	}
 	opened(ctx, cancel, resp, g.opts.MaxBody, leave)
-	if t := tripOf(req.Context()); t != nil {
-		t.leave = leave
-	}
 	g.learn(req.Context(), h, resp)
 	return resp, nil
 }

@@ -31,7 +31,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 # start LOG COMMAND…: runs a program in the background until this script ends.
-start() {
+start() { # not with a function: what would be ended is its shell
 	local log=$1
 	shift
 	"$@" >"$work/$log.log" 2>&1 &

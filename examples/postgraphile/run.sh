@@ -8,18 +8,17 @@
 # shellcheck source=examples/common.sh
 source "$(dirname "$0")/../common.sh"
 
-as_postgres() {
-	if [[ $(id -u) == 0 ]]; then setpriv --reuid=postgres --regid=postgres --init-groups "$@"; else "$@"; fi
-}
-
 start_postgresql() {
-	local bin
+	local bin user=()
 	bin=$(printf '%s\n' /usr/lib/postgresql/*/bin | tail -n 1)
 	mkdir "$work/db"
-	[[ $(id -u) != 0 ]] || chown postgres "$work/db"
-	(cd / && as_postgres "$bin/initdb" -D "$work/db/data" -A trust -U shop >/dev/null)
+	if [[ $(id -u) == 0 ]]; then # which PostgreSQL refuses
+		chown postgres "$work/db"
+		user=(setpriv --reuid=postgres --regid=postgres --init-groups)
+	fi
+	(cd / && "${user[@]}" "$bin/initdb" -D "$work/db/data" -A trust -U shop >/dev/null)
 	cd /
-	start postgresql as_postgres "$bin/postgres" -D "$work/db/data" -c listen_addresses=127.0.0.1 -c port=25432 -c unix_socket_directories=
+	start postgresql "${user[@]}" "$bin/postgres" -D "$work/db/data" -c listen_addresses=127.0.0.1 -c port=25432 -c unix_socket_directories=
 	cd "$work"
 }
 

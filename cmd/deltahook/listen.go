@@ -157,7 +157,7 @@ func (l *listener) print(h http.Header, body []byte) int {
 		l.printEvent(h, id, event, again)
 	}
 	if batch {
-		fmt.Fprintf(l.stdout, "%10s%d events of %s\n", "", len(events), id)
+		fmt.Fprintf(l.stdout, "%10s%d of the batch %s\n", "", len(events), id)
 	}
 	return len(events)
 }

@@ -23,7 +23,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	if next.Held.endsWith(s.proven) && !s.unfinished {
 		next.Held = nil
 	}
-	next.Details = p.completed(&m.state, !s.retry && w.reach.full)
+	next.Details = p.completed(&m.state, !s.retry && w.reach.full && w.parts.all())
 	next.Partitions = w.parts.remembers(p, proven, s.details.waiting(), s.unfinished)
 	cursor, moved := w.advance(r.At, !s.unfinished)
 	if p.cursor != nil {

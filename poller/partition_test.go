@@ -600,3 +600,45 @@ func TestAnEditWhileAPartitionFailsIsNoNewsLater(t *testing.T) {
 	r.want(Complete)
 	r.tells(`updated ["b","5"] status`)
 }
+
+// What happened upstream in a list that could not be read when the configuration was edited is news all the same.
+func TestAPartitionThatFailsAfterAnEditLosesNoChange(t *testing.T) {
+	for name, edit := range map[string]func(*Source){
+		"where":  func(s *Source) { s.Where = nil },
+		"ignore": func(s *Source) { s.Ignore = paths("etag") },
+		"detail": func(s *Source) { s.Detail.Merge = "under" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRegions("a", "b")
+			r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+				if region, id, ok := strings.Cut(strings.TrimPrefix(q.URL.Path, "/d/"), "/"); ok && strings.HasPrefix(q.URL.Path, "/d/") {
+					fmt.Fprintf(w, `{"id":%q,"region":%q}`, id, region)
+					return
+				}
+				g.ServeHTTP(w, q)
+			}, func(s *Source) {
+				origin := strings.TrimSuffix(s.URL, "/contacts")
+				s.URL = origin + "/r/{partition}"
+				s.Pages = Pages{Kind: "page", Param: "page", Start: 1, Max: 10}
+				s.Partitions.Values = []string{"a", "b"}
+				s.Where = conditions(`status != "draft"`)
+				if name == "detail" {
+					s.Detail.URL = origin + "/d/{partition}/{record.id}"
+				}
+			})
+			g.lists["b"].put("5", "draft")
+			r.want(Complete)
+			g.broken["b 1"] = http.StatusInternalServerError
+			r.edit(edit)
+			r.want(Partial)
+			g.lists["b"].put("1", "changed")
+			g.lists["b"].put("6", "new")
+			g.broken = map[string]int{}
+			r.restart()
+			r.want(Complete)
+			if got := r.told(); len(got) != 2 || !strings.HasPrefix(got[0], `updated ["b","1"] `) || got[1] != `created ["b","6"]` {
+				t.Errorf("events %q", got)
+			}
+		})
+	}
+}

@@ -256,6 +256,9 @@ func (t *parts) followed(was *PartitionState, taken bool) []string {
 	return names
 }
 
+// all says that none was left out.
+func (t *parts) all() bool { return t == nil || len(t.broken) == 0 }
+
 // remembers gives what is to be remembered of the partitions after the poll. Waiting says that not all that they show could be
 // taken in; unfinished, that the next poll goes on with it.
 func (t *parts) remembers(p *Poller, proven, waiting, unfinished bool) *PartitionState {
@@ -273,10 +276,9 @@ func (t *parts) remembers(p *Poller, proven, waiting, unfinished bool) *Partitio
 	if left := p.leftPartitions(); len(left) > 0 && !proven { // their records are still there
 		now.Values = slices.Sorted(slices.Values(slices.Concat(now.Values, left)))
 	}
-	m := p.known
-	silent := m.state.Baselined.IsZero() || m.reselected || !slices.Contains(m.state.formerDetails(), p.details)
+	first := p.known.state.Baselined.IsZero()
 	for _, name := range t.names {
-		if (silent || slices.Contains(t.pending, name)) && (unfinished || !t.isWhole(name)) {
+		if (first || slices.Contains(t.pending, name)) && (unfinished || !t.isWhole(name)) {
 			now.Pending = append(now.Pending, name)
 		}
 	}

@@ -30,6 +30,8 @@ type fakeOutbox struct {
 	latency time.Duration
 	// sealTakes delays each answer of Seal.
 	sealTakes time.Duration
+	// parkTakes delays each answer of Park.
+	parkTakes time.Duration
 }
 
 type fakeRow struct {
@@ -234,7 +236,10 @@ func (f *fakeOutbox) Retry(_ context.Context, r Ref, attempt Attempt, next time.
 	return nil
 }
 
-func (f *fakeOutbox) Park(_ context.Context, r Ref, reason string, attempt *Attempt) error {
+func (f *fakeOutbox) Park(ctx context.Context, r Ref, reason string, attempt *Attempt) error {
+	if f.parkTakes > 0 {
+		waitFor(ctx, f.parkTakes)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.call("park"); err != nil {

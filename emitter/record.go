@@ -1,6 +1,7 @@
 package emitter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -13,6 +14,10 @@ const (
 	lingerTime  = 10 * time.Millisecond
 	lingerCount = 500
 )
+
+// roundEntries is how many entries are written before acknowledgements, gates and notes get their turn: each entry is a
+// transaction of its own, and a receiver that refuses everything makes thousands of them.
+const roundEntries = 64
 
 // Pauses after the store has refused.
 const (
@@ -145,8 +150,12 @@ func (r *recorder) run(ctx context.Context, last <-chan struct{}) {
 			return
 		}
 		r.pause(lingerTime, last, r.full)
-		if r.flush(ctx) == nil {
-			pause = refusedPause
+		more, err := r.flush(ctx)
+		if err == nil {
+			if pause = refusedPause; more {
+				signal(r.wake)
+				signal(r.full)
+			}
 			continue
 		}
 		r.pause(pause, last, nil)
@@ -168,35 +177,58 @@ func (r *recorder) pause(d time.Duration, last, early <-chan struct{}) {
 
 // finish writes what is left, until ctx is done.
 func (r *recorder) finish(ctx context.Context) error {
-	for pause := refusedPause; ; pause = min(2*pause, refusedPauseMax) {
-		err := r.flush(ctx)
+	for pause := refusedPause; ; {
+		more, err := r.flush(ctx)
+		if more && err == nil {
+			if err = ctx.Err(); err == nil {
+				continue
+			}
+		}
 		if err == nil || ctx.Err() != nil {
 			r.tell()
 			return err
 		}
 		waitFor(ctx, pause)
+		pause = min(2*pause, refusedPauseMax)
 	}
 }
 
-// flush writes everything once, and keeps what was refused.
-func (r *recorder) flush(ctx context.Context) error {
+// flush writes one round, and keeps what was refused; more says that there are entries that were not tried.
+func (r *recorder) flush(ctx context.Context) (more bool, refused error) {
 	r.tell()
 	r.mu.Lock()
 	acks, entries, gates := r.acks, r.entries, r.gates
 	r.acks, r.entries, r.gates = nil, nil, map[string]GateState{}
 	r.mu.Unlock()
 	gateErr := r.flushGates(ctx, gates)
-	entries, entryErr := r.flushEntries(ctx, entries)
+	entries, rest, entryErr := r.flushEntries(ctx, entries)
+	acks, later := inOrder(acks, rest)
 	acks, ackErr := r.flushAcks(ctx, acks, &entries)
 	r.mu.Lock()
-	r.acks, r.entries = append(acks, r.acks...), append(entries, r.entries...)
+	r.acks, r.entries = slices.Concat(acks, later, r.acks), slices.Concat(entries, rest, r.entries)
 	r.mu.Unlock()
-	for _, err := range []error{gateErr, entryErr, ackErr} {
-		if err != nil {
-			return err
+	return len(rest) > 0, cmp.Or(gateErr, entryErr, ackErr)
+}
+
+// inOrder puts off acknowledgements of deliveries whose failed attempts are not written yet.
+func inOrder(acks []ack, rest []entry) (now, later []ack) {
+	if len(rest) == 0 {
+		return acks, nil
+	}
+	unwritten := make(map[*item]struct{}, len(rest))
+	for i := range rest {
+		for _, it := range rest[i].items() {
+			unwritten[it] = struct{}{}
 		}
 	}
-	return nil
+	for _, a := range acks {
+		if _, ok := unwritten[a.item]; ok {
+			later = append(later, a)
+			continue
+		}
+		now = append(now, a)
+	}
+	return now, later
 }
 
 func (r *recorder) tell() {
@@ -226,9 +258,14 @@ func (r *recorder) flushGates(ctx context.Context, gates map[string]GateState) (
 	return refused
 }
 
-// flushEntries gives what was refused, in order. Entries of a shard that somebody else looks after now are his to make.
-func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept []entry, refused error) {
-	for _, e := range entries {
+// flushEntries writes some entries. It gives what was refused and what was not tried, in order. Entries of a shard that somebody
+// else looks after now are his to make.
+func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept, rest []entry, refused error) {
+	written := 0
+	for i, e := range entries {
+		if written == roundEntries {
+			return kept, entries[i:], refused
+		}
 		if !e.queue.owns(e.item.Shard) {
 			e.queue.disowned(e) //nolint:contextcheck // what may be sent now outlives this write
 			continue
@@ -239,6 +276,7 @@ func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept []en
 			r.failed(op, err)
 			continue
 		}
+		written++
 		switch {
 		case e.split:
 			e.queue.split(e.bundle) //nolint:contextcheck // what may be sent now outlives this write
@@ -246,7 +284,7 @@ func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept []en
 			r.parked(e) //nolint:contextcheck // what may be sent now outlives this write
 		}
 	}
-	return kept, refused
+	return kept, nil, refused
 }
 
 func (e *entry) write(ctx context.Context, outbox Outbox) (op string, err error) {
@@ -263,11 +301,16 @@ func (e *entry) write(ctx context.Context, outbox Outbox) (op string, err error)
 	return "retry", outbox.Retry(ctx, e.item.Ref, e.attempt, e.next)
 }
 
-func (r *recorder) parked(e entry) {
-	items := e.bundle
-	if items == nil {
-		items = []*item{e.item}
+// items are the deliveries that the entry is about.
+func (e *entry) items() []*item {
+	if e.bundle != nil {
+		return e.bundle
 	}
+	return []*item{e.item}
+}
+
+func (r *recorder) parked(e entry) {
+	items := e.items()
 	for _, it := range items {
 		if r.observe.Parked != nil {
 			d := it.Delivery

@@ -1,0 +1,37 @@
+package emitter
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// P5: each parked event is a transaction of its own, and one receiver that refuses everything makes thousands of them.
+func TestAReceiverThatRefusesEverythingDoesNotHoldUpWhatOthersAcknowledge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const refused = 3000
+		b := newBench(t)
+		b.outbox.parkTakes = 5 * time.Millisecond
+		b.webhook("bad").set(func(post) reply { return reply{status: http.StatusUnprocessableEntity} })
+		b.start()
+		synctest.Wait()
+		var list []Delivery
+		for i := range refused {
+			list = append(list, b.event("bad", fmt.Sprint(i)))
+		}
+		b.d.Dispatch(1, b.outbox.commit(list...), true)
+		time.Sleep(time.Second)
+		one := b.event("w", "a")
+		b.d.Dispatch(1, b.outbox.commit(one), true)
+		time.Sleep(time.Second)
+		if got := b.outbox.row(one.Ref).state; got != "delivered" {
+			t.Errorf("a second after it was delivered to another webhook it is %s; %v", got, b.outbox.states("bad"))
+		}
+		b.stop()
+		if s := b.outbox.states("bad"); s["parked"] != refused {
+			t.Errorf("outbox %v", s)
+		}
+	})
+}

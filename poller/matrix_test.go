@@ -116,6 +116,7 @@ func (m *mutating) fault(w http.ResponseWriter, q *http.Request) {
 // TestT1T2T10NoFaultAndNoShiftOfAnyKindOfPagingMakesAFalseDeletion drives each kind of paging through a list that never
 // stands still and a server that fails in all ways. Where the kind has no seam of its own, deletes.verify is what proves.
 func TestT1T2T10NoFaultAndNoShiftOfAnyKindOfPagingMakesAFalseDeletion(t *testing.T) {
+	t.Parallel()
 	for seed, c := range pageCases() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

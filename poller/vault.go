@@ -18,7 +18,7 @@ type Vault interface {
 }
 
 // refreshToken is the name of the refresh token of a source in its vault.
-const refreshToken = "oauth2.refresh_token"
+const refreshToken = "oauth2.refresh_token" //nolint:gosec // a name, not a token
 
 // tokenKeeper keeps the refresh token of one source.
 type tokenKeeper struct {

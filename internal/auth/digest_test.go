@@ -336,13 +336,14 @@ func TestChallengesAreReadAsRFC9110WritesThem(t *testing.T) {
 	} {
 		var all []string
 		for _, c := range challenges(http.Header{"Www-Authenticate": {line}}) {
-			text := fmt.Sprintf("%s %q ", c.scheme, c.token)
+			var text strings.Builder
+			fmt.Fprintf(&text, "%s %q ", c.scheme, c.token)
 			for _, name := range []string{"nonce", "qop", "realm", "title", "type"} {
 				if value, ok := c.params[name]; ok {
-					text += name + "=" + value + ";"
+					fmt.Fprintf(&text, "%s=%s;", name, value)
 				}
 			}
-			all = append(all, text)
+			all = append(all, text.String())
 		}
 		if got := strings.Join(all, " | "); strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") {
 			t.Errorf("%s: %s, want %s", line, got, want)

@@ -99,7 +99,7 @@ func (l *loader) checkHosts() {
 	for _, p := range l.list {
 		asked := slices.ContainsFunc(l.config.Sources, func(s *poller.Source) bool { return s.Asks(&poller.Host{Name: p.name}) })
 		if p.kind == kindHost && !asked && !l.vague && unquoted(p.name, p.tree) == p.name {
-			l.found.warn(p.doc, p.node.origin(), fmt.Sprintf("no source asks %s", p.name), "the name is that of the url, in lower case, with or without its port")
+			l.found.warn(p.doc, p.node.origin(), "no source asks "+p.name, "the name is that of the url, in lower case, with or without its port")
 		}
 	}
 }

@@ -83,7 +83,7 @@ ALTER TABLE delivery ADD COLUMN merged_into INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX delivery_loose ON delivery (webhook, loose, seq) WHERE loose <> 0;
 `
 
-// schema4 has a place for what a source remembers and nobody may see. source: of the table name, because there may be something to keep
+// schema4 has a place for what a source remembers and nobody may see. Its source is a name of the table name, because there may be something to keep
 // before the first commit.
 const schema4 = `
 CREATE TABLE vault (source INTEGER, name TEXT, value BLOB NOT NULL, PRIMARY KEY (source, name)) STRICT, WITHOUT ROWID;

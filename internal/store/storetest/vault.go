@@ -77,9 +77,9 @@ func vaultRace(w *world) {
 	w.must(m.Keep(w.ctx(), "contacts", tokenName, nil, []byte("seed")))
 	var wins, conflicts atomic.Int64
 	var wg sync.WaitGroup
-	for i := range 16 {
+	for i := range byte(16) {
 		wg.Go(func() {
-			switch err := m.Keep(w.ctx(), "contacts", tokenName, []byte("seed"), []byte{byte(i)}); {
+			switch err := m.Keep(w.ctx(), "contacts", tokenName, []byte("seed"), []byte{i}); {
 			case err == nil:
 				wins.Add(1)
 			case errors.Is(err, poller.ErrConflict):

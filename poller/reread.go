@@ -8,8 +8,8 @@ import (
 	"github.com/deltahook/deltahook/internal/outbound"
 )
 
-// The method do asks, and once more when a refusal led to a secret that is another one now: what rotates a secret in a file may keep its size and
-// time, so a change is not always seen before. again makes the request anew.
+// do asks, and once more when a refusal led to a secret that is another one now: what rotates a secret in a file may keep its size and
+// time, so a change is not always seen before. With again it makes the request anew.
 func (p *Poller) do(ctx context.Context, r *requests, req outbound.Request, again func() (outbound.Request, error)) (*outbound.Response, error) {
 	resp, err := p.client.Do(ctx, req)
 	if err != nil || resp.Status != http.StatusUnauthorized && resp.Status != http.StatusForbidden || !p.reread(r) {

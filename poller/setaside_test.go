@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,7 +47,7 @@ func TestABodyThatIsSetAsideIsTheSameBody(t *testing.T) {
 				}
 			}
 			rest, err := io.ReadAll(a)
-			if !errors.Is(err, end) || !bytes.Equal(append(first, rest...), whole) {
+			if !errors.Is(err, end) || !bytes.Equal(slices.Concat(first, rest), whole) {
 				t.Errorf("%d bytes: %d came, %v; want %v", size, len(first)+len(rest), err, end)
 			}
 			a.close()

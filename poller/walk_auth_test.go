@@ -232,8 +232,9 @@ func assertionKey(s *strict, audience string) (path string, check func(url.Value
 		signature, err := base64.RawURLEncoding.DecodeString(parts[2])
 		payload, err2 := base64.RawURLEncoding.DecodeString(parts[1])
 		var claims struct {
-			Iss, Aud string
-			Exp      int64
+			Iss string `json:"iss"`
+			Aud string `json:"aud"`
+			Exp int64  `json:"exp"`
 		}
 		if err != nil || err2 != nil || len(signature) != 64 || json.Unmarshal(payload, &claims) != nil {
 			return false

@@ -41,7 +41,6 @@ func TestEveryTrapNamesTestsThatExistAndBearItsName(t *testing.T) {
 		}
 	}
 	want := slices.Concat(numbered("D", 17), numbered("T", 32), numbered("T", 23))
-	want = slices.DeleteFunc(want, func(trap string) bool { return trap == "T25" && !slices.Contains(rows, trap) }) // batches come with their own
 	if !slices.Equal(rows, want) {
 		t.Errorf("the rows are %v\nwant %v", rows, want)
 	}

@@ -84,7 +84,7 @@ func send(t *testing.T, key string, edit func(*emitter.Webhook)) sent {
 	if d.Body = w.Encode(d.ID, e); d.Body == nil {
 		d.Body = emitter.EncodeStandard(nil, e)
 	}
-	if o := s.Send(t.Context(), d); o.Class != emitter.Delivered {
+	if o := s.Send(t.Context(), w.Alone(d)); o.Class != emitter.Delivered {
 		t.Fatalf("not delivered: %+v", o)
 	}
 	got.Event = map[string]string{
@@ -142,6 +142,7 @@ func requests(t *testing.T) []sent {
 		s.Name = format + " of " + key
 		return with(s, "cloudevents", "standardwebhooks")
 	}
+	batch := cloudEvent("cloudevents-batch", oddKey)
 	// The protocol binding has receivers decode the headers (section 3.1.3.2), which this library does not.
 	encoded := cloudEvent("cloudevents-binary", oddKey)
 	encoded.refused = map[string]string{"cloudevents": `subject is "4%227%25%20%C3%BC"`}
@@ -171,7 +172,7 @@ func requests(t *testing.T) []sent {
 		with(signed(t, "stripe", true, asIs), "stripe"),
 		with(signed(t, "slack", false, asIs), "slack (documented)", "@slack/events-api"), shop, like,
 		single, several, with(edwards, message...),
-		cloudEvent("cloudevents", oddKey), cloudEvent("cloudevents-binary", "4711"), encoded,
+		cloudEvent("cloudevents", oddKey), cloudEvent("cloudevents-binary", "4711"), encoded, batch,
 	}
 }
 

@@ -85,6 +85,21 @@ func TestTheCloudEventsLibraryOfGoReadsWhatIsSent(t *testing.T) {
 	}
 }
 
+func TestTheCloudEventsLibraryOfGoReadsABatch(t *testing.T) {
+	s := signedOf(t, oddKey, "standard", false, formatOf("cloudevents-batch"))
+	list, err := cloudevents.NewEventsFromHTTPRequest(s.received(t))
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d events, %v", len(list), err)
+	}
+	e := list[0]
+	if err := e.Validate(); err != nil {
+		t.Error(err)
+	}
+	if e.ID() != s.Event["id"] || e.Type() != s.Event["type"] || e.Subject() != oddKey || !strings.Contains(string(e.Data()), record) {
+		t.Errorf("event %s", e)
+	}
+}
+
 func TestTheHeadersOfMessageSignaturesAreStructuredFields(t *testing.T) {
 	s := signed(t, "rfc9421", true, asIs)
 	h := s.header()

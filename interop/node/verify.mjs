@@ -127,7 +127,9 @@ function structuredFields(r) {
 }
 
 function cloudEvent(r) {
-  const event = HTTP.toEvent({ headers: r.headers, body: r.body });
+  const read = HTTP.toEvent({ headers: r.headers, body: r.body });
+  const event = Array.isArray(read) ? read[0] : read;
+  if (Array.isArray(read) && read.length !== 1) throw new Error(`${read.length} events`);
   event.validate();
   for (const name of ['id', 'source', 'type', 'subject', 'sequence', 'partitionkey']) {
     const want = r.event[name];

@@ -12,7 +12,7 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 	if s.counts.Skipped > 0 && s.counts.Skipped == s.counts.Records {
 		return newFault("set key to what identifies a record; see deltahook try "+p.source.Name, "%s", s.skippedMessage())
 	}
-	if err := s.flush(); err != nil {
+	if err := s.last(); err != nil {
 		return err
 	}
 	r.Verdict = Complete

@@ -98,20 +98,36 @@ func (c *cursor) due(last, now time.Time) bool {
 
 func (c *cursor) form() string { return c.conf.Format + " " + c.conf.Timezone }
 
-// decode reads what is stored. What was stored for another field or format is no watermark of this one.
+// decode reads what is stored. What was stored for another field or format is no watermark of this one; the listing begins where
+// it did, or all that is older would look new.
 func (c *cursor) decode(stored json.RawMessage) cursorState {
 	s := cursorState{}
 	if c == nil {
 		return s
 	}
-	if len(stored) > 0 && json.Unmarshal(stored, &s) != nil || s.Field != c.conf.Field.String() {
+	if len(stored) > 0 && json.Unmarshal(stored, &s) != nil {
 		s = cursorState{}
+	}
+	if s.Field != c.conf.Field.String() {
+		s = cursorState{Start: s.Start}
 	}
 	if s.Form != c.form() {
 		s.Watermark = ""
 	}
+	if _, ok := c.format.parse(s.Start); !ok && c.format.kind != timeMarks {
+		s.Start = "" // it is a time
+	}
 	s.Field, s.Form = c.conf.Field.String(), c.form()
 	return s
+}
+
+// restarted gives what is left of a cursor that is to forget how far it came: where the listing begins.
+func restarted(stored json.RawMessage) json.RawMessage {
+	s := cursorState{}
+	if json.Unmarshal(stored, &s) != nil || s.Start == "" {
+		return nil
+	}
+	return cursorState{Field: s.Field, Form: s.Form, Start: s.Start}.encode()
 }
 
 func (s cursorState) encode() json.RawMessage { return json.RawMessage(encode(s)) }

@@ -703,3 +703,28 @@ func TestARecordWhoseDetailDoesNotComeHoldsTheWatermark(t *testing.T) {
 		t.Error("all is read again and again")
 	}
 }
+
+func TestT22P10AListingThatIsReadAnewBeginsWhereItDid(t *testing.T) {
+	for name, change := range map[string]func(*rig){
+		"another field":  func(r *rig) { r.edit(func(s *Source) { s.Cursor.Field = paths("other")[0] }) },
+		"another format": func(r *rig) { r.edit(func(s *Source) { s.Cursor.Format = "%Y-%m-%dT%H:%M:%SZ" }) },
+		"a reset": func(r *rig) {
+			if _, err := r.poller.Reset(r.t.Context(), ResetCursor); err != nil {
+				r.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, api := follow(t, func(s *Source) { s.Cursor.Start = "30d" })
+			api.put("old", r.now.Add(-40*24*time.Hour), `,"other":"2026-01-01T00:00:00Z"`)
+			api.put("1", r.now.Add(-time.Hour), `,"other":"2026-11-20T00:00:00Z"`)
+			r.want(Complete)
+			from := api.since()
+			change(r)
+			if got := r.poll(); got.Mode != Whole || api.since() != from {
+				t.Errorf("mode %q, asked from %s", got.Mode, api.since())
+			}
+			r.tells()
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/outbound"
@@ -16,6 +17,9 @@ type details struct {
 	w     *walk
 	conf  *Detail
 	asked map[differ.Hash]uint64 // raw fingerprints, of this poll
+
+	failing map[differ.Hash]bool // of this poll and of earlier ones
+	aside   []pending            // records that failed in earlier polls
 
 	budget  int // questions that may still be asked
 	fetched int
@@ -33,7 +37,8 @@ func newDetails(w *walk) *details {
 	if conf.URL == "" {
 		return nil
 	}
-	d := &details{w: w, conf: conf, asked: map[differ.Hash]uint64{}, budget: conf.Max}
+	d := &details{w: w, conf: conf, asked: map[differ.Hash]uint64{}, failing: map[differ.Hash]bool{}, budget: conf.Max}
+	maps.Copy(d.failing, w.p.known.failing)
 	if w.scan.watch != nil {
 		const enough = 20
 		d.budget = min(d.budget, enough)
@@ -47,11 +52,11 @@ func (d *details) want(kind differ.Kind, hash differ.Hash, raw uint64, rec diffe
 	if _, again := d.asked[hash]; again {
 		return s.again(hash, raw, 0, rec)
 	}
-	if d.stopped = d.stopped || d.budget == 0 || !d.w.hasTime(); d.stopped {
+	failing := d.w.p.known.failing[hash]
+	if !failing && d.ends() {
 		d.left++
 		return nil
 	}
-	d.budget--
 	d.asked[hash] = raw
 	known, _, _ := s.index.Get(hash)
 	c := pending{
@@ -61,9 +66,49 @@ func (d *details) want(kind differ.Kind, hash differ.Hash, raw uint64, rec diffe
 	if kind == differ.Updated && s.p.onlyEdited(known.Raw, raw) || kind == differ.Created && s.joins(rec.Raw) {
 		c.quiet, c.edited = true, true
 	}
+	const most = 1000
+	switch {
+	case failing && len(d.aside) == most:
+		d.failed++
+		return nil
+	case failing:
+		d.aside = append(d.aside, c)
+		return nil
+	}
+	return d.queue(c)
+}
+
+// ends says that no more questions are asked in this poll.
+func (d *details) ends() bool {
+	d.stopped = d.stopped || d.budget == 0 || !d.w.hasTime()
+	return d.stopped
+}
+
+func (d *details) queue(c pending) error {
+	s := d.w.scan
+	d.budget--
 	s.pending = append(s.pending, c)
-	if s.waiting += len(rec.Raw); len(s.pending) >= 4*d.conf.Concurrency || s.waiting >= mostBytes {
+	if s.waiting += len(c.body); len(s.pending) >= 4*d.conf.Concurrency || s.waiting >= mostBytes {
 		return s.flush()
+	}
+	return nil
+}
+
+// resume asks for what failed in earlier polls, behind all others.
+func (d *details) resume() error {
+	if d == nil {
+		return nil
+	}
+	aside := d.aside
+	d.aside = nil
+	for _, c := range aside {
+		if d.ends() {
+			d.failed++
+			continue
+		}
+		if err := d.queue(c); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -139,6 +184,7 @@ func (d *details) because(c *pending, err error) {
 func (d *details) fail(c *pending, err error) {
 	d.failed++
 	d.row++
+	d.failing[c.Hash] = true
 	d.because(c, err)
 }
 
@@ -187,7 +233,13 @@ func (d *details) waiting() bool { return d != nil && d.left+d.failed > 0 }
 
 // report says what is still to be done, and whether the poll must go on with it.
 func (d *details) report() (text string, unfinished bool) {
-	if d == nil || d.left+d.failed+d.absent == 0 {
+	if d == nil {
+		return "", false
+	}
+	if d.w.p.known.failing = nil; d.left > 0 {
+		d.w.p.known.failing = d.failing
+	}
+	if d.left+d.failed+d.absent == 0 {
 		return "", false
 	}
 	d.w.scan.retry = true

@@ -467,3 +467,36 @@ func TestT2RecordsThatAreLeftAsideAreCountedOnce(t *testing.T) {
 		})
 	}
 }
+
+func TestDetailsThatFailForGoodDoNotKeepTheOthersFromBeingAskedFor(t *testing.T) {
+	var ids []string
+	for i := range 40 {
+		ids = append(ids, strconv.Itoa(100+i))
+	}
+	g := newCatalogue(ids...)
+	for _, id := range ids[:30] {
+		g.single["/contacts/"+id] = http.StatusBadRequest
+	}
+	r := g.detailed(t, nil)
+	for range 5 {
+		r.poll()
+	}
+	if n := len(r.ledger.rows("contacts")); n != 10 {
+		t.Errorf("%d records", n)
+	}
+	g.add("new", 1)
+	r.poll()
+	if got := r.told(); !slices.Equal(got, []string{"created new"}) {
+		t.Errorf("events %q", got)
+	}
+	for _, id := range ids[:30] {
+		g.add(id, 2)
+	}
+	for range 5 {
+		r.poll()
+	}
+	if n := len(r.told()); n != 30 {
+		t.Errorf("%d events when the details are back", n)
+	}
+	r.want(Unchanged)
+}

@@ -24,7 +24,9 @@ type memory struct {
 	reselected bool
 	formerly   *selection
 	excluded   map[differ.Hash]bool
-	behind     map[string]bool // partitions that were not read since; nil: none was, or there are none
+	// failing are records whose details failed in polls that left others unasked: those come first.
+	failing map[differ.Hash]bool
+	behind  map[string]bool // partitions that were not read since; nil: none was, or there are none
 }
 
 // load reads the state of the source unless it is known.

@@ -109,7 +109,7 @@ func (w *walk) part(ctx context.Context, name string) error {
 		err = errors.New(s.skippedMessage())
 	}
 	if err == nil {
-		err = s.flush()
+		err = s.last()
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
@@ -343,6 +343,9 @@ func (s *scan) takeBack(to savepoint) error {
 		s.index.SetMissing(c.known.Hash, c.known.Missing)
 	}
 	s.pending, s.waiting = s.pending[:0], 0
+	if s.details != nil {
+		s.details.aside = nil
+	}
 	s.deleted, s.forgotten, s.exits, s.dropped = s.deleted[:to.deleted], s.forgotten[:to.forgotten], to.exits, to.dropped
 	s.counts = Poll{Records: s.counts.Records}
 	return s.spool.rollback(to.spool)

@@ -58,7 +58,7 @@ func (p *Poller) Rekey(ctx context.Context) (Rekeying, error) {
 	}
 	held := state.Held != nil
 	if !sameList(state.Identity, p.identity) {
-		state.Cursor = nil // it leads through another list
+		state.Cursor = restarted(state.Cursor) // it leads through another list
 	}
 	state.Identity, state.Held, state.Validators = p.identity, nil, Validators{}
 	if err := p.commit(ctx, Commit{State: state, Forget: ForgetRecords, Writes: rewrites(spool)}); err != nil {

@@ -34,7 +34,7 @@ func (p *Poller) Reset(ctx context.Context, level ResetLevel) (State, error) {
 	case ResetValidators:
 		state.Validators = Validators{}
 	case ResetCursor:
-		state.Validators, state.Cursor = Validators{}, nil
+		state.Validators, state.Cursor = Validators{}, restarted(state.Cursor)
 	case ResetRecords:
 		state, forget = State{Sequence: was.Sequence, Paused: was.Paused}, ForgetRecords
 	case ResetAll:

@@ -247,6 +247,14 @@ const (
 	mostBytes   = 1 << 20
 )
 
+// last puts on the spool whatever is left of a listing that was read to its end.
+func (s *scan) last() error {
+	if err := s.details.resume(); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
 // flush compares the pending updates with their stored bodies and puts all that is pending on the spool, in order.
 func (s *scan) flush() error {
 	var err error

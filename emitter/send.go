@@ -105,7 +105,7 @@ func (s *Sender) setHeaders(contentType, userAgent string) {
 // carriesSecret says whether the value of a header of this name is to be kept out of logs.
 func carriesSecret(name string) bool {
 	lower := strings.ToLower(name)
-	for _, word := range []string{"authorization", "token", "secret", "key", "password", "cookie", "signature"} {
+	for _, word := range []string{"auth", "token", "secret", "key", "passw", "passphrase", "credential", "cookie", "jwt", "signature"} {
 		if strings.Contains(lower, word) {
 			return true
 		}

@@ -28,13 +28,16 @@ func (s *Sender) sent(req *http.Request, o Outcome) Outcome {
 // show writes the request line, without the query, and the headers as lines. Neither the body nor what authenticates is
 // in it.
 func (s *Sender) show(req *http.Request) string {
-	proof := s.webhook.authHeaders()
+	proof, signatures := s.webhook.authHeaders(), s.signatureHeaders()
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s://%s%s", req.Method, req.URL.Scheme, req.Host, req.URL.EscapedPath())
 	for _, name := range slices.Sorted(maps.Keys(req.Header)) {
 		for _, value := range req.Header[name] {
 			if slices.Contains(proof, strings.ToLower(name)) {
 				value = hiddenValue
+			}
+			if slices.Contains(signatures, strings.ToLower(name)) && len(value) > shownSignature {
+				value = value[:shownSignature] + "…"
 			}
 			fmt.Fprintf(&b, "\n%s: %s", name, shownValue(name, value))
 		}
@@ -44,6 +47,16 @@ func (s *Sender) show(req *http.Request) string {
 		text = strings.ToValidUTF8(text[:shownRequest], "") + "…"
 	}
 	return text
+}
+
+// signatureHeaders are those that carry a signature whatever they are called, in lower case: a style can name its own.
+func (s *Sender) signatureHeaders() []string {
+	scheme, err := schemeOf(s.webhook.Sign, &s.webhook.Signature)
+	l, ok := scheme.(*layout)
+	if err != nil || !ok {
+		return nil
+	}
+	return []string{strings.ToLower(l.header)}
 }
 
 func shownValue(name, value string) string {

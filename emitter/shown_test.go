@@ -36,3 +36,20 @@ func TestT29AFailedAttemptShowsWhatWasSentWithoutSecrets(t *testing.T) {
 		t.Errorf("of a success %q is kept", o.Request)
 	}
 }
+
+// T29: nor does it under names that only the configuration knows.
+func TestT29WhatProvesIsHiddenUnderWhateverNameItGoes(t *testing.T) {
+	r := newRig(t)
+	r.webhook.Headers = map[string]string{"X-Auth": "planted-auth", "X-Credential": "planted-credential", "X-JWT": "planted-jwt"}
+	r.webhook.Sign = "template"
+	r.webhook.Signature.Header, r.webhook.Signature.Content, r.webhook.Signature.Value = "X-Check", "{ts},{body}", "{sig}"
+	r.Set(hooktest.Status(http.StatusBadGateway))
+	o := r.send(t)
+	sent := r.Requests()[0].Header.Get("X-Check")
+	if len(sent) < 40 || strings.Contains(o.Request, sent) || !strings.Contains(o.Request, "\nX-Check: "+sent[:16]+"…") {
+		t.Errorf("the signature %q went out; shown is\n%s", sent, o.Request)
+	}
+	if strings.Contains(o.Request, "planted") {
+		t.Errorf("shown is\n%s", o.Request)
+	}
+}

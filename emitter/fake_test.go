@@ -32,6 +32,8 @@ type fakeOutbox struct {
 	sealTakes time.Duration
 	// parkTakes delays each answer of Park.
 	parkTakes time.Duration
+	// acknowledged is called when something is settled, before the dispatcher hears of it.
+	acknowledged func()
 }
 
 type fakeRow struct {
@@ -206,6 +208,9 @@ func (f *fakeOutbox) find(r Ref) *fakeRow {
 }
 
 func (f *fakeOutbox) Ack(_ context.Context, receipts []Receipt) error {
+	if f.acknowledged != nil {
+		defer f.acknowledged()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.call("ack"); err != nil {

@@ -21,6 +21,8 @@ type item struct {
 	bare  bool      // without Body
 	fixed bool      // sealed during this attempt: Body may be an older one
 
+	replayed bool // in the store it is pending again, and anew
+
 	bundle *bundle // that carries it; nil: none, or the webhook has no batches
 	most   int     // deliveries in a bundle that has it, after a rejection; 0: as many as there may be
 }

@@ -81,7 +81,7 @@ func (q *queue) add(d Delivery, now time.Time) {
 
 // admit takes a delivery into its lane, and says whether there was room. It knows those that are there already.
 func (q *queue) admit(w *window, d Delivery, now time.Time) bool {
-	if _, ok := w.known[d.Seq]; ok {
+	if w.knows(&d) {
 		return true
 	}
 	l := q.laneOf(w, &d)

@@ -188,7 +188,7 @@ func (q *queue) fit(t *task, d *Delivery, now time.Time) bool {
 	if t.lane == nil {
 		return q.admit(t.win, *d, now)
 	}
-	if keyOf(q.webhook.Order, d) != t.lane.key || t.win.known[d.Seq] != nil {
+	if keyOf(q.webhook.Order, d) != t.lane.key || t.win.knows(d) {
 		return true
 	}
 	if t.lane.blocked() || len(t.lane.items) >= q.limits.Lane || !q.limits.takes(t.win.load, q.total) {

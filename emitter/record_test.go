@@ -35,3 +35,26 @@ func TestAReceiverThatRefusesEverythingDoesNotHoldUpWhatOthersAcknowledge(t *tes
 		}
 	})
 }
+
+// P2: a replay can be quicker than the news that there is something to replay.
+func TestWhatIsReplayedInTheMomentOfItsAcknowledgementIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start()
+		synctest.Wait()
+		one, replays := b.event("w", "a"), 0
+		b.outbox.acknowledged = func() {
+			if replays++; replays <= 2 {
+				b.outbox.replay(one.Ref)
+				b.d.Requeue()
+				time.Sleep(time.Second)
+			}
+		}
+		b.d.Dispatch(1, b.outbox.commit(one), true)
+		time.Sleep(time.Minute)
+		b.stop()
+		if got := b.receiver().delivered(); len(got) != 3 {
+			t.Errorf("delivered %d times, and replayed twice; %v", len(got), b.outbox.states("w"))
+		}
+	})
+}

@@ -307,6 +307,10 @@ func (q *queue) forget(it *item) {
 		return
 	}
 	q.unload(it)
+	if it.replayed && w.owned {
+		q.fallBehind(w, it.Seq)
+		return
+	}
 	if q.reader.shard == w.shard && q.reader.settled != nil {
 		q.reader.settled[it.Seq] = struct{}{}
 	}

@@ -57,6 +57,17 @@ type window struct {
 	load    load
 }
 
+// knows says whether a delivery that was read is in memory. One that was settled and replayed before we heard that it is settled
+// has to be read again then.
+func (w *window) knows(d *Delivery) bool {
+	it := w.known[d.Seq]
+	if it == nil {
+		return false
+	}
+	it.replayed = it.replayed || d.Replay && !(it.Replay && d.Since.Equal(it.Since))
+	return true
+}
+
 // load counts what takes up memory.
 type load struct{ events, bytes, waiting int }
 

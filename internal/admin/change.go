@@ -55,10 +55,7 @@ const (
 
 // Plan says what a change would do.
 func (l Lists) Plan(ctx context.Context, c Change) (Changed, error) {
-	if c.Kind == Drop {
-		c.Query.State = store.StateParked
-	}
-	sums, err := l.Store.Survey(ctx, c.Query)
+	sums, err := l.Store.Survey(ctx, c.only().Query)
 	if err != nil {
 		return Changed{}, fmt.Errorf("plan the %s: %w", c.Kind, err)
 	}
@@ -118,6 +115,14 @@ func (c Change) spreadable(plan Changed) error {
 	return nil
 }
 
+// only narrows a drop to what is parked: nothing else is dropped, and what is settled need not be looked through.
+func (c Change) only() Change {
+	if c.Kind == Drop {
+		c.Query.State = store.StateParked
+	}
+	return c
+}
+
 // every is the time from one delivery of a replay to the next.
 func (c Change) every() time.Duration {
 	if c.Rate.IsZero() {
@@ -154,7 +159,7 @@ func (l Lists) Apply(ctx context.Context, c Change, do Changer) (Changed, error)
 	case Replay:
 		out.Deliveries, err = do.Replay(ctx, c.Query, c.every())
 	case Drop:
-		out.Deliveries, err = do.Drop(ctx, c.Query, c.note())
+		out.Deliveries, err = do.Drop(ctx, c.only().Query, c.note())
 	default:
 		return out, fmt.Errorf("%w: %s", ErrNoVerb, c.Kind)
 	}

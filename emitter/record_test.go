@@ -1,8 +1,8 @@
 package emitter
 
 import (
-	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +19,7 @@ func TestAReceiverThatRefusesEverythingDoesNotHoldUpWhatOthersAcknowledge(t *tes
 		synctest.Wait()
 		var list []Delivery
 		for i := range refused {
-			list = append(list, b.event("bad", fmt.Sprint(i)))
+			list = append(list, b.event("bad", strconv.Itoa(i)))
 		}
 		b.d.Dispatch(1, b.outbox.commit(list...), true)
 		time.Sleep(time.Second)

@@ -145,8 +145,8 @@ type refusal struct {
 	told bool // the server said how long
 }
 
-// learn takes an answer in: that the host has had enough, or that its quota is used up to the reserve. head gives the beginning of
-// the body.
+// learn takes an answer in: that the host has had enough, or that its quota is used up to the reserve. The beginning of the body is
+// what head gives.
 func (h *host) learn(resp *http.Response, now time.Time, r Retry, head func() []byte) *refusal {
 	quotas := h.limits.quotas(resp.Header, now)
 	if !h.limits.refuses(resp, quotas, head) {

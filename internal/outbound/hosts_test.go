@@ -304,24 +304,28 @@ func TestAQuotaThatIsUsedUpIsWaitedFor(t *testing.T) {
 	}
 }
 
+func saying(status int, body string, headers ...string) func() *http.Response {
+	return func() *http.Response { return says(status, body, headers...) }
+}
+
 func TestWhatMeansALimit(t *testing.T) {
 	quota := func(head []byte) bool { return bytes.Contains(head, []byte("quota")) }
 	for name, c := range map[string]struct {
 		limits Limits
-		resp   *http.Response
+		answer func() *http.Response
 		want   time.Duration // until the second attempt; negative: there is none
 	}{
-		"429":                               {Limits{}, says(429, "", "Retry-After", "9"), 9 * time.Second},
-		"429 by the reset of the quota":     {Limits{}, says(429, "", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "9"), 9 * time.Second},
-		"429 with a reset alone":            {Limits{}, says(429, "", "X-RateLimit-Reset", "9"), 9 * time.Second},
-		"503 with Retry-After":              {Limits{}, says(503, "", "Retry-After", "9"), 9 * time.Second},
-		"403 with Retry-After":              {Limits{}, says(403, "", "Retry-After", "9"), 9 * time.Second},
-		"403 with a quota that is spent":    {Limits{}, says(403, "", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "9"), 9 * time.Second},
-		"403":                               {Limits{}, says(403, ""), -1},
-		"403 that means a limit":            {Limits{Statuses: []int{403}}, says(403, "no", "Retry-After", "9"), 9 * time.Second},
-		"403 with the words":                {Limits{Statuses: []int{403}, Quota: quota, ResetHeader: "Again"}, says(403, "over quota", "Again", "9"), 9 * time.Second},
-		"403 without the words":             {Limits{Statuses: []int{403}, Quota: quota, ResetHeader: "Again"}, says(403, "no access", "Again", "9"), -1},
-		"another status that means a limit": {Limits{Statuses: []int{418}}, says(418, "", "Retry-After", "9"), 9 * time.Second},
+		"429":                               {Limits{}, saying(429, "", "Retry-After", "9"), 9 * time.Second},
+		"429 by the reset of the quota":     {Limits{}, saying(429, "", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "9"), 9 * time.Second},
+		"429 with a reset alone":            {Limits{}, saying(429, "", "X-RateLimit-Reset", "9"), 9 * time.Second},
+		"503 with Retry-After":              {Limits{}, saying(503, "", "Retry-After", "9"), 9 * time.Second},
+		"403 with Retry-After":              {Limits{}, saying(403, "", "Retry-After", "9"), 9 * time.Second},
+		"403 with a quota that is spent":    {Limits{}, saying(403, "", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "9"), 9 * time.Second},
+		"403":                               {Limits{}, saying(403, ""), -1},
+		"403 that means a limit":            {Limits{Statuses: []int{403}}, saying(403, "no", "Retry-After", "9"), 9 * time.Second},
+		"403 with the words":                {Limits{Statuses: []int{403}, Quota: quota, ResetHeader: "Again"}, saying(403, "over quota", "Again", "9"), 9 * time.Second},
+		"403 without the words":             {Limits{Statuses: []int{403}, Quota: quota, ResetHeader: "Again"}, saying(403, "no access", "Again", "9"), -1},
+		"another status that means a limit": {Limits{Statuses: []int{418}}, saying(418, "", "Retry-After", "9"), 9 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -329,7 +333,7 @@ func TestWhatMeansALimit(t *testing.T) {
 				asked := 0
 				api := script(func(*http.Request) *http.Response {
 					if asked++; asked == 1 {
-						return c.resp
+						return c.answer()
 					}
 					return says(200, "[]")
 				})

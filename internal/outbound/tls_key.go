@@ -3,7 +3,7 @@ package outbound
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/des"
+	"crypto/des" //nolint:gosec // old keys are encrypted with it, and only read here
 	"crypto/pbkdf2"
 	"crypto/sha1" //nolint:gosec // the default of PBKDF2, which does not lean on collisions
 	"crypto/sha256"
@@ -31,7 +31,8 @@ func (t *TLS) openKey(text string, secrets *setting.Secrets) (string, error) {
 	if err != nil {
 		return "", &keyError{"key_password", err}
 	}
-	der, kind := []byte(nil), "PRIVATE KEY"
+	var der []byte
+	kind := "PRIVATE KEY"
 	if block.Type == "ENCRYPTED PRIVATE KEY" {
 		der, err = openPKCS8(block.Bytes, password)
 	} else {

@@ -111,7 +111,7 @@ func (s *Store) sweepBefore(ctx context.Context, t *tx, r store.Retention, out *
 		return 0, err
 	case r.MaxSize > 0 && used > r.MaxSize && !s.sweep.bySize:
 		s.sweep = sweep{bySize: true, attempts: s.sweep.attempts}
-	case s.sweep.bySize && used <= r.MaxSize/10*9:
+	case s.sweep.bySize && (r.MaxSize <= 0 || used <= r.MaxSize/10*9):
 		s.sweep.bySize, s.sweep.after = false, 0
 	}
 	if s.sweep.bySize {

@@ -234,7 +234,12 @@ func sweepBySize(w *world) {
 	w.sweepTo(1)
 	w.equal("settled", len(w.deliveries(store.DeliveryQuery{State: store.StateDelivered})), 0)
 	w.equal("pending and parked", len(w.pending(m))+len(w.deliveries(store.DeliveryQuery{State: store.StateParked, Limit: n})), len(kept))
-	w.commit(m, "contacts", w.news("contacts", n+1, "k1", "app")) // it goes on
+	w.commit(m, "contacts", w.news("contacts", n+1, "k1", "app"), w.news("contacts", n+2, "k2", "app")) // it goes on
+	pending := w.pending(m)
+	w.ack(m, pending[len(pending)-1])
+	_, err = w.st.Housekeep(w.ctx(), store.Retention{})
+	w.must(err)
+	w.equal("settled without a limit", len(w.deliveries(store.DeliveryQuery{State: store.StateDelivered})), 1)
 	m = w.restart("b")
 	w.equal("pending", len(w.pending(m)), len(kept)/2+1)
 }

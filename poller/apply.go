@@ -46,6 +46,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 			r.Verdict = Unchanged
 		}
 		if !moved {
+			r.More = w.more && w.ahead != m.ahead
 			p.unchanged(next.Validators, cursor, sound, w)
 			return nil
 		}
@@ -68,8 +69,8 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 		return err
 	}
 	m.validators, m.dirty = next.Validators, false
-	r.More = w.more && cursor.Watermark != m.cursor.Watermark
-	m.cursor = cursor
+	r.More = w.more && (cursor.Watermark != m.cursor.Watermark || w.ahead != m.ahead)
+	m.cursor, m.ahead = cursor, w.ahead
 	m.settled()
 	p.recall(m)
 	if proven {
@@ -84,7 +85,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 // unchanged takes in what a poll that changed nothing has found out all the same.
 func (p *Poller) unchanged(v Validators, c cursorState, sound bool, w *walk) {
 	m := p.known
-	if m.cursor = c; !sound {
+	if m.cursor, m.ahead = c, w.ahead; !sound {
 		return
 	}
 	m.validators = v

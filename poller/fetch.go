@@ -30,6 +30,7 @@ type walk struct {
 	open     *aside // the body of the current page
 	reach    reach
 	more     bool            // another window waits behind this one
+	ahead    mark            // where it begins when the watermark does not move there; none: at the watermark
 	asked    map[uint64]bool // addresses
 	shown    map[uint64]int  // sets of keys, with the page that showed them
 	send     Validators      // zero: unconditionally

@@ -15,6 +15,7 @@ type memory struct {
 	index      *differ.Index
 	missing    int         // records that were missing in the last complete scan
 	validators Validators  // newer than those of state when an unchanged poll brought them
+	ahead      mark        // where the next window begins although an earlier one must be read again; none: at the watermark
 	dirty      bool        // the index has changes that are not committed
 	cursor     cursorState // newer than that of state when an unchanged poll moved the watermark
 	// former is the shape under which the records were compared before the configuration changed; nil when it is the same.

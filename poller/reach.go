@@ -16,6 +16,7 @@ type reach struct {
 	until mark // that is asked for; none: up to the end
 	more  bool // until lies in the past: another window is behind it
 	anew  bool // all records are read again, at once or in windows: there is no watermark, or it says nothing
+	ahead bool // a window before this one must be read again: the watermark stays there
 	// narrowed says that a whole listing is asked from a beginning that those before it did not have: it proves nothing.
 	narrowed bool
 	notice   string // for people: why this poll is a whole listing
@@ -46,6 +47,9 @@ func (p *Poller) reach(now time.Time) (reach, error) {
 	}
 	if r.anew = anew; anew {
 		from = r.begin
+	}
+	if ahead := p.known.ahead; !ahead.none() {
+		from, r.ahead = ahead, true
 	}
 	r.window(c, from, limit)
 	return r, nil
@@ -164,21 +168,20 @@ func (w *walk) advance(at time.Time, finished bool) (s cursorState, must bool) {
 		return was, false
 	}
 	s = was
-	if w.moved() || w.scan.details.waiting() { // what was not seen or not completed must be listed again
-		if w.reach.anew {
+	kind, r := c.format.kind, &w.reach
+	if (r.full || r.anew) && !r.narrowed {
+		s.Start = r.begin.String()
+	}
+	if r.ahead || w.moved() || w.scan.details.waiting() { // what was not seen or not completed must be listed again
+		if r.anew {
 			s.Watermark = ""
 		}
+		w.stepOver()
 		return s, s != was
 	}
-	kind, r := c.format.kind, &w.reach
 	base := kind.parse(was.Watermark)
-	if r.full || r.anew {
-		if !r.narrowed {
-			s.Start = r.begin.String()
-		}
-		if r.anew {
-			base = r.begin
-		}
+	if r.anew {
+		base = r.begin
 	}
 	top := kind.later(base, w.reached())
 	if r.more {
@@ -192,6 +195,20 @@ func (w *walk) advance(at time.Time, finished bool) (s cursorState, must bool) {
 		s.Full = at
 	}
 	return s, s != was && (r.full || r.more || kept != top)
+}
+
+// stepOver goes on with the next window, although this one or one before it must be read again: a record whose detail fails for
+// good must not keep all that is later from being seen. Behind the last window it begins again at the watermark.
+func (w *walk) stepOver() {
+	switch end := w.settledBy(w.reach.until); {
+	case !w.reach.more:
+	case w.scan.unfinished:
+		w.ahead = w.p.known.ahead
+	default:
+		if w.more = end == w.reach.until; w.more {
+			w.ahead = end
+		}
+	}
 }
 
 // reached gives how far the records of the walk go, less what upstream may still add there.

@@ -315,3 +315,60 @@ func TestEachMistakeOfACursorIsReportedAtItsKey(t *testing.T) {
 		}
 	}
 }
+
+func TestARecordWhoseDetailFailsForGoodDoesNotStopTheWindows(t *testing.T) {
+	broken := "30"
+	r, api := inWindows(t, func(s *Source) { s.Detail.URL = strings.TrimSuffix(s.URL, "/contacts") + "/detail/{key}" })
+	api.fault = func(w http.ResponseWriter, q *http.Request) bool {
+		id, detail := strings.CutPrefix(q.URL.Path, "/detail/")
+		switch {
+		case !detail:
+			return false
+		case id == broken:
+			w.WriteHeader(http.StatusBadRequest)
+		default:
+			fmt.Fprintf(w, `{"id":%q,"name":"n%s"}`, id, id)
+		}
+		return true
+	}
+	r.catchUp()
+	if n := len(r.ledger.rows("contacts")); n != 39 {
+		t.Errorf("%d records", n)
+	}
+	for _, id := range []string{"a", "b"} {
+		r.now = r.now.Add(24 * time.Hour)
+		api.touch(id, "open")
+		r.catchUp()
+		r.tells("created " + id)
+	}
+	broken = ""
+	r.catchUp()
+	r.tells("created 30")
+	if got := r.poll(); got.Mode != Incremental || got.Records > 2 {
+		t.Errorf("%d records from %s", got.Records, got.From)
+	}
+}
+
+func TestAFirstListingThatMovedBeginsWhereItDid(t *testing.T) {
+	broken := true
+	r, api := follow(t, func(s *Source) {
+		s.Cursor.Start, s.Detail.URL = "30d", strings.TrimSuffix(s.URL, "/contacts")+"/detail/{key}"
+	})
+	api.fault = func(w http.ResponseWriter, q *http.Request) bool {
+		id, detail := strings.CutPrefix(q.URL.Path, "/detail/")
+		if detail && id == "2" && broken {
+			w.WriteHeader(http.StatusBadRequest)
+		} else if detail {
+			fmt.Fprintf(w, `{"id":%q,"name":"n%s"}`, id, id)
+		}
+		return detail
+	}
+	api.put("old", r.now.Add(-40*24*time.Hour), "")
+	api.touch("1", "new")
+	api.touch("2", "new")
+	r.want(Partial)
+	r.poll()
+	broken = false
+	r.poll()
+	r.tells("created 2")
+}

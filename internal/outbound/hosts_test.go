@@ -304,15 +304,20 @@ func TestAQuotaThatIsUsedUpIsWaitedFor(t *testing.T) {
 	}
 }
 
-func saying(status int, body string, headers ...string) func() *http.Response {
-	return func() *http.Response { return says(status, body, headers...) }
+// told is an answer that is given later.
+type told struct {
+	status  int
+	body    string
+	headers []string
 }
+
+func saying(status int, body string, headers ...string) told { return told{status, body, headers} }
 
 func TestWhatMeansALimit(t *testing.T) {
 	quota := func(head []byte) bool { return bytes.Contains(head, []byte("quota")) }
 	for name, c := range map[string]struct {
 		limits Limits
-		answer func() *http.Response
+		answer told
 		want   time.Duration // until the second attempt; negative: there is none
 	}{
 		"429":                               {Limits{}, saying(429, "", "Retry-After", "9"), 9 * time.Second},
@@ -333,7 +338,7 @@ func TestWhatMeansALimit(t *testing.T) {
 				asked := 0
 				api := script(func(*http.Request) *http.Response {
 					if asked++; asked == 1 {
-						return c.answer()
+						return says(c.answer.status, c.answer.body, c.answer.headers...)
 					}
 					return says(200, "[]")
 				})

@@ -76,10 +76,9 @@ func (f markFormat) withLayout(layout, written string) (markFormat, error) {
 	}
 	f.layouts = []string{layout}
 	f.local = !strings.Contains(layout, "Z07") && !strings.Contains(layout, "-07")
-	sample := time.Date(2026, 11, 23, 17, 48, 59, 0, time.UTC)
-	back, err := time.Parse(layout, sample.Format(layout))
-	switch off := sample.Sub(back); {
-	case err != nil || off < 0 || off >= 24*time.Hour, off >= 12*time.Hour && off < 17*time.Hour: // the last: 12 hours without AM and PM
+	off, same := readBack(layout)
+	switch {
+	case !same || off < 0 || off >= 24*time.Hour, off >= 12*time.Hour && off < 17*time.Hour: // the last: 12 hours without AM and PM
 		return f, &setting.HintedError{Message: fmt.Sprintf("%q is not a format of times", written), Hint: formatHint}
 	case off >= time.Hour:
 		f.step = 24 * time.Hour
@@ -89,6 +88,20 @@ func (f markFormat) withLayout(layout, written string) (markFormat, error) {
 		f.step = time.Minute
 	}
 	return f, nil
+}
+
+// readBack gives by how much times are off when they are written in a layout and read again. It is not the same for all times
+// when numbers of one and of two digits run together.
+func readBack(layout string) (off time.Duration, same bool) {
+	for i, day := range [][2]int{{11, 23}, {1, 2}, {1, 10}, {10, 1}, {11, 1}, {12, 31}} {
+		sample := time.Date(2026, time.Month(day[0]), day[1], 17, 48, 59, 0, time.UTC)
+		back, err := time.Parse(layout, sample.Format(layout))
+		if err != nil || i > 0 && sample.Sub(back) != off {
+			return 0, false
+		}
+		off = sample.Sub(back)
+	}
+	return off, true
 }
 
 // strftimeLayout gives the layout of Go for a format of C and Python.

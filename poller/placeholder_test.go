@@ -143,7 +143,7 @@ func FuzzPlaceholder(f *testing.F) {
 				t.Errorf("%q: %v", got, err)
 			}
 		}
-		// A body that is JSON with numbers in place of its placeholders is JSON with the values in it.
+		// A body that is JSON with a value in place of each placeholder is JSON with the values in it.
 		where := placesOfBody(text, "application/json")
 		parsed, err := parseTemplate(text, where)
 		if err != nil {
@@ -153,7 +153,7 @@ func FuzzPlaceholder(f *testing.F) {
 		simple.parts = append([]part(nil), parsed.parts...)
 		for i, p := range simple.parts {
 			if p.name != "" {
-				simple.parts[i] = part{text: "0"}
+				simple.parts[i] = part{text: "[0]"}
 			}
 		}
 		plain, err := simple.render(v)

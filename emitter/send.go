@@ -75,6 +75,7 @@ func NewSender(o SenderOptions) (*Sender, error) {
 		s.agreement = &agreement{turn: make(chan struct{}, 1)}
 	}
 	s.setHeaders(o.Webhook.contentType(), "deltahook/"+o.Version)
+	s.rememberQuery()
 	seen := *u
 	seen.Host = s.host
 	s.target = seen.String()
@@ -102,7 +103,18 @@ func (s *Sender) setHeaders(contentType, userAgent string) {
 	}
 }
 
-// carriesSecret says whether the value of a header of this name is to be kept out of logs.
+// rememberQuery keeps secrets in the query of the url, ?token=… say, out of what people see: receivers repeat it in their answers.
+func (s *Sender) rememberQuery() {
+	for name, values := range s.url.Query() {
+		for _, value := range values {
+			if carriesSecret(name) {
+				s.secrets.Remember(value)
+			}
+		}
+	}
+}
+
+// carriesSecret says whether the value of a header or parameter of this name is to be kept out of logs.
 func carriesSecret(name string) bool {
 	lower := strings.ToLower(name)
 	for _, word := range []string{"auth", "token", "secret", "key", "passw", "passphrase", "credential", "cookie", "jwt", "signature"} {

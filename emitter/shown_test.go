@@ -53,3 +53,18 @@ func TestT29WhatProvesIsHiddenUnderWhateverNameItGoes(t *testing.T) {
 		t.Errorf("shown is\n%s", o.Request)
 	}
 }
+
+// T29: receivers that fail like to repeat the request.
+func TestT29ASecretInTheQueryIsNotInWhatIsKeptOfAnAnswer(t *testing.T) {
+	r := newRig(t)
+	r.webhook.URL += "?sig=plain&access_token=planted%2Fin+query"
+	r.Set(func(w http.ResponseWriter, req *http.Request, _ int) bool {
+		w.WriteHeader(http.StatusBadGateway)
+		_, _ = w.Write([]byte("cannot POST " + req.URL.RequestURI() + " with token " + req.URL.Query().Get("access_token")))
+		return true
+	})
+	o := r.send(t)
+	if !strings.Contains(o.Excerpt, "cannot POST /hooks?sig=plain") || strings.Contains(o.Excerpt, "planted") {
+		t.Errorf("kept is %q", o.Excerpt)
+	}
+}

@@ -42,7 +42,7 @@ func (s *Sender) answer(resp *http.Response) Outcome {
 		limit = int(n) + 1 // one more shows the end, so that the connection is kept
 	}
 	if o.Excerpt = excerpt(resp.Body, limit); o.Excerpt != "" {
-		o.Excerpt = s.secrets.Redact(o.Excerpt)
+		o.Excerpt = s.secrets.RedactHead(o.Excerpt)
 	}
 	return o
 }
@@ -51,7 +51,7 @@ func (s *Sender) answer(resp *http.Response) Outcome {
 // event is sent again rather than lost.
 func (s *Sender) condition(resp *http.Response, o Outcome) Outcome {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, drainBytes+1))
-	o.Excerpt = s.secrets.Redact(excerpt(bytes.NewReader(body), excerptDelivered))
+	o.Excerpt = s.secrets.RedactHead(excerpt(bytes.NewReader(body), excerptDelivered))
 	when := s.webhook.SuccessWhen
 	switch {
 	case err != nil:

@@ -44,10 +44,16 @@ func (w *walk) inside(err error, what seen) error {
 		text = strings.Join(strings.Fields(conf.Message.Get(envelope).Text()), " ")
 	}
 	if text == "" {
-		text = clip(string(envelope))
+		text = string(envelope)
 	}
 	return newFault("response.error says that this answer is an error; "+nothingChanged,
-		"page %d: the server says: %s (%s)", what.page, clip(text), what)
+		"page %d: the server says: %s (%s)", what.page, w.p.gistOf(text), what)
+}
+
+// gistOf gives the beginning of what a server says, without secrets.
+func (p *Poller) gistOf(text string) string {
+	const enough = 4 << 10
+	return clip(p.opts.Secrets.RedactHead(text[:min(len(text), enough)]))
 }
 
 // readToItsEnd says whether the whole document was seen, with its list or without one.
@@ -67,7 +73,7 @@ func explainOrNil(err error, what seen) error {
 // explainFormat turns an error of decoding into one for people; nil when it is none.
 func explainFormat(err error, s seen) error {
 	if said, ok := errors.AsType[*decode.FaultError](err); ok {
-		f := newFault(nothingChanged, "page %d: %s (%s)", s.page, said, s)
+		f := newFault(nothingChanged, "page %d: %s (%s)", s.page, clipped(said.Error(), 300), s)
 		f.cause = err
 		return f
 	}

@@ -272,10 +272,10 @@ func (p *Poller) detailOf(ctx context.Context, v values, c *pending) particular 
 	got := particular{attempts: resp.Attempts}
 	switch {
 	case isGone(resp.Status):
-		got.gone, got.err = true, refusal(resp)
+		got.gone, got.err = true, p.refusal(resp)
 		return got
 	case resp.Status < 200 || resp.Status > 299:
-		got.err = refusal(resp)
+		got.err = p.refusal(resp)
 		return got
 	}
 	body := &countedBody{body: resp.Body}

@@ -142,8 +142,9 @@ func gist(head []byte) string {
 	return clip(strings.Join(strings.Fields(strings.ToValidUTF8(text, "�")), " "))
 }
 
-func clip(text string) string {
-	const most = 120
+func clip(text string) string { return clipped(text, 120) }
+
+func clipped(text string, most int) string {
 	if runes := []rune(text); len(runes) > most {
 		return string(runes[:most]) + "…"
 	}

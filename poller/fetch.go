@@ -206,7 +206,7 @@ func (w *walk) read(resp *outbound.Response, body *countedBody, number int) (*an
 	w.dated(resp)
 	before, skipped := w.scan.counts.Records, w.scan.counts.Skipped
 	err := w.records(resp.Header.Get("Content-Type"), body)
-	what.bytes, what.head = body.count, body.head
+	what.bytes, what.head = body.count, w.p.headOf(body)
 	if err := w.inside(err, what); err != nil {
 		return nil, err
 	}
@@ -226,9 +226,10 @@ func (w *walk) refused(resp *outbound.Response, body *countedBody, what seen) er
 	const enough = 64 << 10
 	// What cannot be read is missing in the message; the status is what counts.
 	text, _ := io.ReadAll(io.LimitReader(body, enough))
-	what.bytes, what.head = body.count, body.head
+	what.bytes, what.head = body.count, w.p.headOf(body)
 	if isXML(what.kind) {
 		if fault := soapFault(text, resp.Header.Get("Content-Type")); fault != nil {
+			fault.Text = w.p.opts.Secrets.RedactHead(fault.Text)
 			return explain(fault, what)
 		}
 	}
@@ -302,6 +303,11 @@ func (w *walk) remember(req outbound.Request, resp *outbound.Response, body *cou
 	})
 }
 
+// headOf gives the beginning of an answer without secrets: what is clipped for a message later cannot be told from other text.
+func (p *Poller) headOf(body *countedBody) []byte {
+	return []byte(p.opts.Secrets.RedactHead(string(body.head)))
+}
+
 // countedBody counts what is read, remembers how it begins and ends the poll when all answers together are too large.
 type countedBody struct {
 	body   io.Reader
@@ -314,7 +320,7 @@ type countedBody struct {
 func (b *countedBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	b.count += int64(n)
-	const enough = 1 << 10
+	const enough = 4 << 10
 	if len(b.head) < enough {
 		b.head = append(b.head, p[:min(n, enough-len(b.head))]...)
 	}

@@ -84,11 +84,11 @@ func (p *Poller) ask(ctx context.Context, r *requests, v values) (resp *outbound
 func isGone(status int) bool { return status == http.StatusNotFound || status == http.StatusGone }
 
 // refusal says what an answer is that is no record.
-func refusal(resp *outbound.Response) error {
+func (p *Poller) refusal(resp *outbound.Response) error {
 	const enough = 2 << 10
 	// What cannot be read is missing in the message; the status is what counts.
 	head, _ := io.ReadAll(io.LimitReader(resp.Body, enough))
-	if text := gist(head); text != "" {
+	if text := gist([]byte(p.opts.Secrets.RedactHead(string(head)))); text != "" {
 		return fmt.Errorf("the server answered %d: %q", resp.Status, text)
 	}
 	return fmt.Errorf("the server answered %d", resp.Status)
@@ -115,7 +115,7 @@ func (p *Poller) readSingle(resp *outbound.Response, body io.Reader, path differ
 	}
 	conf := p.source.Response
 	if envelope := reader.Envelope(); readToItsEnd(err) && !conf.Error.IsZero() && conf.Error.Match(envelope) {
-		return nil, fmt.Errorf("response.error says that this answer is an error: %s", clip(string(envelope)))
+		return nil, fmt.Errorf("response.error says that this answer is an error: %s", p.gistOf(string(envelope)))
 	}
 	return record, err
 }

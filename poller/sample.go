@@ -42,7 +42,7 @@ func TakeSample(ctx context.Context, source Source, o Options) (*Sample, error) 
 	body := &countedBody{body: resp.Body}
 	text, err := io.ReadAll(body)
 	s := &Sample{Status: resp.Status, Header: resp.Header, URL: resp.URL, Body: text, Took: p.opts.Now().Sub(now)}
-	what := seen{page: 1, status: resp.Status, kind: resp.Type(), bytes: body.count, head: body.head}
+	what := seen{page: 1, status: resp.Status, kind: resp.Type(), bytes: body.count, head: p.headOf(body)}
 	switch {
 	case !readable(resp.Status):
 		return s, p.forPeople(explainStatus(what, redirection(resp)))

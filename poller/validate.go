@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,6 +111,7 @@ func (c *check) request() {
 	}
 	c.headers()
 	c.literals("query", s.Query)
+	c.literalsOfURL()
 	for i, host := range s.AllowedHosts {
 		if host == "" || strings.ContainsAny(host, "/?#@ *") {
 			c.add(`write "host" or "host:port"`, fmt.Sprintf("%q is not a host", host), "allowed_hosts", strconv.Itoa(i))
@@ -146,11 +148,26 @@ func isToken(name string) bool {
 // literals warns of secrets that stand in the configuration itself, and keeps them out of messages.
 func (c *check) literals(key string, values map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if !Secretive(name) || strings.Contains(values[name], "{secret:") || values[name] == "" {
+		if !Secretive(name) || strings.Contains(values[name], "{") || values[name] == "" { // a placeholder is none
 			continue
 		}
 		c.problems.Warn(`write "{secret:env:NAME}"`, name+" looks like a secret that stands in the file itself", key, name)
 		c.secrets.Remember(values[name])
+	}
+}
+
+// literalsOfURL does the same for the query of url.
+func (c *check) literalsOfURL() {
+	_, query, _ := strings.Cut(c.s.URL, "?")
+	for segment := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(segment, "=")
+		if !Secretive(name) || value == "" || strings.Contains(value, "{") {
+			continue
+		}
+		c.problems.Warn(`write "{secret:env:NAME}"`, name+" looks like a secret that stands in the file itself", "url")
+		if plain, err := url.QueryUnescape(value); err == nil {
+			c.secrets.Remember(plain)
+		}
 	}
 }
 

@@ -159,7 +159,7 @@ func (p *Poller) traceOf(ctx context.Context, v values, s *suspect) (t trace, at
 	case isGone(resp.Status):
 		return gone, resp.Attempts, nil
 	case resp.Status < 200 || resp.Status > 299:
-		return unclear, resp.Attempts, refusal(resp)
+		return unclear, resp.Attempts, p.refusal(resp)
 	case p.source.Deletes.VerifyGone.IsZero():
 		return present, resp.Attempts, nil
 	}

@@ -54,8 +54,7 @@ func (p Proxy) String() string {
 
 // HasLiteral says whether a password stands in the text itself.
 func (p Proxy) HasLiteral() bool {
-	found := regexp.MustCompile(`//[^/?#@]*:([^/?#]*)@`).FindStringSubmatch(p.text)
-	return found != nil && proxySecret().ReplaceAllString(found[1], "") != ""
+	return regexp.MustCompile(`//[^:/?#@]*:[^/?#]+@`).MatchString(proxySecret().ReplaceAllString(p.text, ""))
 }
 
 func proxySecret() *regexp.Regexp {

@@ -138,6 +138,12 @@ func TestProxiesThatAreNoneAreExplained(t *testing.T) {
 			t.Errorf("%s: %v", written, problems)
 		}
 	}
+	for _, written := range []string{"http://ann:{secret:env:X}@proxy", "http://{secret:env:X}:{secret:env:X}@proxy", "env:X"} {
+		secrets := &setting.Secrets{LookupEnv: func(string) (string, bool) { return "http://a:b@c", true }}
+		if p := NewProxy(written); len(p.Validate(secrets)) > 0 || p.HasLiteral() || p.String() != written {
+			t.Errorf("%s: %v, shown as %s", written, p.Validate(secrets), p)
+		}
+	}
 	if p := NewProxy("http://ann:literal-planted@proxy").Validate(&setting.Secrets{}); len(p) != 1 || !p[0].Warning {
 		t.Errorf("a literal password is not warned of: %v", p)
 	}

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -190,13 +192,26 @@ func (s *Secrets) remember(value string) {
 	slices.SortStableFunc(s.known, func(a, b string) int { return len(b) - len(a) })
 }
 
-// formsOf gives the ways in which a value may stand in a text: as it is, in a URL and in a JSON string.
+// formsOf gives the ways in which a value may stand in a text: as it is, in a URL, in HTML or XML, and any of these in a JSON string.
 func formsOf(value string) []string {
-	forms := []string{value, url.QueryEscape(value), url.PathEscape(value)}
-	if quoted, err := json.Marshal(value); err == nil {
-		forms = append(forms, string(quoted[1:len(quoted)-1]))
+	query := url.QueryEscape(value)
+	forms := []string{value, query, strings.ReplaceAll(query, "+", "%20"), url.PathEscape(value), url.User(value).String(), html.EscapeString(value)}
+	for _, form := range forms[1:5] {
+		forms = append(forms, lowerHex(form))
 	}
-	return forms
+	for _, form := range slices.Clone(forms) {
+		if quoted, err := json.Marshal(form); err == nil {
+			inside := string(quoted[1 : len(quoted)-1])
+			forms = append(forms, inside, strings.NewReplacer(`\u0026`, "&", `\u003c`, "<", `\u003e`, ">").Replace(inside))
+		}
+	}
+	slices.Sort(forms)
+	return slices.Compact(forms)
+}
+
+// lowerHex writes the escapes of a URL in lower case, as some servers do.
+func lowerHex(text string) string {
+	return regexp.MustCompile(`%[0-9A-F]{2}`).ReplaceAllStringFunc(text, strings.ToLower)
 }
 
 // Remember makes Redact take out a value that did not come from a reference, for example a token that was fetched.
@@ -210,4 +225,25 @@ func (s *Secrets) Redact(text string) string {
 		text = strings.ReplaceAll(text, v, "(secret)")
 	}
 	return text
+}
+
+// RedactHead is Redact for a text that was cut off: the beginning of a value at its end is taken out, too.
+func (s *Secrets) RedactHead(text string) string {
+	text = s.Redact(text)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	const recognisable = 4
+	longest := 0
+	for _, v := range s.known {
+		for n := min(len(v)-1, len(text)); n >= max(recognisable, longest+1); n-- {
+			if strings.HasSuffix(text, v[:n]) {
+				longest = n
+				break
+			}
+		}
+	}
+	if longest == 0 {
+		return text
+	}
+	return text[:len(text)-longest] + "(secret)"
 }

@@ -131,10 +131,31 @@ func TestRedactTakesOutEveryFormOfAValue(t *testing.T) {
 		"/?p=pass%26word%2F1&x=1":               "/?p=(secret)&x=1",
 		`{"p":"pass\u0026word/1 and \"more\""}`: `{"p":"(secret)"}`,
 		"Bearer fetched-token":                  "Bearer (secret)",
+		"/?p=pass%26word%2f1":                   "/?p=(secret)",
+		`<a>pass&amp;word/1</a>`:                "<a>(secret)</a>",
+		`{"u":"/pass&word%2F1"}`:                `{"u":"/(secret)"}`,
+		`{"u":"/pass\u0026word%2F1"}`:           `{"u":"/(secret)"}`,
 		"a short text":                          "a short text", // too short to be told from text
 	} {
 		if got := secrets.Redact(text); got != want {
 			t.Errorf("%s became %s", text, got)
+		}
+	}
+}
+
+func TestTheBeginningOfASecretAtACutIsTakenOut(t *testing.T) {
+	secrets := environment(map[string]string{"A": "hunter2hunter2", "B": "hunter2&more"})
+	for _, ref := range []string{"env:A", "env:B"} {
+		if _, err := secrets.Resolve(NewSecret(ref)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for text, want := range map[string]string{
+		"key hunter2hunter2, key hunter2hun": "key (secret), key (secret)", "key hunt": "key (secret)", "key hun": "key hun",
+		"key hunter2%26mo": "key (secret)", "hunter2h not at the end": "hunter2h not at the end", "": "",
+	} {
+		if got := secrets.RedactHead(text); got != want {
+			t.Errorf("%q became %q", text, got)
 		}
 	}
 }

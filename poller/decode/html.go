@@ -59,7 +59,7 @@ func titleOf(page []byte) string {
 
 // oneLine makes one short line of a text.
 func oneLine(text string) string {
-	const most = 300
+	const most = 2000 // who shows it clips it, once secrets are taken out
 	text = strings.Join(strings.Fields(html.UnescapeString(strings.ToValidUTF8(text, "\uFFFD"))), " ")
 	if runes := []rune(text); len(runes) > most {
 		return string(runes[:most]) + "…"

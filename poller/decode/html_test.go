@@ -15,7 +15,7 @@ func TestPagesForPeopleAreRecognised(t *testing.T) {
 		"<body><H1>503 Unavailable":                 "503 Unavailable",
 		"<html><title> </title><h1>No.":             "No.",
 		"<h1 class=x>No</h1>":                       "No",
-		"<html><title>" + strings.Repeat("x", 1000): strings.Repeat("x", 300) + "…",
+		"<html><title>" + strings.Repeat("x", 3000): strings.Repeat("x", 2000) + "…",
 		"<script>location='/login'</script>":        "",
 	} {
 		if got, ok := LooksLikeHTML([]byte(first)); !ok || got != title {

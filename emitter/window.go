@@ -64,7 +64,7 @@ func (w *window) knows(d *Delivery) bool {
 	if it == nil {
 		return false
 	}
-	it.replayed = it.replayed || d.Replay && !(it.Replay && d.Since.Equal(it.Since))
+	it.replayed = it.replayed || d.Replay && (!it.Replay || !d.Since.Equal(it.Since))
 	return true
 }
 

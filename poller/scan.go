@@ -112,6 +112,7 @@ func (s *scan) record(rec differ.Record) error {
 		if s.leaves(hash, true, raw, canon, rec.Raw) {
 			return nil
 		}
+		s.witness = hash
 		if s.details != nil {
 			return s.details.want(differ.Updated, hash, raw, rec)
 		}

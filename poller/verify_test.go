@@ -368,3 +368,19 @@ func wantProblem(t *testing.T, s *Source, key, message string) {
 	}
 	t.Errorf("no problem %q at %s: %v", message, key, s.Validate(&setting.Secrets{}))
 }
+
+// Where each answer has a time of its own in each record, none is as it was, and there are witnesses all the same.
+func TestARecordWhoseBytesDifferIsAWitness(t *testing.T) {
+	g := newRegistry()
+	r := g.rig(t, func(s *Source) { s.Deletes.Confirm, s.Ignore = 1, paths("at") })
+	for i := range 3 {
+		g.listed.set(strconv.Itoa(i), fmt.Sprintf(`{"id":"%d","at":1}`, i))
+	}
+	r.want(Complete)
+	g.listed.clear()
+	g.listed.set("1", `{"id":"1","at":2}`)
+	if got := r.poll(); !strings.Contains(got.Message, "leads nowhere") {
+		t.Errorf("%s: %q", got.Verdict, got.Message)
+	}
+	r.tells()
+}

@@ -24,7 +24,7 @@ const (
 func (s *Sender) answer(resp *http.Response) Outcome {
 	now := time.Now()
 	o := Outcome{Status: resp.StatusCode}
-	o.Skew, o.Dated = clockSkew(resp.Header, now)
+	o.Skew, o.Dated = s.clockSkew(resp.Header, now)
 	o.Class, o.Reason = classOf(resp.StatusCode)
 	if o.Class == Delivered && !s.webhook.SuccessWhen.IsZero() {
 		return s.condition(resp, o)

@@ -9,20 +9,21 @@ import (
 func (q *queue) carry(b *bundle) {
 	ctx, cancel := context.WithCancel(q.lives.send)
 	defer cancel()
+	within := &span{parent: ctx}
 	for b != nil {
-		o, how := q.attemptBundle(ctx, b)
+		o, how := q.attemptBundle(within, b)
 		b = q.settleBundle(b, o, how)
 	}
 }
 
 // attemptBundle sends one batch: what the store has sealed.
-func (q *queue) attemptBundle(ctx context.Context, b *bundle) (Outcome, ending) {
-	list, how := q.open(ctx, b)
+func (q *queue) attemptBundle(within *span, b *bundle) (Outcome, ending) {
+	list, how := q.open(within.parent, b)
 	if how != sent {
 		return Outcome{}, how
 	}
 	d := batchOf(list)
-	o := q.send(ctx, d)
+	o := q.send(within, d)
 	if q.observe.Attempted != nil && o.Class != Aborted && o.Class != Withheld {
 		d.Body = nil
 		q.observe.Attempted(d, o)
@@ -50,7 +51,7 @@ func (q *queue) open(ctx context.Context, b *bundle) (list []Delivery, how endin
 		}
 		return nil, unread
 	}
-	return list, q.match(b, list) //nolint:contextcheck // what may be sent now outlives this attempt
+	return list, q.match(b, list)
 }
 
 // match takes in what the store says of a bundle, and says whether it can be sent. When it is sealed, what is settled leaves it, and

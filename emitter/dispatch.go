@@ -94,7 +94,7 @@ func New(o Options) (*Dispatcher, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.queues[w.Name] = newQueue(w, d, send.Send)
+		d.queues[w.Name] = newQueue(w, d, send.send)
 	}
 	d.names = slices.Sorted(maps.Keys(d.queues))
 	return d, nil
@@ -144,7 +144,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 		d.record.run(d.lives.write, d.lives.last)
 	}()
 	for name, q := range d.queues {
-		q.start(gates[name]) //nolint:contextcheck // deliveries outlive the start
+		q.start(gates[name])
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package emitter
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 // the store.
 type queue struct {
 	webhook Webhook
-	send    func(ctx context.Context, d Delivery) Outcome
+	send    func(within *span, d Delivery) Outcome
 	outbox  Outbox
 	observe *Observer
 	record  *recorder
@@ -41,7 +40,7 @@ type queue struct {
 	clock       clockWatch
 }
 
-func newQueue(w Webhook, d *Dispatcher, send func(context.Context, Delivery) Outcome) *queue {
+func newQueue(w Webhook, d *Dispatcher, send func(*span, Delivery) Outcome) *queue {
 	q := &queue{
 		webhook: w, send: send, outbox: d.opts.Outbox, observe: &d.opts.Observer, limits: d.opts.Window,
 		record: d.record, seal: &sealer{outbox: d.opts.Outbox}, batch: w.batchEvents(), workers: &d.workers, lives: &d.lives,

@@ -267,7 +267,7 @@ func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept, res
 			return kept, entries[i:], refused
 		}
 		if !e.queue.owns(e.item.Shard) {
-			e.queue.disowned(e) //nolint:contextcheck // what may be sent now outlives this write
+			e.queue.disowned(e)
 			continue
 		}
 		op, err := e.write(ctx, r.outbox)
@@ -279,9 +279,9 @@ func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept, res
 		written++
 		switch {
 		case e.split:
-			e.queue.split(e.bundle) //nolint:contextcheck // what may be sent now outlives this write
+			e.queue.split(e.bundle)
 		case e.park != "":
-			r.parked(e) //nolint:contextcheck // what may be sent now outlives this write
+			r.parked(e)
 		}
 	}
 	return kept, nil, refused
@@ -352,7 +352,7 @@ func (r *recorder) flushAcks(ctx context.Context, acks []ack, entries *[]entry) 
 		for ; to < len(acks) && acks[to].queue == a.queue; to++ {
 			items = append(items, acks[to].item)
 		}
-		a.queue.acked(items) //nolint:contextcheck // what may be read now outlives this write
+		a.queue.acked(items)
 	}
 	return nil, nil
 }

@@ -36,11 +36,13 @@ type Sender struct {
 	secrets   *setting.Secrets
 	keys      keyring
 	url       *url.URL
+	blank     *http.Request                    // what is the same in each attempt, but for the headers
 	host      string                           // of the request: the url's, or that of a custom Host header
 	header    http.Header                      // what is the same in each attempt
 	target    string                           // the url as the receiver sees it
 	describe  func(h http.Header, d *Delivery) // adds the headers of the format; may be nil
 	auth      auth.Authenticator
+	dated     lastDate   // of the answers
 	agreement *agreement // nil: the receiver is not asked
 }
 
@@ -76,6 +78,7 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	}
 	s.setHeaders(o.Webhook.contentType(), "deltahook/"+o.Version)
 	s.rememberQuery()
+	s.blank = &http.Request{Method: s.webhook.Method, URL: s.url, Host: s.host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	seen := *u
 	seen.Host = s.host
 	s.target = seen.String()
@@ -127,20 +130,25 @@ func carriesSecret(name string) bool {
 
 // Send makes one attempt: one request, signed now, within the webhook's timeout. Redirects are not followed.
 func (s *Sender) Send(ctx context.Context, d Delivery) Outcome {
+	one := &span{parent: ctx}
+	defer one.close()
+	return s.send(one, d) //nolint:contextcheck // the span has it
+}
+
+// send makes one of the attempts of a span.
+func (s *Sender) send(within *span, d Delivery) Outcome {
 	start := time.Now()
-	o := s.attempt(ctx, d)
+	o := s.attempt(within, d)
 	o.At, o.Took = start, time.Since(start)
 	return o
 }
 
-func (s *Sender) attempt(parent context.Context, d Delivery) Outcome {
+func (s *Sender) attempt(within *span, d Delivery) Outcome {
 	if reason := unsendableReason(d.Body); reason != "" {
 		return Outcome{Class: Rejected, Reason: ReasonFormat, Error: s.secrets.Redact(reason)}
 	}
-	ctx, cancel := context.WithCancel(parent)
-	defer cancel()
-	timer := time.AfterFunc(s.webhook.Timeout.Std(), cancel)
-	defer timer.Stop()
+	parent, ctx := within.parent, within.begin(s.webhook.Timeout.Std())
+	defer within.end()
 	limit, err := s.agree(ctx)
 	if err != nil {
 		return s.fault(parent, ctx, err)
@@ -158,7 +166,7 @@ func (s *Sender) attempt(parent context.Context, d Delivery) Outcome {
 	}
 	defer resp.Body.Close()
 	if s.webhook.SuccessWhen.IsZero() {
-		timer.Reset(min(drainTime, s.webhook.Timeout.Std()))
+		within.restart(min(drainTime, s.webhook.Timeout.Std()))
 	}
 	o := s.sent(req, s.answer(resp))
 	o.Limit = limit
@@ -182,13 +190,11 @@ func (s *Sender) request(ctx context.Context, d Delivery) (*http.Request, error)
 	if err := signer.Sign(header, &m); err != nil {
 		return nil, &unsentError{reason: ReasonSign, text: "sign: " + err.Error()}
 	}
-	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(d.Body)), nil }
-	first, _ := body()
-	req := &http.Request{
-		Method: s.webhook.Method, URL: s.url, Host: s.host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, Body: first, GetBody: body, ContentLength: int64(len(d.Body)),
-	}
-	return req.WithContext(ctx), nil
+	req := s.blank.WithContext(ctx)
+	req.Header, req.ContentLength = header, int64(len(d.Body))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(d.Body)), nil }
+	req.Body, _ = req.GetBody()
+	return req, nil
 }
 
 // fault makes an outcome of a request that got no status line. Kept connections are dropped: the next attempt makes its own,

@@ -10,19 +10,20 @@ import (
 func (q *queue) work(it *item) {
 	ctx, cancel := context.WithCancel(q.lives.send)
 	defer cancel()
+	within := &span{parent: ctx}
 	for it != nil {
-		o, how := q.attempt(ctx, it)
+		o, how := q.attempt(within, it)
 		it = q.settle(it, o, how)
 	}
 }
 
 // attempt sends one item.
-func (q *queue) attempt(ctx context.Context, it *item) (Outcome, ending) {
-	d, how := q.prepare(ctx, it)
+func (q *queue) attempt(within *span, it *item) (Outcome, ending) {
+	d, how := q.prepare(within.parent, it)
 	if how != sent {
 		return Outcome{}, how
 	}
-	o := q.send(ctx, d)
+	o := q.send(within, d)
 	if q.observe.Attempted != nil && o.Class != Aborted && o.Class != Withheld {
 		d.Body = nil
 		q.observe.Attempted(d, o)

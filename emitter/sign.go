@@ -3,8 +3,11 @@ package emitter
 import (
 	"errors"
 	"fmt"
+	"hash"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -70,7 +73,7 @@ func NewSigner(o SignOptions) (Signer, error) {
 		if err != nil {
 			return nil, fmt.Errorf("secret %d: %w", i+1, err)
 		}
-		keys[i] = signingKey{keyMaterial: material, id: k.ID, notAfter: k.NotAfter}
+		keys[i] = signingKey{keyMaterial: material, id: k.ID, notAfter: k.NotAfter, macs: &sync.Pool{}}
 	}
 	return &signer{scheme: s, keys: keys}, nil
 }
@@ -91,6 +94,16 @@ type signingKey struct {
 
 	id       string
 	notAfter time.Time
+	macs     *sync.Pool // HMACs that were started with it: that takes as long as signing what is small
+}
+
+// mac gives an HMAC that has seen nothing; nil when the algorithm is none. It goes back to macs.
+func (k *signingKey) mac(alg algorithm) hash.Hash {
+	if mac, ok := k.macs.Get().(hash.Hash); ok {
+		mac.Reset()
+		return mac
+	}
+	return alg.mac(k.secret)
 }
 
 func (k *signingKey) expired(at time.Time) bool { return !k.notAfter.IsZero() && at.After(k.notAfter) }
@@ -108,11 +121,10 @@ func (s *signer) Sign(h http.Header, m *Message) error {
 	if s.scheme == nil {
 		return nil
 	}
-	keys := make([]signingKey, 0, len(s.keys))
-	for _, k := range s.keys {
-		if !k.expired(m.At) {
-			keys = append(keys, k)
-		}
+	keys := s.keys
+	expired := func(k signingKey) bool { return k.expired(m.At) }
+	if slices.ContainsFunc(keys, expired) {
+		keys = slices.DeleteFunc(slices.Clone(keys), expired)
 	}
 	if len(keys) == 0 {
 		return ErrExpired
@@ -124,11 +136,11 @@ func (s *signer) Sign(h http.Header, m *Message) error {
 }
 
 // setExact sets a header under exactly this spelling, and under no other: there are receivers that care.
-func setExact(h http.Header, name, value string) {
+func setExact(h http.Header, name string, values ...string) {
 	for old := range h {
 		if len(old) == len(name) && strings.EqualFold(old, name) {
 			delete(h, old)
 		}
 	}
-	h[name] = []string{value}
+	h[name] = values
 }

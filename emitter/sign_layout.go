@@ -60,21 +60,20 @@ func (l *layout) sign(h http.Header, m *Message, keys []signingKey) error {
 	}
 	sigs := make([]string, len(keys))
 	for i := range keys {
-		sum, err := l.sum(&keys[i].keyMaterial, v)
+		sum, err := l.sum(&keys[i], v)
 		if err != nil {
 			return err
 		}
 		sigs[i] = l.encode(sum)
 	}
-	lines := l.lines(v, sigs)
-	setExact(h, l.header, lines[0])
-	h[l.header] = lines
+	setExact(h, l.header, l.lines(v, sigs)...)
 	return nil
 }
 
 // sum signs the content.
-func (l *layout) sum(key *keyMaterial, v *values) ([]byte, error) {
-	if mac := l.alg.mac(key.secret); mac != nil {
+func (l *layout) sum(key *signingKey, v *values) ([]byte, error) {
+	if mac := key.mac(l.alg); mac != nil {
+		defer key.macs.Put(mac)
 		err := l.content.write(mac, v)
 		return mac.Sum(nil), err
 	}

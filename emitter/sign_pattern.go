@@ -94,14 +94,15 @@ func (p pattern) has(names ...string) bool {
 type values struct {
 	id, seconds, millis, kind, sig string
 
+	at     time.Time // of a message that is signed, in place of seconds and millis
 	body   []byte
 	header http.Header
+
+	scratch [128]byte // for short texts
 }
 
 func valuesOf(m *Message, h http.Header) *values {
-	return &values{
-		id: m.ID, seconds: unixSeconds(m.At), millis: strconv.FormatInt(m.At.UnixMilli(), 10), kind: m.Type, body: m.Body, header: h,
-	}
+	return &values{id: m.ID, at: m.At, kind: m.Type, body: m.Body, header: h}
 }
 
 func unixSeconds(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
@@ -113,7 +114,7 @@ func (p pattern) write(w io.Writer, v *values) error {
 		if one.name == varBody {
 			_, err = w.Write(v.body)
 		} else {
-			_, err = io.WriteString(w, one.literal+v.get(one))
+			_, err = w.Write(v.append(v.scratch[:0], one))
 		}
 		if err != nil {
 			return err
@@ -123,30 +124,41 @@ func (p pattern) write(w io.Writer, v *values) error {
 }
 
 func (p pattern) text(v *values) string {
-	var b strings.Builder
-	_ = p.write(&b, v) // a builder takes everything
-	return b.String()
+	text := v.scratch[:0]
+	for _, one := range p {
+		text = v.append(text, one)
+	}
+	return string(text)
 }
 
-func (v *values) get(one piece) string {
+// append adds the text of one piece.
+func (v *values) append(text []byte, one piece) []byte {
 	switch one.name {
 	case varID:
-		return v.id
+		return append(text, v.id...)
 	case varSeconds:
-		return v.seconds
+		if !v.at.IsZero() {
+			return strconv.AppendInt(text, v.at.Unix(), 10)
+		}
+		return append(text, v.seconds...)
 	case varMillis:
-		return v.millis
+		if !v.at.IsZero() {
+			return strconv.AppendInt(text, v.at.UnixMilli(), 10)
+		}
+		return append(text, v.millis...)
+	case varBody:
+		return append(text, v.body...)
 	case varType:
-		return v.kind
+		return append(text, v.kind...)
 	case varSig:
-		return v.sig
+		return append(text, v.sig...)
 	case varHeader:
-		return headerValue(v.header, one.header)
+		return append(text, headerValue(v.header, one.header)...)
 	case varBodyDigest:
 		sum := sha256.Sum256(v.body)
-		return hex.EncodeToString(sum[:])
+		return hex.AppendEncode(text, sum[:])
 	}
-	return ""
+	return append(text, one.literal...)
 }
 
 // set takes what a received text says; body and headers are known from elsewhere.

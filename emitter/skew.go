@@ -2,6 +2,7 @@ package emitter
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,14 +14,34 @@ const skewLimit = time.Minute
 // address, one may be wrong.
 const skewCalm = 3
 
+// lastDate remembers the Date that was read last: within a second, all answers have the same.
+type lastDate struct{ atomic.Pointer[date] }
+
+type date struct {
+	text string
+	at   time.Time
+}
+
+func (l *lastDate) read(text string) (at time.Time, ok bool) {
+	if last := l.Load(); last != nil && last.text == text {
+		return last.at, true
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return time.Time{}, false
+	}
+	l.Store(&date{text, at})
+	return at, true
+}
+
 // clockSkew compares the receiver's Date with our clock, and says whether there is one. Date has whole seconds, so that up
 // to a second means nothing.
-func clockSkew(h http.Header, now time.Time) (skew time.Duration, known bool) {
-	date, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
+func (s *Sender) clockSkew(h http.Header, now time.Time) (skew time.Duration, known bool) {
+	at, ok := s.dated.read(h.Get("Date"))
+	if !ok {
 		return 0, false
 	}
-	skew = date.Sub(now.Truncate(time.Second))
+	skew = at.Sub(now.Truncate(time.Second))
 	if skew.Abs() <= time.Second {
 		skew = 0
 	}
@@ -53,14 +74,16 @@ func (q *queue) tallySkew(o Outcome) {
 		return
 	}
 	q.tally.Skew = o.Skew
-	if !q.clock.hear(o.Skew) {
-		return
+	if q.clock.hear(o.Skew) {
+		q.tally.ClockOff = q.clock.off
+		q.noteClock(o.Skew, q.clock.off)
 	}
-	off := q.clock.off
-	q.tally.ClockOff = off
+}
+
+func (q *queue) noteClock(skew time.Duration, off bool) {
 	q.record.note(func(ob *Observer) {
 		if ob.Clock != nil {
-			ob.Clock(q.webhook.Name, o.Skew, off)
+			ob.Clock(q.webhook.Name, skew, off)
 		}
 	})
 }

@@ -90,10 +90,12 @@ func (m *member) Pending(ctx context.Context, lane emitter.Lane, afterSeq int64,
 		if err != nil || webhook == 0 {
 			return err
 		}
-		list, err = collect(ctx, q, func(r *sql.Rows) (emitter.Delivery, error) {
-			return scanPending(r, lane)
+		list = make([]emitter.Delivery, 0, limit)
+		return each(ctx, q, func(r *sql.Rows) error {
+			d, err := scanPending(r, lane)
+			list = append(list, d)
+			return err
 		}, pendingSQL, lane.Shard, webhook, afterSeq, limit)
-		return err
 	})
 	return list, err
 }

@@ -454,9 +454,15 @@ func (h *house) checkWrongConfigurations(text string) {
 	path := filepath.Join(h.t.TempDir(), "wrong.toml")
 	h.config = path
 	for _, change := range [][2]string{
-		{"kind = \"basic\"", "kind = \"basics\""}, {"headers = { X-Api-Key", "header = { X-Api-Key"}, {"query = { access_token", "query = 5 # { access_token"},
-		{"[source.literal]", "[source.literal"}, {"@127.0.0.1:1", "@127.0.0.1:port"}, {"env:PADMIN_TOKEN", h.token},
-		{"url = \"" + "http", "url = \"htp"}, {"hooks", "ho oks"}, {"proxy = \"none\"", "proxy = \"http://ann:" + url.QueryEscape(h.secrets.plant("literal in proxy")) + "@\""},
+		{"kind = \"basic\"", "kind = \"basics\""},
+		{"headers = { X-Api-Key", "header = { X-Api-Key"},
+		{"query = { access_token", "query = 5 # { access_token"},
+		{"[source.literal]", "[source.literal"},
+		{"@127.0.0.1:1", "@127.0.0.1:port"},
+		{"env:PADMIN_TOKEN", h.token},
+		{"url = \"" + "http", "url = \"htp"},
+		{"hooks", "ho oks"},
+		{"proxy = \"none\"", "proxy = \"http://ann:" + url.QueryEscape(h.secrets.plant("literal in proxy")) + "@\""},
 		{"retry = { attempts = 1 }", "tls = { cert = \"" + filepath.Dir(path) + "/none.pem\", key_password = " + quoted(h.secrets.plant("literal key_password")) + " }"},
 	} {
 		writeFile(h.t, path, strings.Replace(text, change[0], change[1], 1))

@@ -135,13 +135,13 @@ func (p Proxy) Func(secrets *setting.Secrets) func(*http.Request) (*url.URL, err
 	}
 }
 
-// proxyRefusal is the answer of a proxy that opens no tunnel.
-type proxyRefusal struct {
+// proxyError is the answer of a proxy that opens no tunnel.
+type proxyError struct {
 	proxy, host string
 	status      int
 }
 
-func (e *proxyRefusal) Error() string {
+func (e *proxyError) Error() string {
 	return fmt.Sprintf("the proxy %s answered %d and opens no connection to %s", e.proxy, e.status, e.host)
 }
 
@@ -150,12 +150,12 @@ func refusedTunnel(_ context.Context, proxy *url.URL, connect *http.Request, res
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}
-	return &proxyRefusal{proxy: proxy.Host, host: connect.Host, status: resp.StatusCode}
+	return &proxyError{proxy: proxy.Host, host: connect.Host, status: resp.StatusCode}
 }
 
 // proxyFailure says what went wrong between here and the proxy; empty when it was something else.
 func proxyFailure(err error) string {
-	if refusal, ok := errors.AsType[*proxyRefusal](err); ok {
+	if refusal, ok := errors.AsType[*proxyError](err); ok {
 		return refusal.Error()
 	}
 	op, ok := errors.AsType[*net.OpError](err)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -49,13 +50,13 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 
 // join copies bytes between a connection and an address until one of both ends.
 func (p *proxy) join(conn net.Conn, from io.Reader, address string) {
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	far, err := net.Dial("tcp", address)
 	if err != nil {
 		p.t.Error(err)
 		return
 	}
-	defer far.Close()
+	defer func() { _ = far.Close() }()
 	go func() { _, _ = io.Copy(far, from); _ = far.Close() }()
 	_, _ = io.Copy(conn, far)
 }
@@ -176,6 +177,7 @@ func TestSOCKS5(t *testing.T) {
 
 // socks is a proxy of RFC 1928 with the user names of RFC 1929 for one connection to an IPv4 address.
 func socks(t *testing.T, conn net.Conn) (who string) {
+	t.Helper()
 	in := bufio.NewReader(conn)
 	take := func(n int) []byte {
 		b := make([]byte, n)
@@ -193,6 +195,6 @@ func socks(t *testing.T, conn net.Conn) (who string) {
 	host := net.IP(take(4)).String()
 	port := binary.BigEndian.Uint16(take(2))
 	_, _ = conn.Write([]byte{5, 0, 0, 1, 0, 0, 0, 0, 0, 0})
-	go (&proxy{t: t}).join(conn, in, net.JoinHostPort(host, fmt.Sprint(port)))
+	go (&proxy{t: t}).join(conn, in, net.JoinHostPort(host, strconv.Itoa(int(port))))
 	return user + " " + password
 }

@@ -89,7 +89,7 @@ func passing(err error) bool {
 	if _, deferred := errors.AsType[*DeferredError](err); deferred {
 		return false
 	}
-	if refusal, ok := errors.AsType[*proxyRefusal](err); ok {
+	if refusal, ok := errors.AsType[*proxyError](err); ok {
 		return refusal.status >= http.StatusInternalServerError
 	}
 	for _, match := range []func(error) bool{

@@ -52,7 +52,7 @@ func postReason(err error) string {
 	case isTLS(err), isTLSFault(err):
 		return FaultTLS
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),
-		errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
+		errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed), isLostHTTP2(err):
 		return FaultClosed
 	}
 	return FaultProtocol
@@ -63,4 +63,10 @@ func isTLSFault(err error) bool {
 		return true
 	}
 	return strings.Contains(err.Error(), "tls: ") || strings.Contains(err.Error(), "TLS handshake timeout")
+}
+
+// isLostHTTP2 says that an HTTP/2 connection ended under a request. The errors of net/http for that have no name.
+func isLostHTTP2(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "http2: client conn") || strings.Contains(text, "http2: server sent GOAWAY")
 }

@@ -36,8 +36,8 @@ test: ## Run all tests
 	go test -shuffle=on ./...
 
 .PHONY: race
-race: ## Run all tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race -shuffle=on -timeout 12m ./...
+race: ## Run all tests under the race detector, random histories shortened (needs a C compiler)
+	CGO_ENABLED=1 go test -race -short -shuffle=on -timeout 12m ./...
 
 .PHONY: interop
 interop: ## Check deliveries with the libraries of receivers (needs the network; Node.js for most of them)

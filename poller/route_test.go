@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,9 +91,12 @@ func (a answering) RoundTrip(q *http.Request) (*http.Response, error) {
 // One worker is enough for two hosts: the poll that waits for the one does not keep the other waiting.
 func TestAPollThatWaitsForItsHostOccupiesNoWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		asked := map[string]time.Duration{}
 		began := time.Now()
 		transport := answering(func(q *http.Request) *http.Response {
+			mu.Lock()
+			defer mu.Unlock()
 			_, again := asked[q.URL.Host]
 			asked[q.URL.Host] = time.Since(began)
 			resp := &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`[{"id":1}]`)), ContentLength: 10}
@@ -125,6 +129,8 @@ func TestAPollThatWaitsForItsHostOccupiesNoWorker(t *testing.T) {
 		}
 		s.Start(t.Context())
 		time.Sleep(20 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		if asked["swift.example.com"] > time.Second || asked["slow.example.com"] < 8*time.Second {
 			t.Errorf("asked after %v", asked)
 		}

@@ -26,13 +26,14 @@ var (
 // Options are what a Handler needs.
 type Options struct {
 	View View
-	// Token is needed for actions, and for everything when a request does not come from loopback.
-	Token string
+	// Token gives what is needed for actions, and for everything when a request does not come from loopback. A reload may change
+	// it.
+	Token func() string
 	// Ready says why the daemon is not ready to work; nil means ready. It must not ask polled APIs or receivers.
 	Ready func(ctx context.Context) error
 	Log   *slog.Logger
-	// Settings is the effective configuration by section and key, secrets masked.
-	Settings map[string]map[string]string
+	// Settings gives the effective configuration by section and key, secrets masked.
+	Settings func() map[string]map[string]string
 }
 
 // Handler serves the admin API.
@@ -42,7 +43,7 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("GET /healthz", h.health)
 	mux.HandleFunc("GET /readyz", h.ready)
 	mux.Handle("GET /api/v1/status", h.read(h.status))
-	mux.Handle("GET /api/v1/config", h.read(func(*http.Request) (any, error) { return h.Settings, nil }))
+	mux.Handle("GET /api/v1/config", h.read(func(*http.Request) (any, error) { return h.Settings(), nil }))
 	mux.Handle("GET /api/v1/events", h.read(h.events))
 	mux.Handle("GET /api/v1/events/{id}", h.read(h.event))
 	mux.Handle("GET /api/v1/deliveries", h.read(h.deliveries))
@@ -88,7 +89,8 @@ func (h *handler) act(do answer) http.Handler {
 
 func (h *handler) hasToken(r *http.Request) bool {
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return ok && h.Token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(h.Token)) == 1
+	token := h.Token()
+	return ok && token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1
 }
 
 // fromLoopback also looks at the Host header: a foreign name there is a web page that had its name resolved to loopback.

@@ -77,6 +77,33 @@ type Status struct {
 	Started  time.Time `json:"started,omitzero"`
 	Sources  []Source  `json:"sources"`
 	Webhooks []Webhook `json:"webhooks"`
+	// Config is the configuration that is in force, and what came of reading its files last; nil while nothing runs.
+	Config *Config `json:"config,omitempty"`
+	// Alerts are the troubles that [alerts] tells of, those that have not lasted for alerts.after included.
+	Alerts []Alert `json:"alerts,omitempty"`
+}
+
+// Config is the configuration of a running daemon.
+type Config struct {
+	Files    []string  `json:"files,omitempty"`   // that it was read from
+	Loaded   time.Time `json:"loaded,omitzero"`   // since when it is in force
+	OK       bool      `json:"ok"`                // false: what stands in the files now is rejected, and the one from before goes on
+	Checked  time.Time `json:"checked,omitzero"`  // when the files were last read: at the start or for a reload
+	Error    string    `json:"error,omitempty"`   // all that is wrong with them, as deltahook check says it; several lines
+	Restart  []string  `json:"restart,omitempty"` // changes that wait for a restart: "store.url a → b"
+	Reloads  int64     `json:"reloads"`           // that came into force since the start
+	Rejected int64     `json:"rejected"`          // that did not
+}
+
+// Alert is one trouble.
+type Alert struct {
+	Type      string    `json:"type"` // of the event that tells of it: deltahook.source.failing
+	Source    string    `json:"source,omitempty"`
+	Webhook   string    `json:"webhook,omitempty"`
+	Since     time.Time `json:"since"`
+	Told      time.Time `json:"told,omitzero"` // when it was first told; zero: it has not lasted for alerts.after
+	Reminders int       `json:"reminders"`     // since then
+	Message   string    `json:"message,omitempty"`
 }
 
 // Source is the state of one polled API.

@@ -149,7 +149,9 @@ func (d *Daemon) bind(ctx context.Context) error {
 	d.server = &http.Server{
 		Handler: admin.Handler(admin.Options{
 			View:  view{Lists: admin.Lists{Store: d.opts.Store, Rate: d.opts.Config.WebhookRate, HidePayloads: !d.opts.Config.Admin.ShowPayloads}, d: d},
-			Ready: d.readiness, Token: d.opts.Token, Log: d.opts.Log, Settings: config.Settings(d.opts.Config),
+			Ready: d.readiness, Log: d.opts.Log,
+			Token:    func() string { return d.opts.Token },
+			Settings: func() map[string]map[string]string { return config.Settings(d.opts.Config) },
 		}),
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(d.opts.Log.Handler(), slog.LevelDebug),

@@ -98,6 +98,7 @@ func (v view) Status(ctx context.Context) (admin.Status, error) {
 		return admin.Status{}, fmt.Errorf("read the queues: %w", err)
 	}
 	s := admin.Status{Running: true, Version: v.d.opts.Version, Started: v.d.started, Sources: []admin.Source{}, Webhooks: []admin.Webhook{}}
+	s.Config = &admin.Config{Files: v.d.opts.Config.Files, Loaded: v.d.started, OK: true, Checked: v.d.started}
 	for _, source := range v.d.scheduler.Statuses() {
 		s.Sources = append(s.Sources, sourceStatus(source))
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -20,8 +21,10 @@ type Options struct {
 	Version  string // of the user agent
 	// Transport gives the connections of a webhook; nil: NewTransport.
 	Transport func(w *Webhook) http.RoundTripper
-	Observer  Observer
-	Window    Window // zero: DefaultWindow
+	// Dial opens the connections of NewTransport, without its egress policy; nil: the network.
+	Dial     outbound.Dial
+	Observer Observer
+	Window   Window // zero: DefaultWindow
 }
 
 // Observer hears what happens. Each function may be nil, must not block, and must not call the Dispatcher. All but
@@ -124,6 +127,9 @@ func (d *Dispatcher) sender(w Webhook) (*Sender, error) {
 	transport, err := NewTransport(&w, d.opts.Secrets)
 	if err != nil {
 		return nil, err
+	}
+	if d.opts.Dial != nil {
+		transport.DialContext = d.opts.Dial
 	}
 	return d.senderOver(w, transport)
 }

@@ -124,6 +124,7 @@ type network struct {
 
 func newNetwork(o Options) *network {
 	n := &network{transports: outbound.NewTransports(o.Secrets), hosts: outbound.NewHosts(nil)}
+	n.transports.Dial = o.Dial
 	n.setHosts(o.Hosts)
 	return n
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -21,6 +22,7 @@ type Options struct {
 	Workers   int              // polls that may start at the same time; 0: 256
 	TempDir   string           // for what a poll cannot keep in memory; empty: the system's
 	UserAgent string           // of sources that set none; empty: "deltahook"
+	Dial      outbound.Dial    // opens connections; nil: the network
 }
 
 func (o Options) withDefaults() Options {

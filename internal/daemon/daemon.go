@@ -16,12 +16,13 @@ import (
 	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/config"
+	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
 )
 
-// Options are what a daemon is made of. All are required but the observers.
+// Options are what a daemon is made of. All are required but the observers and the network.
 type Options struct {
 	Config  *config.Config // validated
 	Secrets *setting.Secrets
@@ -34,6 +35,10 @@ type Options struct {
 	// Polled is told of every poll, Delivered of every attempt to deliver; nil: nobody. They must not block.
 	Polled    func(poller.Result)
 	Delivered func(emitter.Delivery, emitter.Outcome)
+
+	// Dial opens the connections to APIs and receivers, Listen that of the admin API; nil: the network.
+	Dial   outbound.Dial
+	Listen func(ctx context.Context, network, address string) (net.Listener, error)
 }
 
 // Daemon is a deltahook. It is started once and stopped once.
@@ -106,7 +111,7 @@ func (d *Daemon) build() error {
 	var err error
 	d.dispatcher, err = emitter.New(emitter.Options{
 		Outbox: d.member, Webhooks: webhooks, Secrets: d.opts.Secrets, Version: d.opts.Version,
-		Observer: receiverWatcher{log: d.opts.Log, attempted: d.opts.Delivered}.observer(),
+		Observer: receiverWatcher{log: d.opts.Log, attempted: d.opts.Delivered}.observer(), Dial: d.opts.Dial,
 	})
 	if err != nil {
 		return fmt.Errorf("prepare delivery: %w", err)
@@ -121,6 +126,7 @@ func (d *Daemon) build() error {
 		Seed:      d.opts.Store.Seed(),
 		Observer:  watcher{log: d.opts.Log, polled: d.opts.Polled},
 		UserAgent: "deltahook/" + d.opts.Version,
+		Dial:      d.opts.Dial,
 	})
 	for _, s := range d.opts.Config.Sources {
 		if err := d.scheduler.Add(*s); err != nil {
@@ -135,7 +141,11 @@ func (d *Daemon) bind(ctx context.Context) error {
 	if addr == "" {
 		return nil
 	}
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	listen := d.opts.Listen
+	if listen == nil {
+		listen = new(net.ListenConfig).Listen
+	}
+	ln, err := listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("admin.listen = %q: %w; another deltahook or another program may use it", addr, err)
 	}

@@ -20,9 +20,15 @@ type Route struct {
 	HTTPVersion string // "1.1"; empty: 2 where the server has it
 }
 
+// Dial opens a connection, as net.Dialer.DialContext does.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
 // Transports makes the connections of all polling clients of a process: one transport for each route. Hosts do not share
 // connections, so sources of different hosts do not wait for each other. It is safe for concurrent use.
 type Transports struct {
+	// Dial replaces the network for whoever embeds deltahook; nil: the network. It is set before the first use.
+	Dial Dial
+
 	secrets *setting.Secrets
 
 	mu   sync.Mutex
@@ -62,6 +68,9 @@ func (p *Transports) Of(r Route) (*http.Transport, error) {
 		return nil, err
 	}
 	t := newTransport(config, r.Proxy.Func(p.secrets), r.HTTPVersion)
+	if p.Dial != nil {
+		t.DialContext = p.Dial
+	}
 	p.made[key] = t
 	return t, nil
 }

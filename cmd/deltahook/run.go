@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/deltahook/deltahook/internal/daemon"
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/internal/systemd"
 )
 
 // drain is how long a stopping daemon waits for what is in flight. Everything else is in the store already.
@@ -54,6 +56,9 @@ type runner struct {
 	*app
 	store store.Store
 	token string
+
+	manager *systemd.Notifier
+	current atomic.Pointer[daemon.Daemon] // nil while one takes the place of another
 }
 
 func (r *runner) run(ctx context.Context, cfg *config.Config, secrets *setting.Secrets) error {
@@ -65,15 +70,19 @@ func (r *runner) run(ctx context.Context, cfg *config.Config, secrets *setting.S
 	if err != nil {
 		return failure(err)
 	}
+	defer r.manage(ctx, log)()
 	for {
 		select {
 		case <-ctx.Done():
+			tell(ctx, log, r.manager.Stopping("stopping; deliveries in flight may end"))
 			log.InfoContext(ctx, "stopping; deliveries in flight may end", "wait", drain.String())
 			return r.stop(ctx, d)
 		case <-hup:
+			tell(ctx, log, r.manager.Reloading())
 			next, nextSecrets, err := r.load()
 			if err != nil {
 				log.ErrorContext(ctx, "the configuration was not reloaded; the old one goes on", "err", err)
+				tell(ctx, log, r.manager.Ready(r.summary(ctx)))
 				continue
 			}
 			if err := r.stop(ctx, d); err != nil {
@@ -83,6 +92,7 @@ func (r *runner) run(ctx context.Context, cfg *config.Config, secrets *setting.S
 				return failure(err)
 			}
 			cfg, secrets = next, nextSecrets
+			tell(ctx, log, r.manager.Ready(r.summary(ctx)))
 		}
 	}
 }
@@ -108,11 +118,13 @@ func (r *runner) start(ctx context.Context, cfg *config.Config, secrets *setting
 	if err := d.Start(ctx); err != nil {
 		return nil, errors.Join(err, r.stop(ctx, d))
 	}
+	r.current.Store(d)
 	log.InfoContext(ctx, "deltahook is running", "version", version, "sources", len(cfg.Sources), "webhooks", len(cfg.Webhooks), "admin", d.Addr())
 	return d, nil
 }
 
 func (r *runner) stop(ctx context.Context, d *daemon.Daemon) error {
+	r.current.Store(nil)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	if err := d.Stop(ctx); err != nil {

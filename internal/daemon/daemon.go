@@ -158,8 +158,8 @@ func (d *Daemon) bind(ctx context.Context) error {
 	})
 	d.server = &http.Server{
 		Handler: admin.Handler(admin.Options{
-			View:  view{Lists: admin.Lists{Store: d.opts.Store, Rate: d.opts.Config.WebhookRate, HidePayloads: !d.opts.Config.Admin.ShowPayloads}, d: d},
-			Ready: d.readiness, Log: d.opts.Log,
+			View:  d.view(),
+			Ready: d.Ready, Log: d.opts.Log,
 			Token:    func() string { return d.opts.Token },
 			Settings: func() map[string]map[string]string { return config.Settings(d.opts.Config) },
 		}),
@@ -240,8 +240,8 @@ func (d *Daemon) clean(ctx context.Context, c cleanup) error {
 	return c.do(ctx)
 }
 
-// readiness depends on the daemon alone: neither polled APIs nor receivers may make it unready.
-func (d *Daemon) readiness(ctx context.Context) error {
+// Ready says why the daemon does not work; nil: it does. It depends on the daemon alone: neither polled APIs nor receivers may make it unready.
+func (d *Daemon) Ready(ctx context.Context) error {
 	select {
 	case <-d.ready:
 	default:

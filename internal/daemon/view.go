@@ -18,6 +18,13 @@ type view struct {
 	d *Daemon
 }
 
+func (d *Daemon) view() view {
+	return view{Lists: admin.Lists{Store: d.opts.Store, Rate: d.opts.Config.WebhookRate, HidePayloads: !d.opts.Config.Admin.ShowPayloads}, d: d}
+}
+
+// Status is the state of everything at this moment.
+func (d *Daemon) Status(ctx context.Context) (admin.Status, error) { return d.view().Status(ctx) }
+
 // Act does something to a source or a webhook.
 func (v view) Act(ctx context.Context, a admin.Action) error {
 	if a.Webhook != "" {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/deltahook/deltahook/internal/outbound"
@@ -75,14 +76,18 @@ type Stats struct {
 // in order and under the same ids.
 type Dispatcher struct {
 	opts    Options
-	queues  map[string]*queue
-	names   []string // of the webhooks, sorted
+	queues  atomic.Pointer[map[string]*queue] // replaced as a whole, see Apply
 	record  *recorder
-	workers sync.WaitGroup // attempts and reads
 	loaders sync.WaitGroup
+	endings sync.WaitGroup // of webhooks that were replaced or removed
 
 	lives   lives
 	started bool
+
+	mu      sync.Mutex // guards what follows, and who replaces queues
+	taken   map[int]struct{}
+	leaving map[string]*queue // the last one of each name that was replaced or removed, until it has ended
+	stopped bool
 }
 
 // New makes a dispatcher. It fails when a webhook cannot be sent to.
@@ -90,18 +95,21 @@ func New(o Options) (*Dispatcher, error) {
 	if o.Window == (Window{}) {
 		o.Window = DefaultWindow()
 	}
-	d := &Dispatcher{opts: o, queues: map[string]*queue{}, lives: newLives()}
+	d := &Dispatcher{opts: o, lives: newLives(), taken: map[int]struct{}{}, leaving: map[string]*queue{}}
 	d.record = newRecorder(o.Outbox, &d.opts.Observer)
-	for _, w := range o.Webhooks {
-		send, err := d.sender(w)
-		if err != nil {
-			return nil, err
-		}
-		d.queues[w.Name] = newQueue(w, d, send.send)
+	p, err := d.Prepare(o.Webhooks...)
+	if err != nil {
+		return nil, err
 	}
-	d.names = slices.Sorted(maps.Keys(d.queues))
+	for _, q := range p.queues {
+		q.lives = d.lives.within()
+	}
+	d.queues.Store(&p.queues)
 	return d, nil
 }
+
+// all gives the webhooks by name; the map is never changed.
+func (d *Dispatcher) all() map[string]*queue { return *d.queues.Load() }
 
 // lives are the lifetimes of what a dispatcher has under way; Stop ends them one by one.
 type lives struct {
@@ -149,7 +157,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 		defer close(d.lives.written)
 		d.record.run(d.lives.write, d.lives.last)
 	}()
-	for name, q := range d.queues {
+	for name, q := range d.all() {
 		q.start(gates[name])
 	}
 	return nil
@@ -162,15 +170,17 @@ const flushTime = 5 * time.Second
 // is known. The error tells what could not be written: those deliveries will be repeated. A dispatcher that was stopped
 // cannot be started again.
 func (d *Dispatcher) Stop(ctx context.Context) error {
-	for _, q := range d.queues {
+	queues := d.halt()
+	for _, q := range queues {
 		q.stop()
 	}
 	d.lives.stopRead()
 	d.loaders.Wait()
-	d.drain(ctx)
+	d.drain(ctx, queues)
 	if !d.started {
 		return nil
 	}
+	defer d.endings.Wait()
 	if ctx.Err() != nil {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 		defer cancel()
@@ -190,11 +200,13 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 }
 
 // drain waits for the attempts in flight until ctx is done, then cancels them.
-func (d *Dispatcher) drain(ctx context.Context) {
+func (d *Dispatcher) drain(ctx context.Context, queues []*queue) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		d.workers.Wait()
+		for _, q := range queues {
+			q.workers.Wait()
+		}
 	}()
 	select {
 	case <-ended:
@@ -209,14 +221,14 @@ func (d *Dispatcher) drain(ctx context.Context) {
 // taken: whoever owns them reads them from the store.
 func (d *Dispatcher) Dispatch(shard int, deliveries []Delivery, complete bool) {
 	if !complete {
-		for _, q := range d.queues {
+		for _, q := range d.all() {
 			q.requeue(shard, false)
 		}
 		return
 	}
-	now, touched := time.Now(), map[*queue]struct{}{}
+	now, queues, touched := time.Now(), d.all(), map[*queue]struct{}{}
 	for i := range deliveries {
-		if q := d.queues[deliveries[i].Webhook]; q != nil {
+		if q := queues[deliveries[i].Webhook]; q != nil {
 			q.add(deliveries[i], now)
 			touched[q] = struct{}{}
 		}
@@ -228,7 +240,7 @@ func (d *Dispatcher) Dispatch(shard int, deliveries []Delivery, complete bool) {
 
 // Merged hears that the store has settled n deliveries of a webhook by merging them with others.
 func (d *Dispatcher) Merged(webhook string, n int) {
-	if q := d.queues[webhook]; q != nil {
+	if q := d.all()[webhook]; q != nil {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		q.tally.Merged += int64(n)
@@ -237,25 +249,29 @@ func (d *Dispatcher) Merged(webhook string, n int) {
 
 // Take begins to deliver what is queued in the shards, and what will be dispatched for them. It returns at once.
 func (d *Dispatcher) Take(shards ...int) {
-	for _, q := range d.queues {
-		for _, s := range shards {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	queues := d.all()
+	for _, s := range shards {
+		d.taken[s] = struct{}{}
+		for _, q := range queues {
 			q.take(s)
 		}
 	}
 	taken := slices.Clone(shards)
-	d.loaders.Go(func() { d.load(taken) })
+	d.loaders.Go(func() { d.load(queues, taken) })
 }
 
 // load finds out where the store has something to deliver, and asks until it knows.
-func (d *Dispatcher) load(shards []int) {
+func (d *Dispatcher) load(queues map[string]*queue, shards []int) {
 	for pause := rereadPause; d.lives.read.Err() == nil; pause = min(2*pause, rereadPauseMax) {
 		lanes, err := d.opts.Outbox.Lanes(d.lives.read)
 		var batches map[Lane][][]Delivery
 		if err == nil {
-			batches, err = d.batches(shards, lanes)
+			batches, err = d.batches(queues, shards, lanes)
 		}
 		if err == nil {
-			d.loaded(shards, lanes, batches)
+			loaded(queues, shards, lanes, batches)
 			return
 		}
 		if d.lives.read.Err() == nil {
@@ -266,10 +282,10 @@ func (d *Dispatcher) load(shards []int) {
 }
 
 // batches reads what was sealed as a batch and is not settled.
-func (d *Dispatcher) batches(shards []int, lanes []Lane) (map[Lane][][]Delivery, error) {
+func (d *Dispatcher) batches(queues map[string]*queue, shards []int, lanes []Lane) (map[Lane][][]Delivery, error) {
 	found := map[Lane][][]Delivery{}
 	for _, lane := range lanes {
-		if q := d.queues[lane.Webhook]; q == nil || !q.packs() || !slices.Contains(shards, lane.Shard) {
+		if q := queues[lane.Webhook]; q == nil || !q.packs() || !slices.Contains(shards, lane.Shard) {
 			continue
 		}
 		ids, err := d.opts.Outbox.Batches(d.lives.read, lane)
@@ -290,12 +306,12 @@ func (d *Dispatcher) batches(shards []int, lanes []Lane) (map[Lane][][]Delivery,
 	return found, nil
 }
 
-func (d *Dispatcher) loaded(shards []int, lanes []Lane, batches map[Lane][][]Delivery) {
+func loaded(queues map[string]*queue, shards []int, lanes []Lane, batches map[Lane][][]Delivery) {
 	pending := make(map[Lane]struct{}, len(lanes))
 	for _, l := range lanes {
 		pending[l] = struct{}{}
 	}
-	for name, q := range d.queues {
+	for name, q := range queues {
 		for _, s := range shards {
 			lane := Lane{Shard: s, Webhook: name}
 			_, ok := pending[lane]
@@ -306,8 +322,11 @@ func (d *Dispatcher) loaded(shards []int, lanes []Lane, batches map[Lane][][]Del
 
 // Drop stops delivering for the shards, except for what is in flight. It returns at once.
 func (d *Dispatcher) Drop(shards ...int) {
-	for _, q := range d.queues {
-		for _, s := range shards {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range shards {
+		delete(d.taken, s)
+		for _, q := range d.all() {
 			q.drop(s)
 		}
 	}
@@ -316,7 +335,7 @@ func (d *Dispatcher) Drop(shards ...int) {
 // Pause stops a webhook until Resume, durably; deliveries wait, and what is in flight ends. It says whether there is such a
 // webhook.
 func (d *Dispatcher) Pause(webhook, reason string) bool {
-	q, ok := d.queues[webhook]
+	q, ok := d.all()[webhook]
 	if ok {
 		q.pause(reason)
 	}
@@ -325,7 +344,7 @@ func (d *Dispatcher) Pause(webhook, reason string) bool {
 
 // Resume lets a paused webhook go on, and a failing one try at once. It says whether there is such a webhook.
 func (d *Dispatcher) Resume(webhook string) bool {
-	q, ok := d.queues[webhook]
+	q, ok := d.all()[webhook]
 	if ok {
 		q.resume()
 	}
@@ -335,7 +354,7 @@ func (d *Dispatcher) Resume(webhook string) bool {
 // Requeue looks into the store again after deliveries were queued there behind the dispatcher's back (a replay). No name means
 // all webhooks.
 func (d *Dispatcher) Requeue(webhooks ...string) {
-	for name, q := range d.queues {
+	for name, q := range d.all() {
 		if len(webhooks) == 0 || slices.Contains(webhooks, name) {
 			q.requeue(0, true)
 		}
@@ -344,9 +363,10 @@ func (d *Dispatcher) Requeue(webhooks ...string) {
 
 // Stats tells what each webhook does, by name.
 func (d *Dispatcher) Stats() []Stats {
-	all := make([]Stats, len(d.names))
-	for i, name := range d.names {
-		all[i] = d.queues[name].stats()
+	queues := d.all()
+	all := make([]Stats, 0, len(queues))
+	for _, name := range slices.Sorted(maps.Keys(queues)) {
+		all = append(all, queues[name].stats())
 	}
 	return all
 }

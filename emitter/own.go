@@ -20,7 +20,7 @@ func (q *queue) loaded(shard int, pending bool, batches [][]Delivery) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	w := q.windows[shard]
-	if w == nil || !w.owned {
+	if w == nil || !w.owned || !q.running { // not yet, or not any more
 		return
 	}
 	w.loading = false
@@ -87,9 +87,19 @@ func (q *queue) requeue(shard int, all bool) {
 func (q *queue) resume() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.wish(q.resumeNow)
+}
+
+// wish does what a person wants, as soon as there is a gate.
+func (q *queue) wish(do func()) {
 	if q.gate == nil {
+		q.wishes = append(q.wishes, do)
 		return
 	}
+	do()
+}
+
+func (q *queue) resumeNow() {
 	now := time.Now()
 	paused := q.gate.State().State == GatePaused
 	if q.gate.Resume(now) {
@@ -110,9 +120,11 @@ func (q *queue) resume() {
 func (q *queue) pause(reason string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.gate != nil && !q.gate.stopped() {
-		q.pauseGate(time.Now(), reason)
-	}
+	q.wish(func() {
+		if !q.gate.stopped() {
+			q.pauseGate(time.Now(), reason)
+		}
+	})
 }
 
 // kick lets the queue send what was added.
@@ -127,6 +139,7 @@ func (q *queue) stats() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.tally
+	s.Gate = q.former.Gate // until it has its own
 	if q.gate != nil {
 		s.Gate, s.Ramping = q.gate.State(), q.gate.Ramping(time.Now())
 	}

@@ -18,8 +18,12 @@ type queue struct {
 	seal    *sealer
 	batch   int // deliveries in one request; 0: each is one
 	limits  Window
-	workers *sync.WaitGroup
-	lives   *lives
+	workers sync.WaitGroup // attempts and reads
+	lives   lives          // its own, within those of the dispatcher
+	close   func()         // the connections
+
+	begun chan struct{} // closed when it delivers, or never will
+	ended chan struct{} // closed when it was replaced or removed and has nothing left to do
 
 	mu       sync.Mutex
 	running  bool
@@ -38,12 +42,15 @@ type queue struct {
 	unreadUntil time.Time
 	tally       Stats
 	clock       clockWatch
+	former      Stats    // of the one that it replaces, when it did
+	wishes      []func() // of people, until it has a gate
+	over        bool     // it was stopped
 }
 
-func newQueue(w Webhook, d *Dispatcher, send func(*span, Delivery) Outcome) *queue {
+func newQueue(w Webhook, d *Dispatcher, s *Sender) *queue {
 	q := &queue{
-		webhook: w, send: send, outbox: d.opts.Outbox, observe: &d.opts.Observer, limits: d.opts.Window,
-		record: d.record, seal: &sealer{outbox: d.opts.Outbox}, batch: w.batchEvents(), workers: &d.workers, lives: &d.lives,
+		webhook: w, send: s.send, close: s.closeIdle, begun: make(chan struct{}), ended: make(chan struct{}), outbox: d.opts.Outbox, observe: &d.opts.Observer, limits: d.opts.Window,
+		record: d.record, seal: &sealer{outbox: d.opts.Outbox}, batch: w.batchEvents(),
 		lanes: map[laneKey]*lane{}, windows: map[int]*window{}, tally: Stats{Webhook: w.Name},
 		limiter: rate.NewLimiter(rate.Inf, 1), reader: reader{lanes: map[*lane]struct{}{}, windows: map[*window]struct{}{}},
 	}

@@ -55,6 +55,7 @@ type recorder struct {
 	entries []entry
 	gates   map[string]GateState
 	notes   []func(*Observer)
+	waiting []barrier
 
 	wake chan struct{} // something is there
 	full chan struct{} // enough for a transaction is there
@@ -206,6 +207,7 @@ func (r *recorder) flush(ctx context.Context) (more bool, refused error) {
 	acks, ackErr := r.flushAcks(ctx, acks, &entries)
 	r.mu.Lock()
 	r.acks, r.entries = slices.Concat(acks, later, r.acks), slices.Concat(entries, rest, r.entries)
+	r.lift()
 	r.mu.Unlock()
 	return len(rest) > 0, cmp.Or(gateErr, entryErr, ackErr)
 }

@@ -209,12 +209,17 @@ func (s *Sender) fault(parent, ctx context.Context, err error) Outcome {
 	if e, ok := errors.AsType[*outbound.UnreadyError](err); ok {
 		return s.withheld(&unsentError{reason: outbound.FaultUnready, text: e.Error()})
 	}
-	if t, ok := s.transport.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
+	s.closeIdle()
 	if ctx.Err() != nil {
 		return Outcome{Class: Failed, Reason: outbound.FaultTimeout, Error: "no answer within " + s.webhook.Timeout.String()}
 	}
 	reason, text := outbound.PostFault(err)
 	return Outcome{Class: Failed, Reason: reason, Error: s.secrets.Redact(text)}
+}
+
+// closeIdle closes the connections that are not in use.
+func (s *Sender) closeIdle() {
+	if t, ok := s.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
 }

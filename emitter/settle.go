@@ -352,16 +352,20 @@ func (q *queue) notePaused() {
 func (q *queue) stop() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.running = false
+	q.running, q.over = false, true
 	if q.timer != nil {
 		q.timer.Stop()
 	}
 }
 
-// start begins to deliver, from a durable gate.
+// start begins to deliver, from a durable gate, unless it is to end.
 func (q *queue) start(gate GateState) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	defer close(q.begun)
+	if q.over {
+		return
+	}
 	now := time.Now()
 	gate = gate.asOf(now)
 	gate.Until = q.credible(gate.Until, now)
@@ -370,6 +374,10 @@ func (q *queue) start(gate GateState) {
 	})
 	q.setPace(now)
 	q.running = true
+	for _, wish := range q.wishes {
+		wish()
+	}
+	q.wishes = nil
 	q.pump(now)
 }
 

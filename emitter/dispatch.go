@@ -262,6 +262,23 @@ func (d *Dispatcher) Take(shards ...int) {
 	d.loaders.Go(func() { d.load(queues, taken) })
 }
 
+// Reread forgets what of a webhook is in memory and not in flight, and reads it from the store again: deliveries were settled there
+// behind the dispatcher's back. It says whether there is such a webhook.
+func (d *Dispatcher) Reread(webhook string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	q, ok := d.all()[webhook]
+	if !ok {
+		return false
+	}
+	shards := slices.Collect(maps.Keys(d.taken))
+	for _, s := range shards {
+		q.take(s)
+	}
+	d.loaders.Go(func() { d.load(map[string]*queue{webhook: q}, shards) })
+	return true
+}
+
 // load finds out where the store has something to deliver, and asks until it knows.
 func (d *Dispatcher) load(queues map[string]*queue, shards []int) {
 	for pause := rereadPause; d.lives.read.Err() == nil; pause = min(2*pause, rereadPauseMax) {

@@ -3,7 +3,9 @@ package emitter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -468,4 +470,37 @@ func TestGiveUpAfterCountsFromTheFirstAttemptOrTheReplayOverRestarts(t *testing.
 		settled(time.Now())
 		b.stop()
 	})
+}
+
+func TestWhatWasSettledBehindItsBackIsNotSentFromMemory(t *testing.T) {
+	for _, packs := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, func(w *Webhook) {
+				if packs {
+					w.Batch.MaxEvents = 10
+				}
+			})
+			b.start()
+			b.d.Pause("w", "paused by hand")
+			old := b.emit("a", "a", "b", "c")
+			time.Sleep(time.Second)
+			for _, d := range old {
+				b.outbox.lose(d.Ref)
+			}
+			if !b.d.Reread("w") || b.d.Reread("nobody") {
+				t.Fatal("the wrong webhook was read again")
+			}
+			fresh := b.emit("a")[0]
+			b.d.Resume("w")
+			time.Sleep(time.Minute)
+			b.stop()
+			got := b.receiver().got()
+			if len(got) != 1 {
+				t.Fatalf("packs %t: %d requests: %+v", packs, len(got), got)
+			}
+			if sent := got[0].events(); !slices.Equal(sent, []string{fmt.Sprint("a ", fresh.Sequence)}) {
+				t.Errorf("packs %t: %q was sent, want event %d of a", packs, sent, fresh.Sequence)
+			}
+		})
+	}
 }

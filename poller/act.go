@@ -52,6 +52,32 @@ func (s *Scheduler) Pause(ctx context.Context, name string) error {
 
 // Resume lets a paused source poll again, at once unless it waits for its schedule anyway (missed = "skip").
 func (s *Scheduler) Resume(ctx context.Context, name string) error {
+	return s.resume(name, func(p polls) error { return p.SetPaused(ctx, false) })
+}
+
+// Skip lets a source go on from now, see Poller.Skip. A poll that runs is interrupted: it would tell what is to be skipped.
+func (s *Scheduler) Skip(ctx context.Context, name string) error {
+	if err := s.interrupt(name); err != nil {
+		return err
+	}
+	return s.resume(name, func(p polls) error { return p.Skip(ctx) })
+}
+
+// interrupt makes a poll that runs start anew.
+func (s *Scheduler) interrupt(name string) error {
+	t, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.running != nil {
+		t.running(errReplaced)
+	}
+	return nil
+}
+
+func (s *Scheduler) resume(name string, do func(p polls) error) error {
 	t, err := s.find(name)
 	if err != nil {
 		return err
@@ -59,7 +85,7 @@ func (s *Scheduler) Resume(ctx context.Context, name string) error {
 	s.mu.Lock()
 	p := t.poller
 	s.mu.Unlock()
-	if err := p.SetPaused(ctx, false); err != nil {
+	if err := do(p); err != nil {
 		return fmt.Errorf("source %s: %w", name, err)
 	}
 	s.setPaused(t, false)

@@ -20,14 +20,14 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	if proven || !p.reidentified() { // else the old records are there until a complete listing lacks them
 		next.Identity = p.identity
 	}
-	if next.Held.endsWith(s.proven) && !s.unfinished {
-		next.Held = nil
-	}
 	next.Details = p.completed(&m.state, !s.retry && w.reach.full && w.parts.all())
 	next.Partitions = w.parts.remembers(p, proven, s.details.waiting(), s.unfinished)
 	cursor, moved := w.advance(r.At, !s.unfinished)
 	if p.cursor != nil {
 		next.Cursor = cursor.encode()
+	}
+	if last := !w.more || !next.Held.decided(); last && next.Held.endsWith(s.proven) && !s.unfinished { // a decision is about all windows up to now
+		next.Held = nil
 	}
 	var behind []string
 	if next.Former, behind = w.outdated(); next.Partitions != nil {
@@ -54,7 +54,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	ended := m.state.Held != next.Held
 	r.baselined, r.released = m.state.Baselined.IsZero() && !next.Baselined.IsZero(), p.released || ended
 	if ended && m.state.Held.Discard {
-		r.Message = fmt.Sprintf("discarded: %d created, %d updated and %d deleted records are known now, without events", r.Created, r.Updated, r.Deleted)
+		r.Message = fmt.Sprintf("%s: %d created, %d updated and %d deleted records are known now, without events", m.state.Held.taken(), r.Created, r.Updated, r.Deleted)
 	}
 	if r.baselined || r.Created+r.Updated+r.Deleted > 0 {
 		next.changed(r.At)

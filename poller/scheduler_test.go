@@ -100,6 +100,8 @@ func (p deskSource) Poll(ctx context.Context, o Occasion) Result {
 	return r
 }
 
+func (p deskSource) Skip(ctx context.Context) error { return p.SetPaused(ctx, false) }
+
 func (p deskSource) SetPaused(_ context.Context, paused bool) error {
 	p.d.mu.Lock()
 	defer p.d.mu.Unlock()

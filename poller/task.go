@@ -38,6 +38,7 @@ type task struct {
 type polls interface {
 	Poll(ctx context.Context, o Occasion) Result
 	SetPaused(ctx context.Context, paused bool) error
+	Skip(ctx context.Context) error
 	Decide(ctx context.Context, d Decision) error
 	PlanRekey(ctx context.Context) (Rekeying, error)
 	Rekey(ctx context.Context) (Rekeying, error)

@@ -33,10 +33,6 @@ func (a *app) pause() *cobra.Command {
 		"%s is paused; nothing is lost, go on with: deltahook resume %[1]s\n")
 }
 
-func (a *app) resume() *cobra.Command {
-	return a.nameCommand(admin.Resume, "Go on with a paused source or webhook where it stopped", "%s goes on; see: deltahook status\n")
-}
-
 // nameCommand is a command for a source or a webhook, whichever has the name.
 func (a *app) nameCommand(verb admin.Verb, short, done string) *cobra.Command {
 	var asSource, asWebhook bool

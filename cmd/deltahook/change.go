@@ -157,9 +157,14 @@ func (a *app) printPlan(c admin.Change, plan admin.Changed) {
 	}
 	say("plan: %s (%s), %s", plural(plan.Deliveries, "delivery"), counts(plan.ByType), bytesText(plan.Bytes))
 	say("      to %s, detected from %s to %s", counts(plan.ByWebhook), local(plan.First), local(plan.Last))
-	if c.Kind == admin.Drop {
+	switch c.Kind {
+	case admin.Drop:
 		say("      they are settled without being delivered; deltahook replay --dropped brings them back")
 		return
+	case admin.Skip:
+		say("      they are settled without being delivered, and later ones are sent; deltahook replay --dropped brings them back")
+		return
+	case admin.Replay:
 	}
 	switch {
 	case plan.Seconds >= 1 && plan.Rate != "":

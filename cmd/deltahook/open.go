@@ -19,7 +19,6 @@ import (
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/internal/store/sqlite"
-	"github.com/deltahook/deltahook/poller"
 )
 
 // purpose says whether a command looks or acts.
@@ -127,7 +126,9 @@ func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
 		offline.Own = func(ctx context.Context, do func(admin.Changer) error) error {
 			return owning(ctx, st, func(m store.Member) error { return do(m) })
 		}
-		offline.Do = func(ctx context.Context, act admin.Action) error { return decide(ctx, st, act) }
+		offline.Do = func(ctx context.Context, act admin.Action) error {
+			return daemon.ActStopped(ctx, st, cfg, secrets, act)
+		}
 		offline.Alter = func(ctx context.Context, e admin.Edit, plan bool) (admin.Edited, error) {
 			return daemon.EditStopped(ctx, st, cfg, secrets, e, plan)
 		}
@@ -145,16 +146,6 @@ func owning(ctx context.Context, st store.Store, do func(store.Member) error) er
 		return errors.Join(err, m.Leave(ctx))
 	}
 	return errors.Join(do(m), m.Leave(ctx))
-}
-
-// decide carries out the decisions about held sources, which are durable and wait for the next poll.
-func decide(ctx context.Context, st store.Store, a admin.Action) error {
-	decisions := map[admin.Verb]poller.Decision{admin.Release: poller.Release, admin.Discard: poller.Discard}
-	d, ok := decisions[a.Verb]
-	if !ok || a.Source == "" {
-		return admin.ErrNotRunning
-	}
-	return owning(ctx, st, func(m store.Member) error { return poller.DecideStored(ctx, m, a.Source, d) })
 }
 
 // tokenPath is where the token for actions lies when the configuration has none: who may read the store may act.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -17,14 +18,18 @@ type ChangeKind string
 const (
 	Replay ChangeKind = "replay" // settled deliveries are queued again, under their old id and bytes
 	Drop   ChangeKind = "drop"   // parked deliveries are settled without being delivered
+	Skip   ChangeKind = "skip"   // what is queued for a webhook is settled without being delivered, and the webhook goes on
 )
+
+// ChangeKinds lists the kinds.
+func ChangeKinds() []ChangeKind { return []ChangeKind{Replay, Drop, Skip} }
 
 // Change is something to do to deliveries that are settled or parked.
 type Change struct {
 	Kind  ChangeKind
 	Query store.DeliveryQuery
 	Rate  setting.Rate // of a replay: the deliveries are spread over time, oldest first; zero: all at once
-	By    string       // who drops
+	By    string       // who drops or skips
 	Why   string       // in his own words; may be empty
 }
 
@@ -61,7 +66,7 @@ func (l Lists) Plan(ctx context.Context, c Change) (Changed, error) {
 	}
 	plan := Changed{ByType: map[string]int{}, ByWebhook: map[string]int{}, Rate: c.Rate.String()}
 	for _, s := range sums {
-		if s.State != store.StatePending && s.State != store.StateMerged {
+		if c.concerns(s.State) {
 			plan.add(s)
 		}
 	}
@@ -115,12 +120,25 @@ func (c Change) spreadable(plan Changed) error {
 	return nil
 }
 
-// only narrows a drop to what is parked: nothing else is dropped, and what is settled need not be looked through.
+// only narrows a drop to what is parked, and a skip to what is queued: nothing else is dropped, and what is settled need not be
+// looked through.
 func (c Change) only() Change {
-	if c.Kind == Drop {
+	switch c.Kind {
+	case Drop:
 		c.Query.State = store.StateParked
+	case Skip:
+		c.Query.State = store.StatePending
+	case Replay:
 	}
 	return c
+}
+
+// concerns says whether deliveries in this state are changed.
+func (c Change) concerns(state string) bool {
+	if c.Kind == Skip {
+		return state == store.StatePending
+	}
+	return state != store.StatePending && state != store.StateMerged
 }
 
 // every is the time from one delivery of a replay to the next.
@@ -139,6 +157,9 @@ func (c Change) note() string {
 		by = "somebody over the admin API"
 	}
 	note := "dropped by " + by
+	if c.Kind == Skip {
+		note = "skipped by " + by + " (resume --skip)"
+	}
 	if why != "" {
 		note += ": " + why
 	}
@@ -151,6 +172,9 @@ func (c Change) note() string {
 
 // Apply plans a change, and lets do carry it out unless it is nil.
 func (l Lists) Apply(ctx context.Context, c Change, do Changer) (Changed, error) {
+	if c.Kind == Skip && (c.Query != store.DeliveryQuery{Webhook: c.Query.Webhook} || c.Query.Webhook == "") {
+		return Changed{}, requestError{errors.New("a skip names a webhook, and nothing else: what is left out would be sent in the wrong order")}
+	}
 	out, err := l.Plan(ctx, c)
 	if err != nil || do == nil {
 		return out, err
@@ -158,7 +182,7 @@ func (l Lists) Apply(ctx context.Context, c Change, do Changer) (Changed, error)
 	switch c.Kind {
 	case Replay:
 		out.Deliveries, err = do.Replay(ctx, c.Query, c.every())
-	case Drop:
+	case Drop, Skip:
 		out.Deliveries, err = do.Drop(ctx, c.only().Query, c.note())
 	default:
 		return out, fmt.Errorf("%w: %s", ErrNoVerb, c.Kind)
@@ -178,8 +202,12 @@ func (o Offline) Change(ctx context.Context, c Change, plan bool) (out Changed, 
 	if o.Own == nil {
 		return Changed{}, ErrNotRunning
 	}
-	return out, o.Own(ctx, func(do Changer) error {
+	err = o.Own(ctx, func(do Changer) error {
 		out, err = o.Apply(ctx, c, do)
 		return err
 	})
+	if err == nil && c.Kind == Skip {
+		err = o.Act(ctx, Action{Verb: Resume, Webhook: c.Query.Webhook})
+	}
+	return out, err
 }

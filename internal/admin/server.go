@@ -53,7 +53,7 @@ func Handler(o Options) http.Handler {
 		mux.Handle("POST /api/v1/sources/{source}/"+string(verb), h.act(h.edit(verb, false)))
 	}
 	mux.Handle("POST /api/v1/webhooks/{webhook}/{verb}", h.act(h.action))
-	for _, kind := range []ChangeKind{Replay, Drop} {
+	for _, kind := range ChangeKinds() {
 		mux.Handle("GET /api/v1/"+string(kind), h.read(h.change(kind, true)))
 		mux.Handle("POST /api/v1/"+string(kind), h.act(h.change(kind, false)))
 	}

@@ -16,7 +16,7 @@ type View interface {
 	Events(ctx context.Context, q store.EventQuery) ([]Event, error)
 	Event(ctx context.Context, id string) (EventDetail, error)
 	Deliveries(ctx context.Context, q store.DeliveryQuery) ([]Delivery, error)
-	// Change replays or drops deliveries. With plan it only counts.
+	// Change replays, drops or skips deliveries. With plan it only counts.
 	Change(ctx context.Context, c Change, plan bool) (Changed, error)
 	// Act does something to a source or a webhook. ErrNotRunning without a daemon.
 	Act(ctx context.Context, a Action) error
@@ -41,6 +41,7 @@ const (
 	Resume  Verb = "resume"  // go on where it stopped
 	Release Verb = "release" // apply the next complete poll of a held source
 	Discard Verb = "discard" // take the next complete poll of a held source without events
+	Jump    Verb = "skip"    // resume a source, but take its next complete poll without events
 )
 
 // Edit is a change of what is stored of a source: Rekey or Reset.

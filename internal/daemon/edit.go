@@ -65,8 +65,7 @@ func EditStopped(ctx context.Context, st store.Store, c *config.Config, secrets 
 	if _, err := m.Acquire(ctx, []int{store.ShardOf(e.Source)}); err != nil {
 		return admin.Edited{}, fmt.Errorf("take over the source: %w", err)
 	}
-	byHand := stopped{config: c, options: poller.Options{Ledger: m, Outlet: TrialOutlet(c, st.Seed()), Secrets: secrets, Seed: st.Seed()}}
-	done, err := edit(ctx, byHand, admin.Lists{Store: st}, c, e, plan)
+	done, err := edit(ctx, byHand(m, st, c, secrets), admin.Lists{Store: st}, c, e, plan)
 	return done, errors.Join(err, m.Leave(context.WithoutCancel(ctx)))
 }
 
@@ -74,6 +73,11 @@ func EditStopped(ctx context.Context, st store.Store, c *config.Config, secrets 
 type stopped struct {
 	config  *config.Config
 	options poller.Options
+}
+
+// byHand edits the sources of a store whose daemon is down, under the leases of m.
+func byHand(m store.Member, st store.Store, c *config.Config, secrets *setting.Secrets) stopped {
+	return stopped{config: c, options: poller.Options{Ledger: m, Outlet: TrialOutlet(c, st.Seed()), Secrets: secrets, Seed: st.Seed()}}
 }
 
 func (s stopped) poller(name string) (*poller.Poller, error) {

@@ -38,6 +38,8 @@ func (v view) Act(ctx context.Context, a admin.Action) error {
 		err = v.d.scheduler.Pause(ctx, a.Source)
 	case admin.Resume:
 		err = v.d.scheduler.Resume(ctx, a.Source)
+	case admin.Jump:
+		err = v.d.scheduler.Skip(ctx, a.Source)
 	case admin.Release:
 		err = v.d.scheduler.Decide(ctx, a.Source, poller.Release)
 	case admin.Discard:
@@ -53,7 +55,7 @@ func explained(err error, source string) error {
 	if errors.Is(err, poller.ErrUnknownSource) {
 		return fmt.Errorf("%w: %s", admin.ErrNoSource, source)
 	}
-	for _, kind := range []error{poller.ErrPaused, poller.ErrNotHeld, poller.ErrNothing, poller.ErrRekey} {
+	for _, kind := range []error{poller.ErrPaused, poller.ErrNotHeld, poller.ErrHeld, poller.ErrNothing, poller.ErrRekey} {
 		if errors.Is(err, kind) {
 			return fmt.Errorf("%w: %w", admin.ErrState, err)
 		}
@@ -70,10 +72,10 @@ func (v view) actOnWebhook(a admin.Action) error {
 	var known bool
 	switch a.Verb {
 	case admin.Pause:
-		known = v.d.dispatcher.Pause(a.Webhook, "paused by hand")
+		known = v.d.dispatcher.Pause(a.Webhook, pausedByHand)
 	case admin.Resume:
 		known = v.d.dispatcher.Resume(a.Webhook)
-	case admin.Poll, admin.Release, admin.Discard:
+	case admin.Poll, admin.Release, admin.Discard, admin.Jump:
 		return fmt.Errorf("%w for a webhook: %s", admin.ErrNoVerb, a.Verb)
 	default:
 		return fmt.Errorf("%w: %s", admin.ErrNoVerb, a.Verb)
@@ -84,14 +86,24 @@ func (v view) actOnWebhook(a admin.Action) error {
 	return nil
 }
 
-// Change replays or drops deliveries, and lets the dispatcher look for those that are queued again.
+// Change replays, drops or skips deliveries, and lets the dispatcher hear of it.
 func (v view) Change(ctx context.Context, c admin.Change, plan bool) (admin.Changed, error) {
 	if plan {
 		return v.Apply(ctx, c, nil)
 	}
+	if _, ok := v.d.opts.Config.Webhook(c.Query.Webhook); c.Kind == admin.Skip && !ok {
+		return admin.Changed{}, fmt.Errorf("%w: %s", admin.ErrNoWebhook, c.Query.Webhook)
+	}
 	out, err := v.Apply(ctx, c, v.d.member)
-	if c.Kind == admin.Replay {
-		v.d.dispatcher.Requeue() // also after an error: some may be queued
+	switch c.Kind { // also after an error: some may have been changed
+	case admin.Replay:
+		v.d.dispatcher.Requeue()
+	case admin.Skip:
+		v.d.dispatcher.Reread(c.Query.Webhook)
+	case admin.Drop:
+	}
+	if err == nil && c.Kind == admin.Skip {
+		v.d.dispatcher.Resume(c.Query.Webhook)
 	}
 	if err == nil && out.Deliveries > 0 {
 		v.d.opts.Log.InfoContext(ctx, "deliveries changed by hand", "change", string(c.Kind), "deliveries", out.Deliveries, "by", c.By, "why", c.Why)

@@ -119,8 +119,9 @@ type Actions interface {
 	// record. It cannot hold against what a receiver has already got: that one sees an old event again, with the old id
 	// and sequence to know it by.
 	Replay(ctx context.Context, q DeliveryQuery, every time.Duration) (int, error)
-	// Drop settles parked deliveries as dropped, and says how many; the others that match are left alone. Why, which says
-	// who did it, becomes the begin of their Reason.
+	// Drop settles parked deliveries as dropped, or pending ones when the query says so, and says how many; the others that
+	// match are left alone. Why, which says who did it, becomes the begin of their Reason. A pending one may be in flight: its
+	// receipt still counts, its failure does not any more. One that is dropped is neither loose nor part of a batch.
 	Drop(ctx context.Context, q DeliveryQuery, why string) (int, error)
 	// SetSources tells the store which sources are configured, so that the state of others can be removed in time.
 	SetSources(ctx context.Context, names []string, at time.Time) error

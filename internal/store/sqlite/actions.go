@@ -15,6 +15,7 @@ const (
 		SELECT seq, webhook, tries, attempts, tried_at, took, status, reason, '', '', cause FROM delivery WHERE seq = ? AND webhook = ?`
 	replaySQL  = `UPDATE delivery SET state = 0, replay = 1, loose = 0, batch = '', attempts = 0, since = ?, next_at = ?, settled_at = 0 WHERE seq = ? AND webhook = ?`
 	dropSQL    = `UPDATE delivery SET state = 3, settled_at = ?, reason = ? || '; it was parked: ' || reason WHERE seq = ? AND webhook = ?`
+	skipSQL    = `UPDATE delivery SET state = 3, replay = 0, loose = 0, batch = '', next_at = 0, settled_at = ?, reason = ? WHERE seq = ? AND webhook = ?`
 	removeSQL  = `UPDATE source SET removed_at = ? WHERE id = ?`
 	sourcesSQL = `SELECT s.id, n.text, s.removed_at FROM source s JOIN name n ON n.id = s.id`
 )
@@ -80,14 +81,18 @@ func (t *turns) next() time.Time {
 	return t.from.Add(time.Duration(t.left) * t.every)
 }
 
-// Drop settles parked deliveries as dropped.
+// Drop settles parked deliveries, or pending ones, as dropped.
 func (m *member) Drop(ctx context.Context, q store.DeliveryQuery, why string) (int, error) {
+	from, query, change := stateParked, dropSQL, tally{parked: -1}
+	if q.State == store.StatePending {
+		from, query, change = statePending, skipSQL, tally{pending: -1}
+	}
 	return m.act(ctx, q, func(ctx context.Context, t *tx, d *deliveryRow) (bool, error) {
-		if d.state != stateParked {
+		if d.state != from {
 			return false, nil
 		}
-		t.count(d.webhook, tally{parked: -1})
-		_, err := t.exec(ctx, dropSQL, micros(m.s.now()), why, d.Seq, d.webhook)
+		t.count(d.webhook, change)
+		_, err := t.exec(ctx, query, micros(m.s.now()), why, d.Seq, d.webhook)
 		return true, err
 	})
 }

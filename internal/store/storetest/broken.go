@@ -53,6 +53,7 @@ type breakage struct {
 	ack        func(ctx context.Context, m *brokenMember, receipts []emitter.Receipt) error
 	retry      func(ctx context.Context, m *brokenMember, ref emitter.Ref, a emitter.Attempt, next time.Time) error
 	park       func(ctx context.Context, m *brokenMember, ref emitter.Ref, reason string, a *emitter.Attempt) error
+	drop       func(ctx context.Context, m *brokenMember, q store.DeliveryQuery, why string) (int, error)
 	saveGate   func(ctx context.Context, m *brokenMember, webhook string, state emitter.GateState) error
 	kept       func(ctx context.Context, m *brokenMember, source, name string) ([]byte, error)
 	keep       func(ctx context.Context, m *brokenMember, source, name string, old, value []byte) error
@@ -214,6 +215,13 @@ func (m *brokenMember) Park(ctx context.Context, ref emitter.Ref, reason string,
 		return m.breaks.park(ctx, m, ref, reason, a)
 	}
 	return m.Member.Park(ctx, ref, reason, a)
+}
+
+func (m *brokenMember) Drop(ctx context.Context, q store.DeliveryQuery, why string) (int, error) {
+	if m.breaks.drop != nil {
+		return m.breaks.drop(ctx, m, q, why)
+	}
+	return m.Member.Drop(ctx, q, why)
 }
 
 func (m *brokenMember) SaveGate(ctx context.Context, webhook string, state emitter.GateState) error {

@@ -27,6 +27,7 @@ func atLeastOnceTests() []test {
 		{"a late retry or park does not undo an acknowledgement", lateFailure},
 		{"acknowledging a parked or dropped delivery marks it delivered", ackWins},
 		{"dropping settles parked deliveries only", dropParkedOnly},
+		{"dropping what is pending leaves later events and other webhooks alone", dropPending},
 		{"a delivery that never was cannot be retried or parked", unknownDelivery},
 		{"every lane that has something pending is listed, and no other", lanesListed},
 		{"queues count what is pending and parked", queuesCount},

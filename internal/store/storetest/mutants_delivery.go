@@ -40,6 +40,11 @@ func deliveryMutants() []Mutant {
 			breaks: breakage{pending: pendingSkips},
 		},
 		{
+			Name:   "dropping what is queued for a webhook takes what is queued for others along",
+			By:     "dropping what is pending leaves later events and other webhooks alone",
+			breaks: breakage{drop: dropEverywhere},
+		},
+		{
 			Name:   "a lane is not listed",
 			By:     "every lane that has something pending is listed, and no other",
 			breaks: breakage{lanes: func(l []emitter.Lane) []emitter.Lane { return l[:max(0, len(l)-1)] }},
@@ -234,4 +239,13 @@ func reordered(order func([]emitter.Delivery) []emitter.Delivery) func(context.C
 		list, err := m.Member.Pending(ctx, lane, after, limit)
 		return order(list), err
 	}
+}
+
+func dropEverywhere(ctx context.Context, m *brokenMember, q store.DeliveryQuery, why string) (int, error) {
+	n, err := m.Member.Drop(ctx, q, why)
+	if q.State == store.StatePending && err == nil {
+		q.Webhook = ""
+		_, err = m.Member.Drop(ctx, q, why)
+	}
+	return n, err
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/poller"
 )
 
 func retrySurvives(w *world) {
@@ -131,6 +132,48 @@ func dropParkedOnly(w *world) {
 	}
 	w.equal("states, newest first", states, []string{store.StatePending, store.StateDropped, store.StateDelivered})
 	w.equal("pending", ids(w.pending(m)), ids(all[2:]))
+}
+
+func dropPending(w *world) {
+	m := w.owner("a", shortTTL)
+	writes := w.some("contacts", 1, 4, "app", "crm")
+	for i := range writes {
+		writes[i].Event.To[0].Merge = func(string, []byte) (poller.Merging, []byte) { return poller.Apart, nil }
+	}
+	w.commit(m, "contacts", writes...)
+	all := w.lane(m, emitter.Lane{Shard: store.ShardOf("contacts"), Webhook: "app"}, 10)
+	w.must(m.Park(w.ctx(), all[0].Ref, "given up", nil))
+	_, err := m.Seal(w.ctx(), []emitter.Parcel{{Lane: all[1].Lane, Seqs: []int64{all[1].Seq, all[2].Seq}, Batch: true, MaxBytes: 1 << 20}})
+	w.must(err)
+	n, err := m.Drop(w.ctx(), store.DeliveryQuery{Webhook: "app", State: store.StatePending}, "skipped by ann")
+	w.must(err)
+	w.equal("dropped", n, 3)
+	later := w.news("contacts", 5, "k0", "app", "crm") // of a record of which an event was dropped
+	later.Event.To[0].Merge = func(string, []byte) (poller.Merging, []byte) {
+		w.Errorf("a dropped delivery was merged with a later one")
+		return poller.Apart, nil
+	}
+	w.commit(m, "contacts", later)
+	// What was in flight: a failure does not bring it back, a receipt counts.
+	w.must(m.Retry(w.ctx(), all[1].Ref, failedAttempt(1), noon()))
+	w.ack(m, all[2])
+	check := func() {
+		var states []string
+		for _, row := range w.deliveries(store.DeliveryQuery{Webhook: "app"}) {
+			states = append(states, row.State+" "+row.Reason)
+		}
+		w.equal("states, newest first", states, []string{"pending ", "dropped skipped by ann", "delivered ", "dropped skipped by ann", "parked given up"})
+		w.equal("of the other webhook", len(w.lane(m, emitter.Lane{Shard: store.ShardOf("contacts"), Webhook: "crm"}, 10)), 5)
+		batches, err := m.Batches(w.ctx(), all[0].Lane)
+		w.must(err)
+		w.equal("batches", len(batches), 0)
+	}
+	check()
+	queues, err := w.st.Queues(w.ctx())
+	w.must(err)
+	w.equal("queues", []int64{queues[0].Pending, queues[0].Parked, queues[1].Pending}, []int64{1, 1, 5})
+	m = w.restart("b")
+	check()
 }
 
 func unknownDelivery(w *world) {

@@ -60,8 +60,12 @@ func commitForEver(path string) error {
 			return err
 		}
 		fmt.Printf("C %d\n", done.Version)
-		if err := ackSome(ctx, m, st.Version); err != nil {
+		acked, err := ackSome(ctx, m, st.Version)
+		if err != nil {
 			return err
+		}
+		for _, seq := range acked {
+			fmt.Printf("A %d\n", seq)
 		}
 		if _, err := s.Housekeep(ctx, store.Retention{}); err != nil {
 			return err
@@ -69,10 +73,11 @@ func commitForEver(path string) error {
 	}
 }
 
-func ackSome(ctx context.Context, m store.Member, turn int64) error {
+// ackSome acknowledges some deliveries and gives which.
+func ackSome(ctx context.Context, m store.Member, turn int64) ([]int64, error) {
 	list, err := m.Pending(ctx, crashLane(), 0, 40)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var receipts []emitter.Receipt
 	for _, d := range list {
@@ -81,12 +86,13 @@ func ackSome(ctx context.Context, m store.Member, turn int64) error {
 		}
 	}
 	if err := m.Ack(ctx, receipts); err != nil {
-		return err
+		return nil, err
 	}
-	for _, r := range receipts {
-		fmt.Printf("A %d\n", r.Seq)
+	seqs := make([]int64, len(receipts))
+	for i, r := range receipts {
+		seqs[i] = r.Seq
 	}
-	return nil
+	return seqs, nil
 }
 
 // killed runs commitForEver in a process of its own, kills it at some moment after some commits and gives the last

@@ -42,10 +42,19 @@ func (s *Store) explain(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
+	if hotJournal(err) {
+		return &placedError{path: s.path, err: err, hint: "the first start was cut short; start deltahook run once"}
+	}
 	if hint := hintFor(e.Code() & 0xff); hint != "" {
 		return &placedError{path: s.path, err: err, hint: hint}
 	}
 	return err
+}
+
+// hotJournal says that a crash left a transaction half written, which only a writer can take back.
+func hotJournal(err error) bool {
+	var e *modernc.Error
+	return errors.As(err, &e) && e.Code() == codes.SQLITE_READONLY_ROLLBACK
 }
 
 const damagedHint = "the file is damaged; restore a backup, or move it away and start anew with a baseline " +

@@ -132,10 +132,25 @@ func (s *Store) prepare(ctx context.Context, created bool) error {
 // recognise refuses a file that is not ours before anything in it is changed: to connect for writing would change the kind
 // of its journal.
 func (s *Store) recognise(ctx context.Context) error {
-	return s.read(ctx, func(q querier) error {
+	err := s.read(ctx, func(q querier) error {
 		_, err := schemaVersion(ctx, q)
 		return err
 	})
+	if hotJournal(err) {
+		return s.rollBack(ctx)
+	}
+	return err
+}
+
+// rollBack takes back what a crash left half written in a file that has no WAL yet. Readers cannot do that, and whoever opens
+// the file for writing does it.
+func (s *Store) rollBack(ctx context.Context) error {
+	db, err := s.connect("rw", readerCache)
+	if err != nil {
+		return err
+	}
+	_, err = schemaVersion(ctx, db)
+	return errors.Join(s.explain(err), db.Close())
 }
 
 // create makes the file when there is none, before SQLite would do it with wider permissions. It must not open one that

@@ -1,6 +1,7 @@
 package emitter
 
 import (
+	"encoding/json"
 	"fmt"
 	"path"
 	"slices"
@@ -66,4 +67,31 @@ func firstName(condition string) (name string, known bool) {
 	}
 	name = condition[:end]
 	return name, name == "" || slices.Contains(dataMembers(), name)
+}
+
+// Refuses says which key keeps the webhook from getting the event whose body in the format "standard" this is: "events", "when" or
+// "changed_any". Empty: none, see Wants.
+func (w *Webhook) Refuses(standard []byte) string {
+	var e struct {
+		Type string `json:"type"`
+		Data struct {
+			Change   string          `json:"change"`
+			Record   json.RawMessage `json:"record"`
+			Previous json.RawMessage `json:"previous"`
+			Changed  []string        `json:"changed"`
+		} `json:"data"`
+	}
+	if json.Unmarshal(standard, &e) != nil {
+		return ""
+	}
+	change := differ.Change{Record: e.Data.Record, Delta: differ.Delta{Previous: e.Data.Previous, Changed: e.Data.Changed}}
+	switch {
+	case !w.subscribes(e.Type):
+		return "events"
+	case len(w.ChangedAny) > 0 && e.Data.Change == differ.Updated.String() && !w.ChangedAny.Sees(&change):
+		return "changed_any"
+	case len(w.When) > 0 && !w.When.Match(dataOf(standard)):
+		return "when"
+	}
+	return ""
 }

@@ -61,7 +61,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 		r.stirred = !m.state.Quiet.IsZero()
 	}
 	events := &handover{}
-	r.Events = s.spool.events
+	r.Events, r.Quiet = s.spool.events, s.quiet
 	r.Took = p.opts.Now().Sub(r.At)
 	c := Commit{State: next, Writes: p.writes(s, m.state.Sequence, r.At, events, anew), Poll: &r.Poll}
 	if err := p.commit(ctx, c); err != nil {

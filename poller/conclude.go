@@ -130,6 +130,6 @@ func (p *Poller) confirmations() int {
 
 func (r *Result) fill(s *scan) {
 	c := &s.counts
-	r.Records, r.Created, r.Updated, r.Deleted, r.Skipped = c.Records, c.Created, c.Updated, c.Deleted, c.Skipped
+	r.Records, r.Created, r.Updated, r.Deleted, r.Skipped, r.Ignored = c.Records, c.Created, c.Updated, c.Deleted, c.Skipped, c.Ignored
 	r.Missing = len(s.absent) + s.unclear
 }

@@ -215,6 +215,7 @@ func (d *details) complete(c *pending, merged []byte) bool {
 	s.p.known.dirty = true
 	if c.kind == differ.Updated && canon == c.Print.Canon {
 		c.kind = 0
+		s.counts.Ignored++
 	}
 	c.body, c.Print.Canon = merged, canon
 	s.index.Set(c.Hash, c.Print)

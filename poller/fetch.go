@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
@@ -110,6 +111,9 @@ func (w *walk) page(ctx context.Context, s step) (*answer, error) {
 	w.scan.seam.begin(s.repeats)
 	a, err := w.read(resp, body, number)
 	w.result.Bytes += body.count
+	if w.result.Status = resp.Status; err != nil {
+		w.result.Excerpt = w.p.excerptOf(body)
+	}
 	w.remember(req, resp, body)
 	w.progress()
 	return a, err
@@ -306,6 +310,13 @@ func (w *walk) remember(req outbound.Request, resp *outbound.Response, body *cou
 // headOf gives the beginning of an answer without secrets: what is clipped for a message later cannot be told from other text.
 func (p *Poller) headOf(body *countedBody) []byte {
 	return []byte(p.opts.Secrets.RedactHead(string(body.head)))
+}
+
+// excerptOf is what is kept of an answer that could not be used.
+func (p *Poller) excerptOf(body *countedBody) string {
+	const most = 2 << 10
+	head := p.headOf(body)
+	return strings.ToValidUTF8(string(head[:min(len(head), most)]), "\uFFFD")
 }
 
 // countedBody counts what is read, remembers how it begins and ends the poll when all answers together are too large.

@@ -184,12 +184,16 @@ type Poll struct {
 	Created  int           `json:"created"`
 	Updated  int           `json:"updated"`
 	Deleted  int           `json:"deleted"`
-	Missing  int           `json:"missing"` // lacked by this scan, not yet confirmed
-	Skipped  int           `json:"skipped"` // records without a usable key
+	Missing  int           `json:"missing"`           // lacked by this scan, not yet confirmed
+	Skipped  int           `json:"skipped"`           // records without a usable key
+	Ignored  int           `json:"ignored,omitempty"` // known records that differ only in what does not count: ignore, order of members, white space
 	Details  int           `json:"details,omitempty"`
+	Quiet    bool          `json:"quiet,omitempty"` // what differed was no news: a baseline, or discarded
 	Message  string        `json:"message,omitempty"`
 	Mode     Mode          `json:"mode,omitempty"`
-	From     string        `json:"from,omitempty"` // the watermark that was asked from
+	From     string        `json:"from,omitempty"`   // the watermark that was asked from
+	Status   int           `json:"status,omitempty"` // of the last answer that was read; 0: there was none
+	Excerpt  string        `json:"-"`                // beginning of an answer that could not be used, redacted, at most 2 KiB; not stored
 }
 
 // Mode says what part of a listing a poll asked for.

@@ -170,6 +170,7 @@ func mixed(h differ.Hash) uint64 {
 func (s *scan) differs(hash differ.Hash, raw, canon uint64, rec differ.Record) error {
 	now := s.p.hasher.Canon(s.p.shape, rec.Raw)
 	if now == canon {
+		s.counts.Ignored++
 		s.touch(hash)
 		s.index.SetRaw(hash, raw)
 		return nil

@@ -1,6 +1,9 @@
 package poller
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Health is the state of a source, as `status` shows it.
 type Health string
@@ -34,5 +37,6 @@ type Status struct {
 	Message   string
 	Hint      string
 	Hold      *Hold
-	Last      Poll // the last poll; zero before the first
+	Cursor    json.RawMessage // see State
+	Last      Poll            // the last poll; zero before the first
 }

@@ -131,5 +131,5 @@ func (t *tracker) status(s *Status) {
 		s.State = Waiting
 	}
 	s.Baselined, s.Records, s.Sequence, s.Changed = r.State.Baselined, r.State.Records, r.State.Sequence, r.State.lastChange()
-	s.Message, s.Hint, s.Hold, s.Last = r.Message, r.Hint, r.Hold, r.Poll
+	s.Message, s.Hint, s.Hold, s.Last, s.Cursor = r.Message, r.Hint, r.Hold, r.Poll, r.State.Cursor
 }

@@ -121,7 +121,7 @@ func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	offline := admin.Offline{Lists: admin.Lists{Store: st, Rate: cfg.WebhookRate}}
+	offline := admin.Offline{Lists: admin.Lists{Store: st, Config: func() *config.Config { return cfg }, HidePayloads: !cfg.Admin.ShowPayloads}}
 	if p == acting {
 		offline.Own = func(ctx context.Context, do func(admin.Changer) error) error {
 			return owning(ctx, st, func(m store.Member) error { return do(m) })

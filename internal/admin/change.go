@@ -97,11 +97,9 @@ func (l Lists) seconds(c Change, plan Changed) float64 {
 	if !c.Rate.IsZero() {
 		longest = float64(plan.Deliveries) / c.Rate.PerSecond()
 	}
-	if l.Rate == nil {
-		return longest
-	}
+	configured := l.configuration()
 	for webhook, n := range plan.ByWebhook {
-		if rate := l.Rate(webhook); !rate.IsZero() {
+		if rate := configured.WebhookRate(webhook); !rate.IsZero() {
 			longest = max(longest, float64(n)/rate.PerSecond())
 		}
 	}

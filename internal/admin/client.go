@@ -85,29 +85,13 @@ func (c *Client) Edit(ctx context.Context, e Edit, plan bool) (done Edited, err 
 	return done, c.call(ctx, method, "/api/v1/sources/"+url.PathEscape(e.Source)+"/"+string(e.Verb), url.Values(v), &done)
 }
 
+// call asks for an answer and decodes it.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, into any) error {
-	target := c.URL + path
-	if len(query) > 0 {
-		target += "?" + query.Encode()
-	}
-	req, err := http.NewRequestWithContext(ctx, method, target, http.NoBody)
+	resp, err := c.send(ctx, method, path, query)
 	if err != nil {
-		return fmt.Errorf("admin request: %w", err)
-	}
-	if c.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.Token)
-	}
-	resp, err := c.HTTP.Do(req)
-	if err != nil {
-		if errors.Is(err, context.Canceled) {
-			return err
-		}
-		return fmt.Errorf("%w at %s: %w", ErrNotRunning, c.URL, cause(err))
+		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return refusal(resp)
-	}
 	if into == nil {
 		return nil
 	}
@@ -115,6 +99,33 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		return fmt.Errorf("read the daemon's answer to %s: %w", path, err)
 	}
 	return nil
+}
+
+// send asks, and gives an answer that is a success.
+func (c *Client) send(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
+	target := c.URL + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("admin request: %w", err)
+	}
+	if c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	resp, err := c.HTTP.Do(req)
+	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w at %s: %w", ErrNotRunning, c.URL, cause(err))
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, refusal(resp)
+	}
+	return resp, nil
 }
 
 // cause strips what the client of net/http puts around the reason: the caller knows the address.

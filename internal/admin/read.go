@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/internal/config"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
 )
@@ -13,8 +13,10 @@ import (
 // Lists reads events and deliveries from a store. It is the part of a View that is the same with and without a daemon.
 type Lists struct {
 	Store store.Reader
-	// Rate gives the rate of a webhook, for plans; nil: none has one.
-	Rate func(webhook string) setting.Rate
+	// Config gives the present configuration; nil: it is not known.
+	Config func() *config.Config
+	// Journal is that of the running daemon; nil: there is none.
+	Journal *Journal
 	// HidePayloads leaves record contents out of what is shown.
 	HidePayloads bool
 }

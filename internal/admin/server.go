@@ -44,6 +44,13 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("GET /readyz", h.ready)
 	mux.Handle("GET /api/v1/status", h.read(h.status))
 	mux.Handle("GET /api/v1/config", h.read(func(*http.Request) (any, error) { return h.Settings(), nil }))
+	mux.Handle("GET /api/v1/activity", h.read(h.activity))
+	mux.Handle("GET /api/v1/sources/{source}", h.read(h.source))
+	mux.Handle("GET /api/v1/sources/{source}/polls", h.read(h.polls))
+	mux.Handle("GET /api/v1/sources/{source}/records", h.read(h.records))
+	mux.Handle("GET /api/v1/sources/{source}/record", h.read(h.record))
+	mux.Handle("GET /api/v1/sources/{source}/why", h.read(h.why))
+	mux.Handle("GET /api/v1/stream", h.seen(http.HandlerFunc(h.stream)))
 	mux.Handle("GET /api/v1/events", h.read(h.events))
 	mux.Handle("GET /api/v1/events/{id}", h.read(h.event))
 	mux.Handle("GET /api/v1/deliveries", h.read(h.deliveries))
@@ -67,12 +74,16 @@ type answer func(r *http.Request) (any, error)
 
 // read guards what may be seen: openly on loopback, by token elsewhere.
 func (h *handler) read(do answer) http.Handler {
+	return h.seen(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.write(w, r, do) }))
+}
+
+func (h *handler) seen(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !fromLoopback(r) && !h.hasToken(r) {
 			h.refuse(w)
 			return
 		}
-		h.write(w, r, do)
+		next.ServeHTTP(w, r)
 	})
 }
 

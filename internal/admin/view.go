@@ -13,6 +13,20 @@ import (
 // View is what can be looked at and done, on a running daemon (Client) or on its store alone (Offline).
 type View interface {
 	Status(ctx context.Context) (Status, error)
+	// Source gives one source with its configuration.
+	Source(ctx context.Context, name string) (SourceDetail, error)
+	// Polls lists the last polls of a source, newest first, at most limit. A running daemon knows those that changed nothing, too.
+	Polls(ctx context.Context, source string, limit int) ([]PastPoll, error)
+	// Activity gives the changes of the last 24 hours by source, the current hour last.
+	Activity(ctx context.Context, sources []string) (map[string][]Hour, error)
+	// Records lists the known records of a source by key.
+	Records(ctx context.Context, q store.RecordQuery) ([]Record, error)
+	// Record gives one of them; store.ErrNotFound when there is none.
+	Record(ctx context.Context, source, key string) (Record, error)
+	// Why tells the story of one record.
+	Why(ctx context.Context, source, key string) (Story, error)
+	// Stream calls yield for what happens until ctx ends or yield fails, see Stream.Watch. ErrNotRunning without a daemon.
+	Stream(ctx context.Context, q StreamQuery, yield func(Item) error) error
 	Events(ctx context.Context, q store.EventQuery) ([]Event, error)
 	Event(ctx context.Context, id string) (EventDetail, error)
 	Deliveries(ctx context.Context, q store.DeliveryQuery) ([]Delivery, error)
@@ -125,6 +139,8 @@ type Source struct {
 	Mode      string    `json:"mode,omitempty"` // incremental: the last poll asked only for what changed
 	From      string    `json:"from,omitempty"` // the watermark that it asked from
 	Note      string    `json:"note,omitempty"`
+	Polling   bool      `json:"polling,omitempty"`
+	Day       Changes   `json:"day"`               // changes of the last 24 hours
 	Removed   bool      `json:"removed,omitempty"` // no longer configured; its state is kept for store.keep_removed
 	Hold      *Hold     `json:"hold,omitempty"`    // why it waits for a person
 }

@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/deltahook/deltahook/emitter"
@@ -23,6 +25,27 @@ func Settings(c *Config) map[string]map[string]string {
 	all[kindAdmin] = settingsOf(c.Admin, DefaultAdmin())
 	all[kindLog] = settingsOf(c.Log, DefaultLog())
 	return all
+}
+
+// Entry is one key of the effective configuration.
+type Entry struct {
+	Key, Value string
+	Default    bool // it has the value that it has when it is not written
+}
+
+// Entries gives the keys of a source by name, as Settings does.
+func Entries(c *Config, source string) []Entry {
+	s, ok := c.Source(source)
+	if !ok {
+		return nil
+	}
+	is, fallback := settingsOf(*s, poller.DefaultSource()), settingsOf(poller.DefaultSource(), poller.DefaultSource())
+	list := make([]Entry, 0, len(is))
+	for _, key := range slices.Sorted(maps.Keys(is)) {
+		def, ok := fallback[key]
+		list = append(list, Entry{Key: key, Value: is[key], Default: ok && def == is[key]})
+	}
+	return list
 }
 
 func settingsOf(section, fallback any) map[string]string {

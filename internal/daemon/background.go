@@ -2,10 +2,12 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/poller"
 )
 
 // every calls do at once and then every period until ctx ends.
@@ -19,6 +21,27 @@ func every(ctx context.Context, period time.Duration, do func(ctx context.Contex
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// recall lets the journal count what was written down of the last day's polls before this process began.
+func (d *Daemon) recall(ctx context.Context) {
+	const most = 200
+	rows, err := d.opts.Store.Sources(ctx)
+	for i := range rows {
+		if err != nil || ctx.Err() != nil {
+			break
+		}
+		if !rows[i].Removed.IsZero() || d.started.Sub(rows[i].Committed) > 24*time.Hour {
+			continue
+		}
+		var polls []poller.Poll
+		if polls, err = d.opts.Store.Polls(ctx, rows[i].Name, most); err == nil {
+			d.journal.Recall(rows[i].Name, slices.DeleteFunc(polls, func(p poller.Poll) bool { return !p.At.Before(d.started) }))
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		d.opts.Log.WarnContext(ctx, "the changes of the last day are not known, only those from now on", "err", err)
 	}
 }
 

@@ -48,6 +48,7 @@ type Daemon struct {
 	dispatcher *emitter.Dispatcher
 	scheduler  *poller.Scheduler
 	queues     *queues
+	journal    *admin.Journal
 	listener   net.Listener
 	server     *http.Server
 	started    time.Time
@@ -68,7 +69,7 @@ const memberTTL = 100 * 365 * 24 * time.Hour
 
 // New builds everything and binds the admin address, but polls and sends nothing yet.
 func New(ctx context.Context, o Options) (d *Daemon, err error) {
-	d = &Daemon{opts: o, ready: make(chan struct{}), started: time.Now()}
+	d = &Daemon{opts: o, journal: &admin.Journal{}, ready: make(chan struct{}), started: time.Now()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
@@ -111,20 +112,20 @@ func (d *Daemon) build() error {
 	var err error
 	d.dispatcher, err = emitter.New(emitter.Options{
 		Outbox: d.member, Webhooks: webhooks, Secrets: d.opts.Secrets, Version: d.opts.Version,
-		Observer: receiverWatcher{log: d.opts.Log, attempted: d.opts.Delivered}.observer(), Dial: d.opts.Dial,
+		Observer: receiverWatcher{log: d.opts.Log, journal: d.journal, attempted: d.opts.Delivered}.observer(), Dial: d.opts.Dial,
 	})
 	if err != nil {
 		return fmt.Errorf("prepare delivery: %w", err)
 	}
 	d.queues = newQueues(d.opts.Store, webhooks, d.opts.Log)
 	d.scheduler = poller.NewScheduler(poller.Options{
-		Ledger:    &ledger{Member: d.member, dispatcher: d.dispatcher},
+		Ledger:    &ledger{Member: d.member, dispatcher: d.dispatcher, journal: d.journal},
 		Outlet:    &outlet{webhooks: webhooks, seed: d.opts.Store.Seed(), full: d.queues.full},
 		Secrets:   d.opts.Secrets,
 		Hosts:     d.opts.Config.Hosts,
 		Vault:     d.member,
 		Seed:      d.opts.Store.Seed(),
-		Observer:  watcher{log: d.opts.Log, polled: d.opts.Polled},
+		Observer:  watcher{log: d.opts.Log, journal: d.journal, polled: d.opts.Polled},
 		UserAgent: "deltahook/" + d.opts.Version,
 		Dial:      d.opts.Dial,
 	})
@@ -193,12 +194,17 @@ func (d *Daemon) Start(ctx context.Context) error {
 	})
 	d.background.Go(func() { d.housekeep(running) })
 	d.background.Go(func() { d.queues.watch(running) })
+	d.background.Go(func() { d.recall(running) })
 
 	d.scheduler.Start(running)
 	d.onStop("polling", d.scheduler.Stop)
 	if d.server != nil {
 		d.background.Go(d.serve)
 		d.onStop("admin API", d.server.Shutdown)
+		d.onStop("streams", func(context.Context) error {
+			d.journal.Close() // who reads one would keep the server open
+			return nil
+		})
 	}
 	close(d.ready)
 	return nil

@@ -26,8 +26,16 @@ const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 // upstream serves whatever body it was last given.
 type upstream struct {
-	mu   sync.Mutex
-	body string
+	mu     sync.Mutex
+	body   string
+	status int // 0: 200
+}
+
+// fail answers with a status and a text.
+func (u *upstream) fail(status int, text string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.status, u.body = status, text
 }
 
 func (u *upstream) set(body string) {
@@ -40,6 +48,9 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
+	if u.status != 0 {
+		w.WriteHeader(u.status)
+	}
 	_, _ = w.Write([]byte(u.body))
 }
 

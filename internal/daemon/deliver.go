@@ -5,32 +5,46 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/admin"
 )
 
 // receiverWatcher turns what happens to webhooks into logs: transitions, not repetitions.
 type receiverWatcher struct {
 	log       *slog.Logger
+	journal   *admin.Journal
 	attempted func(emitter.Delivery, emitter.Outcome)
 }
 
 func (w receiverWatcher) observer() emitter.Observer {
 	return emitter.Observer{
-		Attempted: w.attempted,
+		Attempted: func(d emitter.Delivery, o emitter.Outcome) {
+			w.journal.Attempted(&d, &o)
+			if w.attempted != nil {
+				w.attempted(d, o)
+			}
+		},
 		Failing: func(webhook string, state emitter.GateState, o emitter.Outcome) {
+			w.journal.Turned(webhook, "failing", o.Error, true)
 			w.log.Warn("webhook is failing; its events wait", "webhook", webhook, "status", o.Status, "reason", o.Reason, "err", o.Error, "next_try", state.Until)
 		},
 		Recovered: func(webhook string, was emitter.GateState) {
+			w.journal.Turned(webhook, "recovered", "", false)
 			w.log.Info("webhook has recovered", "webhook", webhook, "failures", was.Failures, "lasted", time.Since(was.Since).Round(time.Second).String())
 		},
 		Paused: func(webhook string, state emitter.GateState) {
+			w.journal.Turned(webhook, "paused", state.Reason, true)
 			log := w.log.With("webhook", webhook, "reason", state.Reason, "hint", "deltahook resume "+webhook)
 			if !state.Until.IsZero() {
 				log = log.With("next_try", state.Until)
 			}
 			log.Warn("webhook is paused; its events wait")
 		},
-		Resumed: func(webhook string) { w.log.Info("webhook is resumed", "webhook", webhook) },
+		Resumed: func(webhook string) {
+			w.journal.Turned(webhook, "resumed", "", false)
+			w.log.Info("webhook is resumed", "webhook", webhook)
+		},
 		Parked: func(d emitter.Delivery, reason string, o emitter.Outcome) {
+			w.journal.Parked(&d, reason)
 			w.log.Warn("event is parked until a person decides",
 				"webhook", d.Webhook, "event", d.ID, "type", d.Type, "reason", reason, "status", o.Status,
 				"hint", "deltahook deliveries --parked; deltahook replay "+d.ID)

@@ -4,18 +4,21 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/poller"
 )
 
 // watcher turns what happens to sources into logs: transitions, not repetitions.
 type watcher struct {
-	log *slog.Logger
+	log     *slog.Logger
+	journal *admin.Journal
 	// polled is told of every poll; nil: nobody.
 	polled func(poller.Result)
 }
 
 // Polled logs a poll at debug level.
 func (w watcher) Polled(r poller.Result) {
+	w.journal.Polled(&r)
 	if w.polled != nil {
 		w.polled(r)
 	}
@@ -29,6 +32,7 @@ func (w watcher) Polled(r poller.Result) {
 
 // Transition logs that a source changed its state.
 func (w watcher) Transition(t poller.Transition) {
+	w.journal.Transition(&t)
 	log := w.log.With("source", t.Source)
 	if t.Hint != "" {
 		log = log.With("hint", t.Hint)

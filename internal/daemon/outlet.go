@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/config"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
@@ -31,7 +31,7 @@ func (o *outlet) Event(source *poller.Source, sequence int64, at time.Time, c di
 	}
 	for i := range o.webhooks {
 		w := &o.webhooks[i]
-		if subscribed(source, w.Name) && w.Wants(&e, out.Body) {
+		if source.SendsTo(w.Name) && w.Wants(&e, out.Body) {
 			out.To = append(out.To, poller.Copy{Webhook: w.Name, Body: w.Encode(out.ID, &e), Merge: o.merging(w, source, &e)})
 		}
 	}
@@ -45,7 +45,7 @@ func (o *outlet) Committed(string, []*poller.Event, bool) {}
 func (o *outlet) Full(source *poller.Source) (string, bool) {
 	for i := range o.webhooks {
 		w := &o.webhooks[i]
-		if w.OnFull == "pause" && subscribed(source, w.Name) && o.full(w.Name) {
+		if w.OnFull == "pause" && source.SendsTo(w.Name) && o.full(w.Name) {
 			return w.Name, true
 		}
 	}
@@ -59,10 +59,6 @@ func typeOf(s *poller.Source) string {
 	return s.Name
 }
 
-func subscribed(s *poller.Source, webhook string) bool {
-	return len(s.To) == 0 || slices.Contains(s.To, webhook)
-}
-
 // window is how many events of one commit are handed to the dispatcher in memory; it reads the others from the store.
 const window = 2000
 
@@ -71,6 +67,7 @@ const window = 2000
 type ledger struct {
 	store.Member
 	dispatcher *emitter.Dispatcher
+	journal    *admin.Journal
 	shards     [store.Shards]sync.Mutex
 }
 
@@ -85,6 +82,7 @@ func (l *ledger) Commit(ctx context.Context, c poller.Commit) (poller.Committed,
 	switch {
 	case err == nil:
 		if seen.total > 0 {
+			l.journal.Committed(seen.events, seen.total)
 			l.dispatcher.Dispatch(shard, seen.deliveries(shard), seen.total == len(seen.events))
 		}
 		for webhook, n := range seen.merged {

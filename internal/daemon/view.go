@@ -8,6 +8,7 @@ import (
 
 	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/admin"
+	"github.com/deltahook/deltahook/internal/config"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
 )
@@ -19,7 +20,7 @@ type view struct {
 }
 
 func (d *Daemon) view() view {
-	return view{Lists: admin.Lists{Store: d.opts.Store, Rate: d.opts.Config.WebhookRate, HidePayloads: !d.opts.Config.Admin.ShowPayloads}, d: d}
+	return view{Lists: admin.Lists{Store: d.opts.Store, Config: func() *config.Config { return d.opts.Config }, Journal: d.journal, HidePayloads: !d.opts.Config.Admin.ShowPayloads}, d: d}
 }
 
 // Status is the state of everything at this moment.
@@ -119,7 +120,7 @@ func (v view) Status(ctx context.Context) (admin.Status, error) {
 	s := admin.Status{Running: true, Version: v.d.opts.Version, Started: v.d.started, Sources: []admin.Source{}, Webhooks: []admin.Webhook{}}
 	s.Config = &admin.Config{Files: v.d.opts.Config.Files, Loaded: v.d.started, OK: true, Checked: v.d.started}
 	for _, source := range v.d.scheduler.Statuses() {
-		s.Sources = append(s.Sources, sourceStatus(source))
+		s.Sources = append(s.Sources, v.source(source))
 	}
 	queues := *v.d.queues.last.Load()
 	for _, w := range v.d.dispatcher.Stats() {
@@ -128,13 +129,51 @@ func (v view) Status(ctx context.Context) (admin.Status, error) {
 	return s, nil
 }
 
+// source gives one source with its day.
+func (v view) source(s poller.Status) admin.Source {
+	out := sourceStatus(s)
+	out.Day = v.Journal.Day(s.Source, time.Now())
+	return out
+}
+
+// Source gives one source.
+func (v view) Source(ctx context.Context, name string) (admin.SourceDetail, error) {
+	s, ok := v.d.scheduler.Status(name)
+	if !ok {
+		return admin.SourceDetail{}, fmt.Errorf("%w: %s", admin.ErrNoSource, name)
+	}
+	return v.Detail(ctx, sourceStatus(s), s.Cursor)
+}
+
+// Why tells the story of a record.
+func (v view) Why(ctx context.Context, source, key string) (admin.Story, error) {
+	s, ok := v.d.scheduler.Status(source)
+	if !ok {
+		return admin.Story{}, fmt.Errorf("%w: %s", admin.ErrNoSource, source)
+	}
+	polls, err := v.Polls(ctx, source, 0)
+	if err != nil {
+		return admin.Story{}, err
+	}
+	var seen *admin.Glance
+	if g, ok, err := v.d.scheduler.Glance(source, key); err == nil && ok {
+		seen = &admin.Glance{Raw: g.Print.Raw, Missing: g.Missing}
+	}
+	return v.Story(ctx, sourceStatus(s), key, polls, seen)
+}
+
+// Stream tells what happens.
+func (v view) Stream(ctx context.Context, q admin.StreamQuery, yield func(admin.Item) error) error {
+	return v.Journal.Watch(ctx, q, yield)
+}
+
 func sourceStatus(s poller.Status) admin.Source {
 	out := admin.Source{
 		Name: s.Source, State: string(s.State), Since: s.Since, LastOK: s.LastOK, LastPoll: s.Last.At, NextPoll: s.NextPoll,
 		Baselined: s.Baselined, Records: s.Records, Sequence: s.Sequence, Failures: s.Failures, Verdict: string(s.Last.Verdict),
 		Changed: s.Changed, Skipped: s.Skipped,
 		Mode: string(s.Last.Mode), From: s.Last.From,
-		Note: s.Message,
+		Note: s.Message, Polling: s.Polling,
 	}
 	if s.Hold != nil {
 		out.Note, out.Hold = s.Hold.Message, admin.HoldOf(s.Hold)

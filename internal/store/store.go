@@ -146,8 +146,10 @@ type Reader interface {
 	Attempts(ctx context.Context, eventID, webhook string) ([]emitter.Attempt, error)
 	// Queues gives the length of every queue that is not empty, by webhook name. It is cheap enough for every poll.
 	Queues(ctx context.Context) ([]Queue, error)
-	// Record gives the last known body of a record, or ErrNotFound.
-	Record(ctx context.Context, source, key string) ([]byte, error)
+	// Records lists the known records of a source by key, in the order of its bytes, without their bodies.
+	Records(ctx context.Context, q RecordQuery) ([]RecordRow, error)
+	// Record gives a known record with its last body, or ErrNotFound.
+	Record(ctx context.Context, source, key string) (RecordRow, error)
 	// GateStates gives the durable gates by webhook name.
 	GateStates(ctx context.Context) (map[string]emitter.GateState, error)
 }
@@ -179,6 +181,22 @@ type EventRow struct {
 	Key      string
 	At       time.Time
 	Body     []byte // nil in lists
+}
+
+// RecordQuery selects known records of one source.
+type RecordQuery struct {
+	Source string
+	Prefix string // of the key
+	After  string // key, exclusive
+	Limit  int    // 0: 100
+}
+
+// RecordRow is one known record of a source.
+type RecordRow struct {
+	Key     string
+	Print   differ.Print
+	Missing int    // complete scans in a row that lacked it
+	Body    []byte // nil in lists
 }
 
 // Delivery states.

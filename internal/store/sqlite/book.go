@@ -11,7 +11,7 @@ const (
 	insertPrintSQL  = `INSERT INTO print(book, hash, prints, missing, record) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
 	updatePrintSQL  = `UPDATE print SET prints = ?, missing = ? WHERE book = ? AND hash = ?`
 	deletePrintSQL  = `DELETE FROM print WHERE book = ? AND hash = ?`
-	insertRecordSQL = `INSERT INTO record(id, key, body) VALUES (?, ?, ?)`
+	insertRecordSQL = `INSERT INTO record(id, book, key, body) VALUES (?, ?, ?, ?)`
 	updateRecordSQL = `UPDATE record SET body = ? WHERE id = (SELECT record FROM print WHERE book = ? AND hash = ?)`
 	deleteRecordSQL = `DELETE FROM record WHERE id = (SELECT record FROM print WHERE book = ? AND hash = ?)`
 )
@@ -49,7 +49,7 @@ func (b *book) insert(ctx context.Context, w *poller.Write) (delta int64, done b
 		return 0, false, err
 	}
 	b.last++
-	_, err = b.t.exec(ctx, insertRecordSQL, b.last, w.Key, b.s.bodies.pack(w.Body))
+	_, err = b.t.exec(ctx, insertRecordSQL, b.last, b.id, w.Key, b.s.bodies.pack(w.Body))
 	return 1, true, err
 }
 

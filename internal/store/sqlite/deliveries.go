@@ -74,7 +74,7 @@ func selectionOf(dq store.DeliveryQuery) (s selected, err error) {
 	s.number(s.outer+".seq < ?", dq.Before)
 	s.text("d.seq = (SELECT seq FROM event WHERE id = ?)", dq.EventID)
 	s.text("d.webhook = (SELECT id FROM name WHERE text = ?)", dq.Webhook)
-	s.text("e.source = (SELECT id FROM name WHERE text = ?)", dq.Source)
+	s.source(dq.Source, dq.Key)
 	s.text("e.type = ?", dq.Type)
 	s.text("e.key = ?", dq.Key)
 	s.text("instr(lower(d.reason), lower(?)) > 0", dq.Reason)

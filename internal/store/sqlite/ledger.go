@@ -114,22 +114,3 @@ func (s *Store) body(ctx context.Context, q querier, book int64, hash differ.Has
 	body, err = s.bodies.unpack(buf, stored)
 	return key, body, err
 }
-
-// Record gives the last known body of a record.
-func (s *Store) Record(ctx context.Context, source, key string) (body []byte, err error) {
-	hash := differ.NewHasher(s.seed).Key([]byte(key))
-	err = s.read(ctx, func(q querier) error {
-		book, found, err := findBook(ctx, q, source)
-		if err != nil {
-			return err
-		}
-		if found {
-			_, body, err = s.body(ctx, q, book, hash, nil)
-		}
-		if err == nil && body == nil {
-			return store.ErrNotFound
-		}
-		return err
-	})
-	return body, err
-}

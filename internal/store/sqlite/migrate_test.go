@@ -29,11 +29,16 @@ func TestAFileOfTheFirstSchemaIsBroughtUpToDateWithWhatWaits(t *testing.T) {
 	if err != nil || len(rows) != 2 {
 		t.Errorf("pending: %+v, %v", rows, err)
 	}
+	records, err := s.Records(t.Context(), store.RecordQuery{Source: "contacts", Prefix: "k"})
+	if err != nil || len(records) != 1 {
+		t.Errorf("records: %+v, %v", records, err)
+	}
 }
 
 // undo takes back what the migrations after the first have made.
 func undo() []string {
 	return []string{
+		"DROP INDEX record_key", "ALTER TABLE record DROP COLUMN book", "DROP INDEX event_key",
 		"DROP INDEX event_source", "DROP INDEX delivery_webhook", "DROP TABLE vault",
 		"ALTER TABLE delivery DROP COLUMN since", "ALTER TABLE attempt DROP COLUMN request",
 		"DROP INDEX delivery_batch", "ALTER TABLE delivery DROP COLUMN batch",

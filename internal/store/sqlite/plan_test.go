@@ -24,6 +24,8 @@ func TestHotQueriesTouchPendingRowsOnly(t *testing.T) {
 		"parked":      {planned(store.DeliveryQuery{State: store.StateParked, Webhook: "app", Source: "s"}), 2, "USING INDEX delivery_parked"},
 		"webhook":     {planned(store.DeliveryQuery{Webhook: "app"}), 1, "SEARCH d USING INDEX delivery_webhook (webhook=?)"},
 		"source":      {planned(store.DeliveryQuery{Source: "s"}), 1, "SEARCH e USING INDEX event_source (source=?)"},
+		"records":     {recordsSQL, 3, "SEARCH record USING COVERING INDEX record_key (book=? AND key>?)"},
+		"of a record": {planned(store.DeliveryQuery{Source: "s", Key: "k"}), 2, "SEARCH e USING INDEX event_key (key=?)"},
 		"of source":   {eventSQL + "WHERE e.source = ? ORDER BY e.seq DESC", 1, "SEARCH e USING INDEX event_source (source=?)"},
 		"acknowledge": {ackPendingSQL, 8, "SEARCH delivery USING PRIMARY KEY (seq=? AND webhook=?)"},
 		"count":       {countPendingSQL, 0, "USING COVERING INDEX delivery_pending"},

@@ -15,7 +15,9 @@ const applicationID = 0x64686f6b
 
 // migrations make a database of version n, by user_version, into one of version n+1. The list is append-only: a released
 // step is never changed.
-func migrations() []string { return []string{schema1, schema2, schema3, schema4, schema5, schema6} }
+func migrations() []string {
+	return []string{schema1, schema2, schema3, schema4, schema5, schema6, schema7}
+}
 
 const schema1 = `
 -- seed: keys all hashes; seq: the highest event number that was ever given, as far as it is not in event itself
@@ -100,6 +102,14 @@ CREATE INDEX delivery_webhook ON delivery (webhook, seq);
 const schema6 = `
 ALTER TABLE delivery ADD COLUMN batch TEXT NOT NULL DEFAULT '';
 CREATE INDEX delivery_batch ON delivery (shard, webhook, batch, seq) WHERE batch <> '' AND state = 0;
+`
+
+// schema7 lets people look through the records of a source by key, and finds the events of one record.
+const schema7 = `
+ALTER TABLE record ADD COLUMN book INTEGER NOT NULL DEFAULT 0;
+UPDATE record SET book = p.book FROM print p WHERE p.record = record.id;
+CREATE INDEX record_key ON record (book, key);
+CREATE INDEX event_key ON event (key);
 `
 
 // The states of a delivery as they are stored. Two indexes of the schema repeat pending and parked.

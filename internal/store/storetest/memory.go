@@ -21,6 +21,7 @@ func memoryTests() []test {
 		{"a write without a body keeps the stored one", bodyKept},
 		{"a removed record is gone and can come back", recordRemoved},
 		{"sources do not see each other's records", recordsApart},
+		{"records are listed by key, page by page", recordsListed},
 		{"whoever looks sees what is known without owning it, and cannot commit", lookingIsReading},
 		{"reading records stops when the reader does", readingStops},
 		{"reading records ends with the context", readingCancelled},
@@ -69,8 +70,8 @@ func recordBytes(w *world) {
 			}
 			one, err := w.st.Record(w.ctx(), "contacts", key)
 			w.must(err)
-			if string(one) != body {
-				w.Fatalf("record %q is shown as %q, written was %q", key, one, body)
+			if string(one.Body) != body || one.Key != key {
+				w.Fatalf("record %q is shown as %q, written was %q", key, one.Body, body)
 			}
 		}
 	}

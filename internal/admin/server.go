@@ -31,7 +31,9 @@ type Options struct {
 	Token func() string
 	// Ready says why the daemon is not ready to work; nil means ready. It must not ask polled APIs or receivers.
 	Ready func(ctx context.Context) error
-	Log   *slog.Logger
+	// Health says why the daemon makes no progress; nil means that it does.
+	Health func(ctx context.Context) error
+	Log    *slog.Logger
 	// Settings gives the effective configuration by section and key, secrets masked.
 	Settings func() map[string]map[string]string
 }
@@ -175,7 +177,11 @@ type Problem struct {
 	Detail string `json:"detail"`
 }
 
-func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
+func (h *handler) health(w http.ResponseWriter, r *http.Request) {
+	if err := h.Health(r.Context()); err != nil {
+		problem(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
 	_, _ = w.Write([]byte("ok\n"))
 }
 

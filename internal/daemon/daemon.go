@@ -49,6 +49,8 @@ type Daemon struct {
 	scheduler  *poller.Scheduler
 	queues     *queues
 	journal    *admin.Journal
+	pulse      pulse
+	probe      probe
 	listener   net.Listener
 	server     *http.Server
 	started    time.Time
@@ -69,7 +71,7 @@ const memberTTL = 100 * 365 * 24 * time.Hour
 
 // New builds everything and binds the admin address, but polls and sends nothing yet.
 func New(ctx context.Context, o Options) (d *Daemon, err error) {
-	d = &Daemon{opts: o, journal: &admin.Journal{}, ready: make(chan struct{}), started: time.Now()}
+	d = &Daemon{opts: o, journal: &admin.Journal{}, probe: probe{write: o.Store.Probe}, ready: make(chan struct{}), started: time.Now()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
@@ -117,7 +119,7 @@ func (d *Daemon) build() error {
 	if err != nil {
 		return fmt.Errorf("prepare delivery: %w", err)
 	}
-	d.queues = newQueues(d.opts.Store, webhooks, d.opts.Log)
+	d.queues = newQueues(d.opts.Store, webhooks, d.opts.Log, &d.pulse)
 	d.scheduler = poller.NewScheduler(poller.Options{
 		Ledger:    &ledger{Member: d.member, dispatcher: d.dispatcher, journal: d.journal},
 		Outlet:    &outlet{webhooks: webhooks, seed: d.opts.Store.Seed(), full: d.queues.full},
@@ -160,7 +162,7 @@ func (d *Daemon) bind(ctx context.Context) error {
 	d.server = &http.Server{
 		Handler: admin.Handler(admin.Options{
 			View:  d.view(),
-			Ready: d.Ready, Log: d.opts.Log,
+			Ready: d.Ready, Health: d.Health, Log: d.opts.Log,
 			Token:    func() string { return d.opts.Token },
 			Settings: func() map[string]map[string]string { return config.Settings(d.opts.Config) },
 		}),

@@ -51,6 +51,7 @@ type Daemon struct {
 	journal    *admin.Journal
 	pulse      pulse
 	probe      probe
+	door       *admin.Door
 	listener   net.Listener
 	server     *http.Server
 	started    time.Time
@@ -77,6 +78,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 			err = errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
 	}()
+	d.door = admin.NewDoor(func() string { return d.opts.Token })
 	if err := d.join(ctx); err != nil {
 		return nil, err
 	}
@@ -163,7 +165,7 @@ func (d *Daemon) bind(ctx context.Context) error {
 		Handler: admin.Handler(admin.Options{
 			View:  d.view(),
 			Ready: d.Ready, Health: d.Health, Log: d.opts.Log,
-			Token:    func() string { return d.opts.Token },
+			Door:     d.door,
 			Settings: func() map[string]map[string]string { return config.Settings(d.opts.Config) },
 		}),
 		ReadHeaderTimeout: 10 * time.Second,

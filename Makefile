@@ -92,6 +92,13 @@ install-tools: ## Install the pinned linter into ./bin, unless it is there
 		GOBIN='$(CURDIR)/bin' go install 'github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION)'; \
 	fi
 
+.PHONY: promtool
+promtool: ## Put promtool, which judges metrics and alerts, into ./bin (from the Debian package prometheus; none of its services)
+	@[ -x bin/promtool ] || command -v promtool >/dev/null || { \
+		dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && mkdir -p bin && \
+		(cd "$$dir" && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } 2>/dev/null && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - ./usr/bin/promtool) && \
+		cp "$$dir/usr/bin/promtool" bin/promtool; } || echo 'promtool cannot be installed; its tests are skipped' >&2
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf deltahook bin dist coverage.out

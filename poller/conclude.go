@@ -132,4 +132,7 @@ func (r *Result) fill(s *scan) {
 	c := &s.counts
 	r.Records, r.Created, r.Updated, r.Deleted, r.Skipped, r.Ignored = c.Records, c.Created, c.Updated, c.Deleted, c.Skipped, c.Ignored
 	r.Missing = len(s.absent) + s.unclear
+	if s.gauge != nil {
+		r.Lags = s.gauge.lags
+	}
 }

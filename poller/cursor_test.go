@@ -134,6 +134,29 @@ func TestAnIncrementalPollAsksForWhatChangedSinceTheWatermark(t *testing.T) {
 	r.untouched(func() { r.want(Unchanged) }) // what an incremental poll lacks is not gone
 }
 
+func TestThePollTellsHowLateItFoundAChange(t *testing.T) {
+	r, api := follow(t, func(s *Source) { s.Ignore = paths("seen") })
+	api.touch("1", "new")
+	api.put("2", api.clock().Add(-24*time.Hour), `,"seen":1`)
+	if got := r.want(Complete); got.Lags != nil {
+		t.Errorf("a baseline is no news, and its records are not late: %v", got.Lags)
+	}
+	r.now = r.now.Add(time.Hour)
+	api.touch("1", "open")
+	api.touch("3", "new")
+	r.now = r.now.Add(40 * time.Second)
+	// The rig polls a minute later.
+	if got := r.want(Partial); len(got.Lags) != 2 || got.Lags[0] != 100*time.Second || got.Lags[1] != 100*time.Second {
+		t.Errorf("%v", got.Lags)
+	}
+	api.put("2", api.clock(), `,"seen":2`) // its time has changed too: that is a change
+	api.rows["3"] = changed{api.rows["3"].at, `,"status":"new","seen":3`}
+	r.now = r.now.Add(5 * time.Second)
+	if got := r.want(Partial); len(got.Lags) != 1 || got.Lags[0] != 65*time.Second || got.Ignored != 1 {
+		t.Errorf("%v, %d ignored", got.Lags, got.Ignored)
+	}
+}
+
 func TestT5TheWatermarkIsTheLatestOfACompleteWalk(t *testing.T) {
 	r, api := follow(t, func(s *Source) { s.Pages.Kind = "page" })
 	api.newest, api.size = true, 2

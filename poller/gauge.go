@@ -18,6 +18,22 @@ type gauge struct {
 	top   mark
 	ahead mark   // the latest beyond ceiling
 	odd   string // the first value that is no mark
+
+	began time.Time       // of the poll
+	lags  []time.Duration // from the values of changed records to the poll, the first ones
+}
+
+// mostLags is how many lags are kept of one poll.
+const mostLags = 100
+
+// delay notes how long ago upstream changed a record whose change is found now.
+func (g *gauge) delay(body []byte) {
+	if g == nil || g.format.kind != timeMarks || len(g.lags) >= mostLags {
+		return
+	}
+	if m, ok := g.format.read(g.field.Get(body)); ok && !m.none() {
+		g.lags = append(g.lags, max(g.began.Sub(m.at), 0))
+	}
 }
 
 // see looks at a record of the walk.

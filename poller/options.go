@@ -83,6 +83,11 @@ type Result struct {
 	// Paused says that nothing was asked because the source is paused.
 	Paused bool
 
+	// Traffic is what was asked for the poll, and how long that had to wait for the limits of its host.
+	Traffic outbound.Traffic
+	// Lags are the times from the change of a record, by cursor.field, to this poll that found it; those of the first hundred.
+	Lags []time.Duration
+
 	// Fresh is until when the server calls its answer fresh; zero when it does not say, or when that does not matter.
 	Fresh time.Time
 

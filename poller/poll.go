@@ -177,6 +177,9 @@ func (p *Poller) attempt(ctx context.Context, o Occasion, watch *TryOptions, r *
 	if o.Waiting != nil {
 		ctx = outbound.WithWaiting(ctx, o.Waiting)
 	}
+	meter := &outbound.Meter{}
+	ctx = outbound.WithMeter(ctx, meter)
+	defer func() { r.Traffic = meter.Traffic() }()
 	if err := p.loadIndex(ctx); err != nil {
 		return err
 	}

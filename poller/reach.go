@@ -127,7 +127,7 @@ func (w *walk) aim() {
 		return
 	}
 	w.reach.fill(c, &w.values)
-	w.scan.gauge = &gauge{field: c.conf.Field, format: &c.format, all: !w.reach.full || w.reach.anew || w.p.known.cursor.Watermark == ""}
+	w.scan.gauge = &gauge{field: c.conf.Field, format: &c.format, began: w.result.At, all: !w.reach.full || w.reach.anew || w.p.known.cursor.Watermark == ""}
 	w.result.Notice = w.reach.notice
 	w.result.From = w.reach.from.String()
 	if !w.reach.full {

@@ -1,7 +1,6 @@
 package poller
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -55,16 +54,6 @@ type scan struct {
 	exits     int                  // records that are not followed any more: those of deleted that were seen, and forgotten
 	forgotten []differ.Hash        // known records that are gone, which is no news
 	dropped   map[differ.Hash]bool // known records that the configuration excludes since it was changed
-}
-
-// pending is a created or updated record.
-type pending struct {
-	kind   differ.Kind
-	quiet  bool // no event tells of it
-	edited bool // it is not counted, because only the configuration was changed
-	key    []byte
-	body   []byte
-	Known
 }
 
 // keyless tells of a record that cannot be identified.
@@ -227,27 +216,6 @@ func (s *scan) created(hash differ.Hash, print differ.Print, rec differ.Record) 
 	s.counts.Created++
 	return s.queue(differ.Created, s.quiet, false, hash, print, rec)
 }
-
-func (s *scan) queue(kind differ.Kind, quiet, edited bool, hash differ.Hash, print differ.Print, rec differ.Record) error {
-	s.touch(hash)
-	s.index.Set(hash, print)
-	s.p.known.dirty = true
-	s.pending = append(s.pending, pending{
-		kind: kind, quiet: quiet, edited: edited, key: bytes.Clone(s.key), body: bytes.Clone(rec.Raw),
-		Known: Known{Hash: hash, Print: print},
-	})
-	s.waiting += len(rec.Raw)
-	if len(s.pending) >= mostRecords || s.waiting >= mostBytes {
-		return s.flush()
-	}
-	return nil
-}
-
-// Bounds of what is pending.
-const (
-	mostRecords = 256
-	mostBytes   = 1 << 20
-)
 
 // last puts on the spool whatever is left of a listing that was read to its end.
 func (s *scan) last() error {

@@ -10,6 +10,20 @@ import (
 	"github.com/deltahook/deltahook/poller"
 )
 
+// every calls do at once and then every period until ctx ends.
+func every(ctx context.Context, period time.Duration, do func(ctx context.Context)) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		do(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // recall lets the journal count what was written down of the last day's polls before this process began.
 func (d *Daemon) recall(ctx context.Context) {
 	const most = 200
@@ -31,13 +45,14 @@ func (d *Daemon) recall(ctx context.Context) {
 	}
 }
 
-const housekeeping = "housekeeping"
-
 // housekeep removes what the configuration does not keep, in small steps.
 func (d *Daemon) housekeep(ctx context.Context) {
 	full := false // as was said
-	d.pulse.every(ctx, housekeeping, time.Minute, func(ctx context.Context) {
+	every(ctx, time.Minute, func(ctx context.Context) {
 		swept, err := d.sweep(ctx)
+		if swept.Used > 0 {
+			d.used.Store(swept.Used)
+		}
 		if err != nil {
 			if ctx.Err() == nil {
 				d.opts.Log.ErrorContext(ctx, "retention failed; it is tried again in a minute", "err", err)
@@ -56,7 +71,6 @@ func (d *Daemon) housekeep(ctx context.Context) {
 func (d *Daemon) sweep(ctx context.Context) (store.Swept, error) {
 	keep := &d.opts.Config.Store
 	for {
-		d.pulse.beat(housekeeping, time.Minute)
 		now := time.Now()
 		swept, err := d.opts.Store.Housekeep(ctx, store.Retention{
 			EventsBefore: now.Add(-keep.KeepEvents.Std()), AttemptsBefore: now.Add(-keep.KeepAttempts.Std()),

@@ -11,11 +11,13 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/config"
+	"github.com/deltahook/deltahook/internal/metrics"
 	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/store"
@@ -35,6 +37,8 @@ type Options struct {
 	// Polled is told of every poll, Delivered of every attempt to deliver; nil: nobody. They must not block.
 	Polled    func(poller.Result)
 	Delivered func(emitter.Delivery, emitter.Outcome)
+	// Metrics count what happens; nil: new ones.
+	Metrics *metrics.Metrics
 
 	// Dial opens the connections to APIs and receivers, Listen that of the admin API; nil: the network.
 	Dial   outbound.Dial
@@ -49,15 +53,13 @@ type Daemon struct {
 	scheduler  *poller.Scheduler
 	queues     *queues
 	journal    *admin.Journal
-	pulse      pulse
-	probe      probe
-	door       *admin.Door
 	listener   net.Listener
 	server     *http.Server
 	started    time.Time
 	ready      chan struct{} // closed once it works
 	background sync.WaitGroup
 	cleanups   []cleanup
+	used       atomic.Int64 // bytes of the store
 }
 
 // cleanup undoes one step of New or Start; they run in reverse order.
@@ -72,13 +74,15 @@ const memberTTL = 100 * 365 * 24 * time.Hour
 
 // New builds everything and binds the admin address, but polls and sends nothing yet.
 func New(ctx context.Context, o Options) (d *Daemon, err error) {
-	d = &Daemon{opts: o, journal: &admin.Journal{}, probe: probe{write: o.Store.Probe}, ready: make(chan struct{}), started: time.Now()}
+	d = &Daemon{opts: o, journal: &admin.Journal{}, ready: make(chan struct{}), started: time.Now()}
+	if d.opts.Metrics == nil {
+		d.opts.Metrics = metrics.New()
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
 	}()
-	d.door = admin.NewDoor(func() string { return d.opts.Token })
 	if err := d.join(ctx); err != nil {
 		return nil, err
 	}
@@ -116,20 +120,20 @@ func (d *Daemon) build() error {
 	var err error
 	d.dispatcher, err = emitter.New(emitter.Options{
 		Outbox: d.member, Webhooks: webhooks, Secrets: d.opts.Secrets, Version: d.opts.Version,
-		Observer: receiverWatcher{log: d.opts.Log, journal: d.journal, attempted: d.opts.Delivered}.observer(), Dial: d.opts.Dial,
+		Observer: receiverWatcher{log: d.opts.Log, journal: d.journal, attempted: d.opts.Delivered, metrics: d.opts.Metrics}.observer(), Dial: d.opts.Dial,
 	})
 	if err != nil {
 		return fmt.Errorf("prepare delivery: %w", err)
 	}
-	d.queues = newQueues(d.opts.Store, webhooks, d.opts.Log, &d.pulse)
+	d.queues = newQueues(d.opts.Store, webhooks, d.opts.Log)
 	d.scheduler = poller.NewScheduler(poller.Options{
-		Ledger:    &ledger{Member: d.member, dispatcher: d.dispatcher, journal: d.journal},
+		Ledger:    &ledger{Member: d.member, dispatcher: d.dispatcher, journal: d.journal, metrics: d.opts.Metrics},
 		Outlet:    &outlet{webhooks: webhooks, seed: d.opts.Store.Seed(), full: d.queues.full},
 		Secrets:   d.opts.Secrets,
 		Hosts:     d.opts.Config.Hosts,
 		Vault:     d.member,
 		Seed:      d.opts.Store.Seed(),
-		Observer:  watcher{log: d.opts.Log, journal: d.journal, polled: d.opts.Polled},
+		Observer:  watcher{log: d.opts.Log, journal: d.journal, polled: d.opts.Polled, metrics: d.opts.Metrics},
 		UserAgent: "deltahook/" + d.opts.Version,
 		Dial:      d.opts.Dial,
 	})
@@ -163,9 +167,9 @@ func (d *Daemon) bind(ctx context.Context) error {
 	})
 	d.server = &http.Server{
 		Handler: admin.Handler(admin.Options{
-			View:  d.view(),
-			Ready: d.Ready, Health: d.Health, Log: d.opts.Log,
-			Door:     d.door,
+			View: d.view(), Metrics: d.opts.Metrics.Handler(d.now),
+			Ready: d.Ready, Log: d.opts.Log,
+			Token:    func() string { return d.opts.Token },
 			Settings: func() map[string]map[string]string { return config.Settings(d.opts.Config) },
 		}),
 		ReadHeaderTimeout: 10 * time.Second,

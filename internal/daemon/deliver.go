@@ -6,6 +6,7 @@ import (
 
 	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/admin"
+	"github.com/deltahook/deltahook/internal/metrics"
 )
 
 // receiverWatcher turns what happens to webhooks into logs: transitions, not repetitions.
@@ -13,12 +14,14 @@ type receiverWatcher struct {
 	log       *slog.Logger
 	journal   *admin.Journal
 	attempted func(emitter.Delivery, emitter.Outcome)
+	metrics   *metrics.Metrics
 }
 
 func (w receiverWatcher) observer() emitter.Observer {
 	return emitter.Observer{
 		Attempted: func(d emitter.Delivery, o emitter.Outcome) {
 			w.journal.Attempted(&d, &o)
+			w.metrics.Attempted(d.Webhook, &o)
 			if w.attempted != nil {
 				w.attempted(d, o)
 			}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/internal/admin"
+	"github.com/deltahook/deltahook/internal/metrics"
 	"github.com/deltahook/deltahook/poller"
 )
 
@@ -13,12 +14,14 @@ type watcher struct {
 	log     *slog.Logger
 	journal *admin.Journal
 	// polled is told of every poll; nil: nobody.
-	polled func(poller.Result)
+	polled  func(poller.Result)
+	metrics *metrics.Metrics
 }
 
 // Polled logs a poll at debug level.
 func (w watcher) Polled(r poller.Result) {
 	w.journal.Polled(&r)
+	w.metrics.Polled(&r)
 	if w.polled != nil {
 		w.polled(r)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/config"
+	"github.com/deltahook/deltahook/internal/metrics"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
 )
@@ -68,6 +69,7 @@ type ledger struct {
 	store.Member
 	dispatcher *emitter.Dispatcher
 	journal    *admin.Journal
+	metrics    *metrics.Metrics
 	shards     [store.Shards]sync.Mutex
 }
 
@@ -88,6 +90,9 @@ func (l *ledger) Commit(ctx context.Context, c poller.Commit) (poller.Committed,
 		for webhook, n := range seen.merged {
 			l.dispatcher.Merged(webhook, n)
 		}
+		for eventType, n := range seen.types {
+			l.metrics.Committed(c.Source, eventType, n)
+		}
 	case !errors.Is(err, poller.ErrConflict) && !errors.Is(err, poller.ErrFenced):
 		// The outcome is unknown: what was committed all the same is found in the store.
 		l.dispatcher.Requeue()
@@ -100,6 +105,7 @@ type handover struct {
 	events []*poller.Event
 	total  int
 	merged map[string]int // deliveries that were settled by merging, by webhook
+	types  map[string]int // events by type
 }
 
 func (h *handover) watch(writes iter.Seq2[poller.Write, error]) iter.Seq2[poller.Write, error] {
@@ -110,6 +116,7 @@ func (h *handover) watch(writes iter.Seq2[poller.Write, error]) iter.Seq2[poller
 		for w, err := range writes {
 			if w.Event != nil {
 				h.total++
+				h.counted(w.Event.Type)
 				if len(h.events) < window {
 					h.events = append(h.events, w.Event)
 				}
@@ -123,6 +130,13 @@ func (h *handover) watch(writes iter.Seq2[poller.Write, error]) iter.Seq2[poller
 			}
 		}
 	}
+}
+
+func (h *handover) counted(eventType string) {
+	if h.types == nil {
+		h.types = map[string]int{}
+	}
+	h.types[eventType]++
 }
 
 func (h *handover) deliveries(shard int) []emitter.Delivery {

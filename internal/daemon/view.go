@@ -9,6 +9,7 @@ import (
 	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/config"
+	"github.com/deltahook/deltahook/internal/metrics"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
 )
@@ -25,6 +26,11 @@ func (d *Daemon) view() view {
 
 // Status is the state of everything at this moment.
 func (d *Daemon) Status(ctx context.Context) (admin.Status, error) { return d.view().Status(ctx) }
+
+// now is what the metrics show. It asks the store nothing, so that a scrape costs the daemon nothing but a copy.
+func (d *Daemon) now(context.Context) *metrics.Now {
+	return &metrics.Now{Status: d.view().now(), StoreBytes: d.used.Load()}
+}
 
 // Act does something to a source or a webhook.
 func (v view) Act(ctx context.Context, a admin.Action) error {
@@ -117,6 +123,11 @@ func (v view) Status(ctx context.Context) (admin.Status, error) {
 	if err := v.d.queues.read(ctx); err != nil {
 		return admin.Status{}, fmt.Errorf("read the queues: %w", err)
 	}
+	return v.now(), nil
+}
+
+// now is the status with the lengths of the queues as they were read last, some seconds ago.
+func (v view) now() admin.Status {
 	s := admin.Status{Running: true, Version: v.d.opts.Version, Started: v.d.started, Sources: []admin.Source{}, Webhooks: []admin.Webhook{}}
 	s.Config = &admin.Config{Files: v.d.opts.Config.Files, Loaded: v.d.started, OK: true, Checked: v.d.started}
 	for _, source := range v.d.scheduler.Statuses() {
@@ -126,7 +137,7 @@ func (v view) Status(ctx context.Context) (admin.Status, error) {
 	for _, w := range v.d.dispatcher.Stats() {
 		s.Webhooks = append(s.Webhooks, webhookStatus(w, queues[w.Webhook]))
 	}
-	return s, nil
+	return s
 }
 
 // source gives one source with its day.

@@ -62,6 +62,7 @@ func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		out.Header.Set("Accept-Encoding", acceptedCodings)
 	}
 	resp, err := g.base.RoundTrip(out)
+	meterOf(ctx).answered(resp)
 	if err != nil {
 		err = causeOf(ctx, err)
 		cancel()
@@ -181,7 +182,9 @@ func (v *visit) enter() (leave func(), err error) {
 	defer timer.Stop()
 	select {
 	case slots <- struct{}{}:
-		v.left -= time.Since(began)
+		waited := time.Since(began)
+		v.left -= waited
+		meterOf(v.ctx).waited(waited)
 		return leave, nil
 	case <-timer.C:
 		again := max(v.gate.opts.Retry.MaxWait, time.Second)
@@ -241,6 +244,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		meterOf(ctx).waited(d)
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

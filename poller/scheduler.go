@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -38,6 +39,7 @@ type Scheduler struct {
 	cancel  context.CancelCauseFunc
 	running sync.WaitGroup
 	wake    chan struct{}
+	looked  atomic.Pointer[time.Time]
 }
 
 // lingers is how long a poll occupies a worker's slot at most.
@@ -64,6 +66,8 @@ func (s *Scheduler) Start(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	began := time.Now()
+	s.looked.Store(&began)
 	now := s.now()
 	for _, t := range s.tasks {
 		t.begin(now)
@@ -129,8 +133,18 @@ func (s *Scheduler) loop() {
 		case <-s.ctx.Done():
 			return
 		}
+		now := time.Now()
+		s.looked.Store(&now)
 		timer.Reset(s.startDue())
 	}
+}
+
+// Looked says when the scheduler last looked for what is due; it does so once a minute at least. It is zero before Start.
+func (s *Scheduler) Looked() time.Time {
+	if at := s.looked.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
 }
 
 // startDue starts all polls that are due, as far as there are slots, and says how long nothing more is.

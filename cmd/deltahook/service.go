@@ -42,7 +42,7 @@ func tell(ctx context.Context, log *slog.Logger, err error) {
 // is bounded by itself.
 func (r *runner) healthy(ctx context.Context) error {
 	if d := r.current.Load(); d != nil {
-		return d.Ready(ctx)
+		return d.Health(ctx)
 	}
 	return nil
 }

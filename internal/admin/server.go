@@ -2,14 +2,12 @@ package admin
 
 import (
 	"context"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/deltahook/deltahook/internal/store"
 )
@@ -26,12 +24,13 @@ var (
 // Options are what a Handler needs.
 type Options struct {
 	View View
-	// Token gives what is needed for actions, and for everything when a request does not come from loopback. A reload may change
-	// it.
-	Token func() string
+	// Door says who may look and who may act.
+	Door *Door
 	// Ready says why the daemon is not ready to work; nil means ready. It must not ask polled APIs or receivers.
 	Ready func(ctx context.Context) error
-	Log   *slog.Logger
+	// Health says why the daemon makes no progress; nil means that it does.
+	Health func(ctx context.Context) error
+	Log    *slog.Logger
 	// Metrics serves /metrics, guarded like everything that is read; nil: there are none.
 	Metrics http.Handler
 	// Settings gives the effective configuration by section and key, secrets masked.
@@ -84,50 +83,36 @@ func (h *handler) read(do answer) http.Handler {
 
 func (h *handler) seen(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !fromLoopback(r) && !h.hasToken(r) {
-			h.refuse(w)
+		if err := h.Door.mayRead(r); err != nil {
+			h.refuse(w, err)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// act guards what changes something: always by token, which also keeps foreign web pages from doing it.
+// act guards what changes something: by token, or by a session and the token of its forms.
 func (h *handler) act(do answer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !h.hasToken(r) {
-			h.refuse(w)
+		if err := h.Door.mayAct(r); err != nil {
+			h.refuse(w, err)
 			return
 		}
 		h.write(w, r, do)
 	})
 }
 
-func (h *handler) hasToken(r *http.Request) bool {
-	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	token := h.Token()
-	return ok && token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1
-}
-
-// fromLoopback also looks at the Host header: a foreign name there is a web page that had its name resolved to loopback.
-func fromLoopback(r *http.Request) bool {
-	host, _, err := net.SplitHostPort(r.Host)
-	if err != nil {
-		host = r.Host
+// refuse says why a request is not answered; the error is one of a Door.
+func (h *handler) refuse(w http.ResponseWriter, err error) {
+	if limit, ok := errors.AsType[*LimitError](err); ok {
+		w.Header().Set("Retry-After", strconv.Itoa(int(limit.Wait.Seconds())+1))
+		problem(w, http.StatusTooManyRequests, err.Error())
+		return
 	}
-	return isLoopback(r.RemoteAddr) && (host == "localhost" || isLoopback(net.JoinHostPort(strings.Trim(host, "[]"), "0")))
-}
-
-func isLoopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
+	if errors.Is(err, ErrForeign) {
+		problem(w, http.StatusForbidden, err.Error())
+		return
 	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
-func (h *handler) refuse(w http.ResponseWriter) {
 	w.Header().Set("WWW-Authenticate", `Bearer realm="deltahook"`)
 	problem(w, http.StatusUnauthorized, "this needs the admin token: send it as \"Authorization: Bearer TOKEN\"")
 }
@@ -180,7 +165,11 @@ type Problem struct {
 	Detail string `json:"detail"`
 }
 
-func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
+func (h *handler) health(w http.ResponseWriter, r *http.Request) {
+	if err := h.Health(r.Context()); err != nil {
+		problem(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
 	_, _ = w.Write([]byte("ok\n"))
 }
 

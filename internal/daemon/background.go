@@ -10,20 +10,6 @@ import (
 	"github.com/deltahook/deltahook/poller"
 )
 
-// every calls do at once and then every period until ctx ends.
-func every(ctx context.Context, period time.Duration, do func(ctx context.Context)) {
-	tick := time.NewTicker(period)
-	defer tick.Stop()
-	for {
-		do(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
 // recall lets the journal count what was written down of the last day's polls before this process began.
 func (d *Daemon) recall(ctx context.Context) {
 	const most = 200
@@ -45,10 +31,12 @@ func (d *Daemon) recall(ctx context.Context) {
 	}
 }
 
+const housekeeping = "housekeeping"
+
 // housekeep removes what the configuration does not keep, in small steps.
 func (d *Daemon) housekeep(ctx context.Context) {
 	full := false // as was said
-	every(ctx, time.Minute, func(ctx context.Context) {
+	d.pulse.every(ctx, housekeeping, time.Minute, func(ctx context.Context) {
 		swept, err := d.sweep(ctx)
 		if swept.Used > 0 {
 			d.used.Store(swept.Used)
@@ -71,6 +59,7 @@ func (d *Daemon) housekeep(ctx context.Context) {
 func (d *Daemon) sweep(ctx context.Context) (store.Swept, error) {
 	keep := &d.opts.Config.Store
 	for {
+		d.pulse.beat(housekeeping, time.Minute)
 		now := time.Now()
 		swept, err := d.opts.Store.Housekeep(ctx, store.Retention{
 			EventsBefore: now.Add(-keep.KeepEvents.Std()), AttemptsBefore: now.Add(-keep.KeepAttempts.Std()),

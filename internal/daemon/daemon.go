@@ -53,6 +53,9 @@ type Daemon struct {
 	scheduler  *poller.Scheduler
 	queues     *queues
 	journal    *admin.Journal
+	pulse      pulse
+	probe      probe
+	door       *admin.Door
 	listener   net.Listener
 	server     *http.Server
 	started    time.Time
@@ -74,7 +77,7 @@ const memberTTL = 100 * 365 * 24 * time.Hour
 
 // New builds everything and binds the admin address, but polls and sends nothing yet.
 func New(ctx context.Context, o Options) (d *Daemon, err error) {
-	d = &Daemon{opts: o, journal: &admin.Journal{}, ready: make(chan struct{}), started: time.Now()}
+	d = &Daemon{opts: o, journal: &admin.Journal{}, probe: probe{write: o.Store.Probe}, ready: make(chan struct{}), started: time.Now()}
 	if d.opts.Metrics == nil {
 		d.opts.Metrics = metrics.New()
 	}
@@ -83,6 +86,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 			err = errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
 	}()
+	d.door = admin.NewDoor(func() string { return d.opts.Token })
 	if err := d.join(ctx); err != nil {
 		return nil, err
 	}
@@ -125,7 +129,7 @@ func (d *Daemon) build() error {
 	if err != nil {
 		return fmt.Errorf("prepare delivery: %w", err)
 	}
-	d.queues = newQueues(d.opts.Store, webhooks, d.opts.Log)
+	d.queues = newQueues(d.opts.Store, webhooks, d.opts.Log, &d.pulse)
 	d.scheduler = poller.NewScheduler(poller.Options{
 		Ledger:    &ledger{Member: d.member, dispatcher: d.dispatcher, journal: d.journal, metrics: d.opts.Metrics},
 		Outlet:    &outlet{webhooks: webhooks, seed: d.opts.Store.Seed(), full: d.queues.full},
@@ -168,8 +172,8 @@ func (d *Daemon) bind(ctx context.Context) error {
 	d.server = &http.Server{
 		Handler: admin.Handler(admin.Options{
 			View: d.view(), Metrics: d.opts.Metrics.Handler(d.now),
-			Ready: d.Ready, Log: d.opts.Log,
-			Token:    func() string { return d.opts.Token },
+			Ready: d.Ready, Health: d.Health, Log: d.opts.Log,
+			Door:     d.door,
 			Settings: func() map[string]map[string]string { return config.Settings(d.opts.Config) },
 		}),
 		ReadHeaderTimeout: 10 * time.Second,

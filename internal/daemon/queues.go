@@ -17,14 +17,15 @@ type queues struct {
 	store  store.Reader
 	limits map[string]int64
 	log    *slog.Logger
+	pulse  *pulse
 	last   atomic.Pointer[map[string]store.Queue]
 
 	mu     sync.Mutex
 	filled map[string]bool
 }
 
-func newQueues(s store.Reader, webhooks []emitter.Webhook, log *slog.Logger) *queues {
-	q := &queues{store: s, limits: map[string]int64{}, log: log, filled: map[string]bool{}}
+func newQueues(s store.Reader, webhooks []emitter.Webhook, log *slog.Logger, pulse *pulse) *queues {
+	q := &queues{store: s, limits: map[string]int64{}, log: log, pulse: pulse, filled: map[string]bool{}}
 	for i := range webhooks {
 		q.limits[webhooks[i].Name] = webhooks[i].MaxQueue
 	}
@@ -34,7 +35,7 @@ func newQueues(s store.Reader, webhooks []emitter.Webhook, log *slog.Logger) *qu
 
 func (q *queues) watch(ctx context.Context) {
 	const period = 2 * time.Second
-	every(ctx, period, func(ctx context.Context) {
+	q.pulse.every(ctx, "queues", period, func(ctx context.Context) {
 		if err := q.read(ctx); err != nil && ctx.Err() == nil {
 			q.log.ErrorContext(ctx, "cannot read the queues", "err", err)
 		}

@@ -58,6 +58,8 @@ type Store interface {
 	// whatever the size. A source whose state was deleted starts anew when it comes back, except that Version and Sequence
 	// go on: a receiver must never see a sequence twice. One call does a bounded amount of work.
 	Housekeep(ctx context.Context, r Retention) (Swept, error)
+	// Probe makes a small durable write, to find out whether the store takes one.
+	Probe(ctx context.Context) error
 	Close() error
 }
 

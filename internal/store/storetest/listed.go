@@ -55,3 +55,12 @@ func recordsListed(w *world) {
 	w.commit(m, "contacts", gone)
 	w.equal("those that begin with a, without a", list(store.RecordQuery{Source: "contacts", Prefix: "a", Limit: 2}), []string{"a\x00", "aa"})
 }
+
+func probeWrites(w *world) {
+	w.must(w.st.Probe(w.ctx()))
+	w.must(w.st.Probe(w.ctx()))
+	w.must(w.st.Close())
+	if err := w.st.Probe(w.ctx()); err == nil {
+		w.Errorf("a closed store took a write")
+	}
+}

@@ -22,6 +22,7 @@ func memoryTests() []test {
 		{"a removed record is gone and can come back", recordRemoved},
 		{"sources do not see each other's records", recordsApart},
 		{"records are listed by key, page by page", recordsListed},
+		{"a store that takes writes says so, and one that is closed does not", probeWrites},
 		{"whoever looks sees what is known without owning it, and cannot commit", lookingIsReading},
 		{"reading records stops when the reader does", readingStops},
 		{"reading records ends with the context", readingCancelled},

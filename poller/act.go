@@ -173,6 +173,17 @@ func (s *Scheduler) surgery(ctx context.Context, name string, plan bool, do func
 	return s.pollAfter(name)
 }
 
+// Backfiller gives what tells of the current records of a source, as it is configured now.
+func (s *Scheduler) Backfiller(name string) (Backfiller, error) {
+	t, err := s.find(name)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return t.poller, nil
+}
+
 func (s *Scheduler) find(name string) (*task, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -160,6 +160,10 @@ func (s *memSource) apply(c Commit, sequence int64) error {
 func (s *memSource) write(w Write) error {
 	row, ok := s.Rows[w.Hash]
 	switch {
+	case w.Untouched && !ok:
+		return errors.New("an unknown record stays as it is")
+	case w.Untouched:
+		return nil
 	case w.Remove && !ok:
 		return errors.New("an unknown record is removed")
 	case w.Remove:

@@ -71,6 +71,8 @@ type State struct {
 	Held *Hold `json:"held,omitempty"`
 	// Paused is set by `pause` and cleared by `resume`.
 	Paused bool `json:"paused,omitempty"`
+	// Backfill is the one that is under way, or the last one; nil when there was none.
+	Backfill *Backfill `json:"backfill,omitempty"`
 }
 
 // Validators make a request conditional (RFC 9110, section 13.1). They belong to one exact URL.
@@ -127,7 +129,9 @@ type Write struct {
 	Key    string
 	Body   []byte // what to keep as the last body; nil leaves what is stored
 	Remove bool   // the record is gone: its row is removed
-	Event  *Event // nil when the change is not news (baseline, first of several missing scans, re-hash)
+	// Untouched says that the record stays as it is stored, whatever else stands here: only its event is written.
+	Untouched bool
+	Event     *Event // nil when the change is not news (baseline, first of several missing scans, re-hash)
 }
 
 // Event is one change as it will be delivered, bytes fixed.

@@ -41,6 +41,8 @@ type Poller struct {
 	// nextPartition is the one that the last poll did not come to; empty when it came to all.
 	nextPartition string
 
+	backfill *backfiller // what is in memory of the backfill that is under way
+
 	turn  chan struct{} // holds one token while nobody polls or edits
 	known *memory       // nil: to be read from the store
 	// unsure says that the outcome of a commit is unknown; lost is the version that it was based on.

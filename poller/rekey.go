@@ -60,12 +60,12 @@ func (p *Poller) Rekey(ctx context.Context) (Rekeying, error) {
 	if !sameList(state.Identity, p.identity) {
 		state.Cursor = restarted(state.Cursor) // it leads through another list
 	}
-	state.Identity, state.Held, state.Validators = p.identity, nil, Validators{}
+	state.Identity, state.Held, state.Validators, state.Backfill = p.identity, nil, Validators{}, state.Backfill.anew()
 	if err := p.commit(ctx, Commit{State: state, Forget: ForgetRecords, Writes: rewrites(spool)}); err != nil {
 		return r, err
 	}
 	p.forget()
-	p.released = p.released || held
+	p.backfill, p.released = nil, p.released || held
 	return r, nil
 }
 

@@ -75,6 +75,8 @@ func (d *desk) times(name string, start time.Time) []time.Duration {
 }
 
 type deskSource struct {
+	Backfiller // nil: no test here backfills
+
 	d *desk
 	s Source
 }
@@ -135,7 +137,7 @@ func (p deskSource) Reset(_ context.Context, level ResetLevel) (State, error) {
 }
 
 func (d *desk) scheduler(workers int) *Scheduler {
-	return newScheduler(Options{Workers: workers, Observer: d}.withDefaults(), func(s Source) (polls, error) { return deskSource{d, s}, nil })
+	return newScheduler(Options{Workers: workers, Observer: d}.withDefaults(), func(s Source) (polls, error) { return deskSource{d: d, s: s}, nil })
 }
 
 func plainSource(name string, every time.Duration) Source {
@@ -685,7 +687,7 @@ func TestAMachineThatSleptIsNoticed(t *testing.T) {
 		d := newDesk()
 		var slept atomic.Int64 // timers did not run meanwhile
 		s := newScheduler(Options{Observer: d, Now: func() time.Time { return time.Now().Add(time.Duration(slept.Load())) }}.withDefaults(),
-			func(s Source) (polls, error) { return deskSource{d, s}, nil })
+			func(s Source) (polls, error) { return deskSource{d: d, s: s}, nil })
 		start := time.Now()
 		once := plainSource("once", 0)
 		once.Cron = "0 3 * * *"

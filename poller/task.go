@@ -34,15 +34,24 @@ type task struct {
 	progress progress
 }
 
+// Backfiller tells of the current records of a source.
+type Backfiller interface {
+	PlanBackfill(ctx context.Context, b Backfill) (Backfilling, error)
+	StartBackfill(ctx context.Context, b Backfill) (Backfill, error)
+	StepBackfill(ctx context.Context, limit int) (Backfill, error)
+	StopBackfill(ctx context.Context) (Backfill, error)
+	Stored(ctx context.Context) (State, error)
+}
+
 // polls is what a scheduler needs of a Poller.
 type polls interface {
+	Backfiller
 	Poll(ctx context.Context, o Occasion) Result
 	SetPaused(ctx context.Context, paused bool) error
 	Skip(ctx context.Context) error
 	Decide(ctx context.Context, d Decision) error
 	PlanRekey(ctx context.Context) (Rekeying, error)
 	Rekey(ctx context.Context) (Rekeying, error)
-	Stored(ctx context.Context) (State, error)
 	Reset(ctx context.Context, level ResetLevel) (State, error)
 }
 

@@ -129,6 +129,9 @@ func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
 		offline.Do = func(ctx context.Context, act admin.Action) error {
 			return daemon.ActStopped(ctx, st, cfg, secrets, act)
 		}
+		offline.Fill = func(ctx context.Context, b admin.Backfill, step admin.BackfillStep) (admin.Backfilled, error) {
+			return daemon.BackfillStopped(ctx, st, cfg, secrets, b, step)
+		}
 		offline.Alter = func(ctx context.Context, e admin.Edit, plan bool) (admin.Edited, error) {
 			return daemon.EditStopped(ctx, st, cfg, secrets, e, plan)
 		}

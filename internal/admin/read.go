@@ -113,6 +113,8 @@ type Offline struct {
 	Own func(ctx context.Context, do func(Changer) error) error
 	// Alter changes what is stored of a source; nil when the store is open for reading only.
 	Alter func(ctx context.Context, e Edit, plan bool) (Edited, error)
+	// Fill plans or records a backfill; nil when the store is open for reading only.
+	Fill func(ctx context.Context, b Backfill, step BackfillStep) (Backfilled, error)
 }
 
 // Act does what only changes the store. Nobody is there to do anything else.

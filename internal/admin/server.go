@@ -58,6 +58,7 @@ func Handler(o Options) http.Handler {
 	mux.Handle("GET /api/v1/events", h.read(h.events))
 	mux.Handle("GET /api/v1/events/{id}", h.read(h.event))
 	mux.Handle("GET /api/v1/deliveries", h.read(h.deliveries))
+	h.backfills(mux)
 	mux.Handle("POST /api/v1/sources/{source}/{verb}", h.act(h.action))
 	for _, verb := range []Verb{Rekey, Reset} {
 		mux.Handle("GET /api/v1/sources/{source}/"+string(verb), h.read(h.edit(verb, true)))

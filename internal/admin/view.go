@@ -36,6 +36,8 @@ type View interface {
 	Act(ctx context.Context, a Action) error
 	// Edit changes what is stored of a source. With plan it only says what would become of it.
 	Edit(ctx context.Context, e Edit, plan bool) (Edited, error)
+	// Backfill plans, begins, ends or looks at a backfill.
+	Backfill(ctx context.Context, b Backfill, step BackfillStep) (Backfilled, error)
 }
 
 // Action is something to do to a source or to a webhook; exactly one of the two is named.

@@ -56,6 +56,7 @@ type Daemon struct {
 	pulse      pulse
 	probe      probe
 	door       *admin.Door
+	backfills  *backfills
 	listener   net.Listener
 	server     *http.Server
 	started    time.Time
@@ -207,6 +208,9 @@ func (d *Daemon) Start(ctx context.Context) error {
 	d.background.Go(func() { d.housekeep(running) })
 	d.background.Go(func() { d.queues.watch(running) })
 	d.background.Go(func() { d.recall(running) })
+	if err := d.resumeBackfills(ctx, running); err != nil {
+		return fmt.Errorf("read which backfills go on: %w", err)
+	}
 
 	d.scheduler.Start(running)
 	d.onStop("polling", d.scheduler.Stop)

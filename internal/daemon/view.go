@@ -62,7 +62,7 @@ func explained(err error, source string) error {
 	if errors.Is(err, poller.ErrUnknownSource) {
 		return fmt.Errorf("%w: %s", admin.ErrNoSource, source)
 	}
-	for _, kind := range []error{poller.ErrPaused, poller.ErrNotHeld, poller.ErrHeld, poller.ErrNothing, poller.ErrRekey} {
+	for _, kind := range []error{poller.ErrPaused, poller.ErrNotHeld, poller.ErrHeld, poller.ErrBackfilling, poller.ErrNothing, poller.ErrRekey} {
 		if errors.Is(err, kind) {
 			return fmt.Errorf("%w: %w", admin.ErrState, err)
 		}

@@ -27,6 +27,9 @@ type book struct {
 
 // apply writes a record and says by how much the number of records grows.
 func (b *book) apply(ctx context.Context, w *poller.Write) (int64, error) {
+	if w.Untouched {
+		return 0, nil
+	}
 	if w.Remove {
 		return b.remove(ctx, w)
 	}

@@ -19,6 +19,7 @@ func memoryTests() []test {
 		{"fingerprints and missing counts are what was written", printsKept},
 		{"bodies of unknown hashes are left out", unknownBodies},
 		{"a write without a body keeps the stored one", bodyKept},
+		{"an event of a record that stays as it is leaves it so, and how far a backfill is goes with it", recordUntouched},
 		{"a removed record is gone and can come back", recordRemoved},
 		{"sources do not see each other's records", recordsApart},
 		{"records are listed by key, page by page", recordsListed},
@@ -145,6 +146,33 @@ func bodyKept(w *world) {
 	w.commit(m, "contacts", w.record("k1", "new one"), w.record("k2", "two"))
 	w.equal("bodies", w.bodies(m, "contacts", "k1", "k2"), map[string]string{"k1": "new one", "k2": "two"})
 	w.equal("records", w.load(m, "contacts").Records, 2)
+}
+
+func recordUntouched(w *world) {
+	m := w.owner("a", shortTTL)
+	before := w.record("k1", "one")
+	before.Missing = 3
+	w.commit(m, "contacts", before, w.record("k2", "two"))
+	known := w.known(m, "contacts")
+	told := poller.Write{
+		Known: poller.Known{Hash: before.Hash, Print: differ.Print{Raw: 7, Canon: 7}}, Key: "k1", Body: []byte("another"), Untouched: true,
+		Event: newEvent("contacts", 1, "k1", "app"),
+	}
+	c := poll("contacts", w.load(m, "contacts"), told)
+	c.State.Backfill = &poller.Backfill{To: []string{"app"}, Started: noon(), Total: 2, Looked: 1, Told: 1, After: "ff00"}
+	_, err := m.Commit(w.ctx(), c)
+	w.must(err)
+	check := func() {
+		st := w.load(m, "contacts")
+		w.equal("known", w.known(m, "contacts"), known)
+		w.equal("bodies", w.bodies(m, "contacts", "k1", "k2"), map[string]string{"k1": "one", "k2": "two"})
+		w.equal("records, sequence", []int64{st.Records, st.Sequence}, []int64{2, 1})
+		w.equal("backfill", *st.Backfill, *c.State.Backfill)
+		w.equal("pending", ids(w.pending(m)), []string{told.Event.ID})
+	}
+	check()
+	m = w.restart("b")
+	check()
 }
 
 func recordRemoved(w *world) {

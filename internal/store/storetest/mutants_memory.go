@@ -15,6 +15,11 @@ import (
 func memoryMutants() []Mutant {
 	return []Mutant{
 		{
+			Name:   "a record that stays as it is is written",
+			By:     "an event of a record that stays as it is leaves it so, and how far a backfill is goes with it",
+			breaks: breakage{commit: commitTouching},
+		},
+		{
 			Name:   "missing counts are forgotten",
 			By:     "fingerprints and missing counts are what was written",
 			breaks: breakage{known: func(k *poller.Known) { k.Missing = 0 }},
@@ -152,4 +157,16 @@ func acquireStealing(ctx context.Context, m *brokenMember, shards []int) ([]stor
 // joinAnother makes a second incarnation look like somebody else.
 func joinAnother(ctx context.Context, s *brokenStore, name string, ttl time.Duration) (store.Member, error) {
 	return s.Store.Join(ctx, fmt.Sprintf("%s~%d", name, len(s.others(nil))), ttl)
+}
+
+func commitTouching(ctx context.Context, m *brokenMember, c poller.Commit) (poller.Committed, error) {
+	writes, failure := collected(c)
+	if failure != nil {
+		return poller.Committed{}, failure
+	}
+	for i := range writes {
+		writes[i].Untouched = false
+	}
+	c.Writes = yield(writes)
+	return m.Member.Commit(ctx, c)
 }

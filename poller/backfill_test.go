@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -59,7 +60,7 @@ func (r *rig) applied() map[string]string {
 func idsUpTo(n int) []string {
 	ids := make([]string, n)
 	for i := range ids {
-		ids[i] = fmt.Sprint(i + 1)
+		ids[i] = strconv.Itoa(i + 1)
 	}
 	return ids
 }
@@ -101,9 +102,9 @@ func TestABackfillNeverOverwritesWhatIsNewer(t *testing.T) {
 			if restarts {
 				r.restart()
 			}
-			s.put(fmt.Sprint(1+step%40), fmt.Sprint("change ", step))
-			s.put(fmt.Sprint(100+step), "new")
-			s.remove(fmt.Sprint(40 - step))
+			s.put(strconv.Itoa(1+step%40), fmt.Sprint("change ", step))
+			s.put(strconv.Itoa(100+step), "new")
+			s.remove(strconv.Itoa(40 - step))
 			r.poll()
 		})
 		if b.Looked < 40 && !restarts {

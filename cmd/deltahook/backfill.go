@@ -61,7 +61,6 @@ func (a *app) backfill() *cobra.Command {
 	cmd.Flags().BoolVar(&detach, "detach", false, "do not wait for its end")
 	cmd.MarkFlagsMutuallyExclusive("stop", "detach")
 	how.flags(cmd)
-	a.completeFlags(cmd, map[string]completion{"to": a.completeWebhooks})
 	return cmd
 }
 

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/config"
 )
 
@@ -48,23 +51,47 @@ func (a *app) complete(args []string, prefix string, of func(*config.Config) []s
 	if len(args) > 0 {
 		return nil, noFiles
 	}
-	cfg, _, _, err := a.loadReport()
-	if err != nil || cfg == nil {
+	paths, err := a.configPaths()
+	if err != nil {
+		return nil, noFiles
+	}
+	cfg, err := config.Draft(paths)
+	if err != nil {
 		return nil, noFiles
 	}
 	return slices.DeleteFunc(of(cfg), func(name string) bool { return !strings.HasPrefix(name, prefix) }), noFiles
 }
 
-// completeFlags offers names as the values of flags.
-func (a *app) completeFlags(cmd *cobra.Command, flags map[string]completion) {
-	for name, offer := range flags {
-		err := cmd.RegisterFlagCompletionFunc(name, func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+// completeFlags offers the values of the flags of a command and of those below it, by the flags' names.
+func (a *app) completeFlags(cmd *cobra.Command) {
+	offers := map[string]completion{
+		"source": a.completeSources, "webhook": a.completeWebhooks, "to": a.completeWebhooks, "type": a.completeTypes,
+		"color": words("auto", "always", "never"), "show": words("changes", "records", "payload"),
+	}
+	for name, offer := range offers {
+		if f := cmd.LocalFlags().Lookup(name); f == nil || f.Value.Type() == "bool" {
+			continue
+		}
+		// The error says that the flag has a completion already, which is as good.
+		_ = cmd.RegisterFlagCompletionFunc(name, func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 			return offer(cmd, nil, prefix)
 		})
-		if err != nil { // the flag does not exist, or has one already
-			panic(err)
-		}
 	}
+	for _, below := range cmd.Commands() {
+		a.completeFlags(below)
+	}
+}
+
+// completeTypes offers the types of events.
+func (a *app) completeTypes(_ *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	return a.complete(args, prefix, func(cfg *config.Config) (types []string) {
+		for _, s := range cfg.Sources {
+			for _, kind := range []differ.Kind{differ.Created, differ.Updated, differ.Deleted, differ.Snapshot} {
+				types = append(types, emitter.EventType(cmp.Or(s.Type, s.Name), kind))
+			}
+		}
+		return types
+	})
 }
 
 // words offers fixed words.

@@ -98,7 +98,9 @@ func newRoot(p *process) *cobra.Command {
 	root.PersistentFlags().StringArrayVar(&a.config, "config", nil,
 		"configuration file or folder of *.toml (default: $DELTAHOOK_CONFIG, ./deltahook.toml, /etc/deltahook/deltahook.toml)")
 	root.PersistentFlags().StringVar(&a.color, "color", "auto", "colours: auto, always or never")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkColor() }
 	a.addCommands(root)
+	a.completeFlags(root)
 	return root
 }
 

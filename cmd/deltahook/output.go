@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -22,6 +23,13 @@ func (a *app) colours() bool {
 		return false
 	}
 	return a.terminal
+}
+
+func (a *app) checkColor() error {
+	if !slices.Contains([]string{"auto", "always", "never"}, a.color) {
+		return usage(fmt.Sprintf("--color %q is none of auto, always, never", a.color), "without the flag there are colours on a terminal, unless NO_COLOR is set")
+	}
+	return nil
 }
 
 // paint is an SGR colour.

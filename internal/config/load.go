@@ -43,6 +43,25 @@ func Parse(files []File, secrets *setting.Secrets) (*Config, *Report) {
 	if secrets == nil {
 		secrets = &setting.Secrets{}
 	}
+	c, found := read(files, secrets)
+	report := found.report(secrets.Redact)
+	if !report.OK() {
+		return nil, report
+	}
+	return c, report
+}
+
+// Draft is what can be made out of a configuration that may have problems. It is good for suggestions, not for running.
+func Draft(paths []string) (*Config, error) {
+	files, err := ReadFiles(paths)
+	if err != nil {
+		return nil, err
+	}
+	c, _ := read(files, &setting.Secrets{})
+	return c, nil
+}
+
+func read(files []File, secrets *setting.Secrets) (*Config, *findings) {
 	l := &loader{config: Default(), secrets: secrets, found: &findings{}, parts: map[string]*part{}}
 	for i, f := range files {
 		l.config.Files = append(l.config.Files, f.Path)
@@ -52,11 +71,7 @@ func Parse(files []File, secrets *setting.Secrets) (*Config, *Report) {
 	}
 	l.config.Fingerprint = fingerprint(files)
 	l.build()
-	report := l.found.report(secrets.Redact)
-	if !report.OK() {
-		return nil, report
-	}
-	return l.config, report
+	return l.config, l.found
 }
 
 // ReadFiles reads files and folders of *.toml, each file once.

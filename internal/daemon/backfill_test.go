@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"fmt"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -88,7 +89,7 @@ func complete(r *hooktest.Receiver, n int) bool {
 		return false
 	}
 	for i := 0; i < n; i += 7 {
-		if string(held[fmt.Sprint(i)]) != fmt.Sprintf(`{"id":%d,"v":2}`, i) {
+		if string(held[strconv.Itoa(i)]) != fmt.Sprintf(`{"id":%d,"v":2}`, i) {
 			return false
 		}
 	}

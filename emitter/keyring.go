@@ -24,6 +24,15 @@ type keyring struct {
 	at     time.Time // when they were resolved
 }
 
+// headers are those that each attempt has, whatever it is about.
+func (k *keyring) headers() []string {
+	names := []string{headerAttempt, headerID, headerTimestamp}
+	if s, err := schemeOf(k.style, &k.signature); err == nil && s != nil {
+		names = append(names, s.headers()...)
+	}
+	return names
+}
+
 func expired(ref setting.Secret, now time.Time) bool {
 	return !ref.NotAfter().IsZero() && now.After(ref.NotAfter())
 }

@@ -2,7 +2,6 @@ package emitter
 
 import (
 	"container/heap"
-	"container/list"
 	"iter"
 	"slices"
 	"time"
@@ -70,9 +69,9 @@ type lane struct {
 	placed time.Time // when it was last put into the agenda
 
 	// A lane that is not busy stands in one of the lists of an agenda.
-	elem  *list.Element
-	in    *list.List
-	index int // in the heap of those that wait; -1: not there
+	in         *laneList
+	prev, next *lane // in that list
+	index      int   // in the heap of those that wait; -1: not there
 }
 
 func (l *lane) head() *item { return l.items[0] }
@@ -118,7 +117,7 @@ func (l *lane) shift() {
 
 // agenda says which lane comes next: fresh events before repeated ones, but not always; among each, lanes take turns.
 type agenda struct {
-	fresh, again list.List
+	fresh, again laneList
 	waiting      laneHeap
 	turn         int
 }
@@ -134,17 +133,16 @@ func (a *agenda) place(l *lane, now time.Time) {
 	case head.due.After(now):
 		heap.Push(&a.waiting, l)
 	case head.Attempts == 0:
-		l.in, l.elem = &a.fresh, a.fresh.PushBack(l)
+		a.fresh.push(l)
 	default:
-		l.in, l.elem = &a.again, a.again.PushBack(l)
+		a.again.push(l)
 	}
 }
 
 // remove takes a lane out, wherever it is.
 func (a *agenda) remove(l *lane) {
-	if l.elem != nil {
-		l.in.Remove(l.elem)
-		l.elem, l.in = nil, nil
+	if l.in != nil {
+		l.in.remove(l)
 	}
 	if l.index >= 0 {
 		heap.Remove(&a.waiting, l.index)
@@ -154,25 +152,24 @@ func (a *agenda) remove(l *lane) {
 // peek gives the lane whose turn it is; nil when none is due.
 func (a *agenda) peek(now time.Time) *lane {
 	for _, from := range a.due(now) {
-		if e := from.Front(); e != nil {
-			l, _ := e.Value.(*lane)
-			return l
+		if from.first != nil {
+			return from.first
 		}
 	}
 	return nil
 }
 
 // due gives the lanes that are due, in two lists of which the first has its turn.
-func (a *agenda) due(now time.Time) [2]*list.List {
+func (a *agenda) due(now time.Time) [2]*laneList {
 	for len(a.waiting) > 0 && !a.waiting[0].head().due.After(now) {
 		l := a.waiting[0]
 		a.remove(l)
 		a.place(l, now)
 	}
 	if a.turn%againEvery == againEvery-1 {
-		return [2]*list.List{&a.again, &a.fresh}
+		return [2]*laneList{&a.again, &a.fresh}
 	}
-	return [2]*list.List{&a.fresh, &a.again}
+	return [2]*laneList{&a.fresh, &a.again}
 }
 
 // inTurn lists the lanes that are due, in the order of their turns.
@@ -180,9 +177,9 @@ func (a *agenda) inTurn(now time.Time) iter.Seq2[int, *lane] {
 	return func(yield func(int, *lane) bool) {
 		n := 0
 		for _, from := range a.due(now) {
-			for e := from.Front(); e != nil; n++ {
-				l, _ := e.Value.(*lane)
-				e = e.Next() // before l leaves the list
+			for next := from.first; next != nil; n++ {
+				l := next
+				next = l.next // before l leaves the list
 				if !yield(n, l) {
 					return
 				}
@@ -192,7 +189,7 @@ func (a *agenda) inTurn(now time.Time) iter.Seq2[int, *lane] {
 }
 
 // has says whether a lane stands in the agenda.
-func (a *agenda) has(l *lane) bool { return l.elem != nil || l.index >= 0 }
+func (a *agenda) has(l *lane) bool { return l.in != nil || l.index >= 0 }
 
 // nextDue gives when the first waiting lane is due.
 func (a *agenda) nextDue() (time.Time, bool) {

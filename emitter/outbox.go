@@ -101,7 +101,8 @@ type Outbox interface {
 	// FailBatch records a failed attempt at the deliveries of a batch, and what follows. The answer is kept with the first of them.
 	// Those that are settled stay as they are.
 	FailBatch(ctx context.Context, lane Lane, seqs []int64, attempt Attempt, next Next) error
-	// Ack settles deliveries. It is idempotent and not fenced: a 2xx is a fact whoever got it.
+	// Ack settles deliveries. It is idempotent and not fenced: a 2xx is a fact whoever got it. The receipts are the caller's again
+	// when it returns.
 	Ack(ctx context.Context, receipts []Receipt) error
 	// Retry records a failed attempt and when the next may follow.
 	Retry(ctx context.Context, ref Ref, attempt Attempt, next time.Time) error

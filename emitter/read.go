@@ -40,7 +40,7 @@ func (t *task) cursor() *cursor {
 
 // wantRead starts reading if there is something to read and room for it.
 func (q *queue) wantRead() {
-	if q.reader.active {
+	if q.reader.active || len(q.reader.windows)+len(q.reader.lanes) == 0 {
 		return
 	}
 	if t := q.nextTask(); t != nil {
@@ -55,17 +55,19 @@ func (q *queue) nextTask() *task {
 	if !q.running || q.gate.stopped() || q.gate.Probes() && q.total.events > 0 {
 		return nil
 	}
-	t := &task{lane: q.shortLane()}
-	if t.lane != nil {
-		t.win = t.lane.win
+	var w *window
+	l := q.shortLane()
+	if l != nil {
+		w = l.win
 	}
-	if w := q.lowWindow(); w != nil && (t.lane == nil || w.load.events == 0) {
-		t.win, t.lane = w, nil
+	if low := q.lowWindow(); low != nil && (l == nil || low.load.events == 0) {
+		w, l = low, nil
 	}
-	if t.win == nil {
+	if w == nil {
 		return nil
 	}
-	t.gen, t.after, t.limit = t.win.gen, t.cursor().begin(), q.pageSize(t.win)
+	t := &task{win: w, lane: l, gen: w.gen, limit: q.pageSize(w)}
+	t.after = t.cursor().begin()
 	q.reader.shard, q.reader.settled = t.win.shard, map[int64]struct{}{}
 	return t
 }

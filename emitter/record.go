@@ -15,6 +15,9 @@ const (
 	lingerCount = 500
 )
 
+// spareAcks bounds the memory that is kept for acknowledgements to come.
+const spareAcks = 4 * lingerCount
+
 // roundEntries is how many entries are written before acknowledgements, gates and notes get their turn: each entry is a
 // transaction of its own, and a receiver that refuses everything makes thousands of them.
 const roundEntries = 64
@@ -56,6 +59,9 @@ type recorder struct {
 	gates   map[string]GateState
 	notes   []func(*Observer)
 	waiting []barrier
+
+	spare    []ack     // for the next acknowledgements, while those before them are written
+	receipts []Receipt // of one round; only the goroutine that writes has it
 
 	wake chan struct{} // something is there
 	full chan struct{} // enough for a transaction is there
@@ -199,16 +205,22 @@ func (r *recorder) flush(ctx context.Context) (more bool, refused error) {
 	r.tell()
 	r.mu.Lock()
 	acks, entries, gates := r.acks, r.entries, r.gates
-	r.acks, r.entries, r.gates = nil, nil, map[string]GateState{}
+	r.acks, r.spare, r.entries, r.gates = r.spare[:0], nil, nil, map[string]GateState{}
 	r.mu.Unlock()
+	written := acks
 	gateErr := r.flushGates(ctx, gates)
 	entries, rest, entryErr := r.flushEntries(ctx, entries)
 	acks, later := inOrder(acks, rest)
 	acks, ackErr := r.flushAcks(ctx, acks, &entries)
 	r.mu.Lock()
-	r.acks, r.entries = slices.Concat(acks, later, r.acks), slices.Concat(entries, rest, r.entries)
+	defer r.mu.Unlock()
+	if len(acks)+len(later) > 0 {
+		r.acks = slices.Concat(acks, later, r.acks)
+	} else if clear(written); cap(written) <= spareAcks {
+		r.spare = written[:0]
+	}
+	r.entries = slices.Concat(entries, rest, r.entries)
 	r.lift()
-	r.mu.Unlock()
 	return len(rest) > 0, cmp.Or(gateErr, entryErr, ackErr)
 }
 
@@ -332,29 +344,36 @@ func (r *recorder) flushAcks(ctx context.Context, acks []ack, entries *[]entry) 
 	if len(acks) == 0 {
 		return nil, nil
 	}
-	receipts := make([]Receipt, len(acks))
 	settled := make(map[*item]struct{}, len(*entries))
-	for i, a := range acks {
-		receipts[i] = a.receipt
+	for i := range acks {
 		if len(*entries) > 0 {
-			settled[a.item] = struct{}{}
+			settled[acks[i].item] = struct{}{}
 		}
 	}
-	if err := r.outbox.Ack(ctx, receipts); err != nil {
+	if err := r.outbox.Ack(ctx, r.receiptsOf(acks)); err != nil {
 		r.failed("ack", err)
 		return acks, fmt.Errorf("acknowledge %d deliveries: %w", len(acks), err)
 	}
 	*entries = slices.DeleteFunc(*entries, func(e entry) bool { _, ok := settled[e.item]; return ok })
-	for from, a := range acks {
-		if from > 0 && acks[from-1].queue == a.queue {
-			continue
+	for from := 0; from < len(acks); {
+		items := make([]*item, 0, len(acks)-from)
+		q := acks[from].queue
+		for ; from < len(acks) && acks[from].queue == q; from++ {
+			items = append(items, acks[from].item)
 		}
-		to := from
-		var items []*item
-		for ; to < len(acks) && acks[to].queue == a.queue; to++ {
-			items = append(items, acks[to].item)
-		}
-		a.queue.acked(items)
+		q.acked(items)
 	}
 	return nil, nil
+}
+
+// receiptsOf gives what is to be written of acknowledgements; it is good until the next call.
+func (r *recorder) receiptsOf(acks []ack) []Receipt {
+	if cap(r.receipts) > spareAcks {
+		r.receipts = nil
+	}
+	r.receipts = r.receipts[:0]
+	for i := range acks {
+		r.receipts = append(r.receipts, acks[i].receipt)
+	}
+	return r.receipts
 }

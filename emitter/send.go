@@ -77,6 +77,9 @@ func NewSender(o SenderOptions) (*Sender, error) {
 		s.agreement = &agreement{turn: make(chan struct{}, 1)}
 	}
 	s.setHeaders(o.Webhook.contentType(), "deltahook/"+o.Version)
+	for _, name := range s.keys.headers() {
+		setExact(s.header, name) // each attempt fills in its own, and need not look for other spellings of them
+	}
 	s.rememberQuery()
 	s.blank = &http.Request{Method: s.webhook.Method, URL: s.url, Host: s.host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	seen := *u
@@ -165,7 +168,7 @@ func (s *Sender) attempt(within *span, d Delivery) Outcome {
 		return o
 	}
 	defer resp.Body.Close()
-	if s.webhook.SuccessWhen.IsZero() {
+	if s.webhook.SuccessWhen.IsZero() && resp.Body != http.NoBody {
 		within.restart(min(drainTime, s.webhook.Timeout.Std()))
 	}
 	o := s.sent(req, s.answer(resp))
@@ -184,7 +187,8 @@ func (s *Sender) request(ctx context.Context, d Delivery) (*http.Request, error)
 	header := maps.Clone(s.header)
 	setExact(header, headerAttempt, strconv.Itoa(d.Attempts+1))
 	if s.describe != nil {
-		s.describe(header, &d)
+		described := d // so that only this one leaves the stack
+		s.describe(header, &described)
 	}
 	m := Message{ID: d.ID, At: time.Now(), Type: d.Type, Method: s.webhook.Method, URL: s.target, Body: d.Body}
 	if err := signer.Sign(header, &m); err != nil {
@@ -192,7 +196,8 @@ func (s *Sender) request(ctx context.Context, d Delivery) (*http.Request, error)
 	}
 	req := s.blank.WithContext(ctx)
 	req.Header, req.ContentLength = header, int64(len(d.Body))
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(d.Body)), nil }
+	body := d.Body
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	req.Body, _ = req.GetBody()
 	return req, nil
 }

@@ -135,11 +135,14 @@ func (s *signer) Sign(h http.Header, m *Message) error {
 	return s.scheme.sign(h, m, keys)
 }
 
-// setExact sets a header under exactly this spelling, and under no other: there are receivers that care.
+// setExact sets a header under exactly this spelling, and under no other: there are receivers that care. One that is there in
+// this spelling is there in no other.
 func setExact(h http.Header, name string, values ...string) {
-	for old := range h {
-		if len(old) == len(name) && strings.EqualFold(old, name) {
-			delete(h, old)
+	if _, ok := h[name]; !ok {
+		for old := range h {
+			if len(old) == len(name) && strings.EqualFold(old, name) {
+				delete(h, old)
+			}
 		}
 	}
 	h[name] = values

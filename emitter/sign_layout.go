@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // layout is a signature over a text that is made of id, time and body, sent in one header. All styles but rfc9421 are
@@ -19,10 +20,11 @@ type layout struct {
 	join    string    // between the values; empty: each signature has a header line of its own
 	extra   []extraHeader
 	alg     algorithm
-	encode  func([]byte) string
+	encode  func(dst, sum []byte) []byte
 	decode  func(string) ([]byte, error)
 	read    func(secret string) (keyMaterial, error)
 	alone   bool
+	spare   *sync.Pool // of values that sign no more
 }
 
 // extraHeader is a header beside that of the signature.
@@ -32,12 +34,14 @@ type extraHeader struct {
 }
 
 func hexEncoded(l layout) layout {
-	l.encode, l.decode = hex.EncodeToString, hex.DecodeString
+	l.spare = &sync.Pool{}
+	l.encode, l.decode = hex.AppendEncode, hex.DecodeString
 	return l
 }
 
 func base64Encoded(l layout) layout {
-	l.encode, l.decode = base64.StdEncoding.EncodeToString, base64.StdEncoding.Strict().DecodeString
+	l.spare = &sync.Pool{}
+	l.encode, l.decode = base64.StdEncoding.AppendEncode, base64.StdEncoding.Strict().DecodeString
 	return l
 }
 
@@ -54,17 +58,25 @@ func (l *layout) headers() []string {
 }
 
 func (l *layout) sign(h http.Header, m *Message, keys []signingKey) error {
-	v := valuesOf(m, h)
+	v, ok := l.spare.Get().(*values)
+	if !ok {
+		v = &values{}
+	}
+	v.take(m, h)
+	defer func() {
+		v.take(&Message{}, nil) // a body must not outlive its attempt here
+		l.spare.Put(v)
+	}()
 	for _, e := range l.extra {
 		setExact(h, e.name, e.value.text(v))
 	}
-	sigs := make([]string, len(keys))
+	sigs := make([]string, 0, 2)
 	for i := range keys {
 		sum, err := l.sum(&keys[i], v)
 		if err != nil {
 			return err
 		}
-		sigs[i] = l.encode(sum)
+		sigs = append(sigs, string(l.encode(v.encoded[:0], sum)))
 	}
 	setExact(h, l.header, l.lines(v, sigs)...)
 	return nil
@@ -75,7 +87,7 @@ func (l *layout) sum(key *signingKey, v *values) ([]byte, error) {
 	if mac := key.mac(l.alg); mac != nil {
 		defer key.macs.Put(mac)
 		err := l.content.write(mac, v)
-		return mac.Sum(nil), err
+		return mac.Sum(v.scratch[:0]), err
 	}
 	var text bytes.Buffer
 	if err := l.content.write(&text, v); err != nil {
@@ -86,7 +98,7 @@ func (l *layout) sum(key *signingKey, v *values) ([]byte, error) {
 
 // lines gives the lines of the signature's header.
 func (l *layout) lines(v *values, sigs []string) []string {
-	var parts []string
+	parts := make([]string, 0, len(l.value)+len(sigs)-1)
 	for _, p := range l.value {
 		if !p.has(varSig) {
 			parts = append(parts, p.text(v))
@@ -97,7 +109,7 @@ func (l *layout) lines(v *values, sigs []string) []string {
 			parts = append(parts, p.text(v))
 		}
 	}
-	if l.join == "" {
+	if l.join == "" || len(parts) == 1 {
 		return parts
 	}
 	return []string{strings.Join(parts, l.join)}

@@ -99,10 +99,12 @@ type values struct {
 	header http.Header
 
 	scratch [128]byte // for short texts
+	encoded [128]byte // for a signature
 }
 
-func valuesOf(m *Message, h http.Header) *values {
-	return &values{id: m.ID, at: m.At, kind: m.Type, body: m.Body, header: h}
+// take sets what a message that is signed has.
+func (v *values) take(m *Message, h http.Header) {
+	v.id, v.at, v.kind, v.body, v.header = m.ID, m.At, m.Type, m.Body, h
 }
 
 func unixSeconds(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }

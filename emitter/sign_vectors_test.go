@@ -333,7 +333,7 @@ func TestTheStandardBodyDigestPlaceholder(t *testing.T) {
 	sum := sha256.Sum256([]byte(vectorBody))
 	p := mustPattern("{ts}:{sha256:body}")
 	m := vector()
-	if got := p.text(valuesOf(&m, nil)); got != "1614265330:"+hex.EncodeToString(sum[:]) {
+	if got := p.text(&values{at: m.At, body: m.Body}); got != "1614265330:"+hex.EncodeToString(sum[:]) {
 		t.Error(got)
 	}
 }

@@ -111,7 +111,7 @@ func (l *load) emit(source string, n, records int, to string) {
 // writesOf makes updates of so many records in turn, with events of about a kilobyte.
 func writesOf(seed differ.Seed, source string, after int64, n, records int, to string) iter.Seq[poller.Write] {
 	hasher := differ.NewHasher(seed)
-	pad := bytes.Repeat([]byte("x"), eventSize-200)
+	pad := bytes.Repeat([]byte("x"), eventSize-160)
 	return func(yield func(poller.Write) bool) {
 		for i := range n {
 			sequence := after + int64(i) + 1

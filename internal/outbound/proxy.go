@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"sync/atomic"
 
 	"github.com/deltahook/deltahook/internal/setting"
 )
@@ -113,17 +114,14 @@ func (p Proxy) expand(secrets *setting.Secrets) (string, error) {
 // Func gives what http.Transport asks for the proxy of each request. A proxy that cannot be used fails the request: nothing is
 // asked directly that was meant to go through it. Unix sockets have none.
 func (p Proxy) Func(secrets *setting.Secrets) func(*http.Request) (*url.URL, error) {
+	environment := environmentProxy()
 	return func(r *http.Request) (*url.URL, error) {
 		if _, ok := socketPath(r.URL.Hostname()); ok {
 			return nil, nil //nolint:nilnil // the contract of http.Transport: no URL means no proxy
 		}
 		switch p.text {
 		case "", proxyEnv:
-			u, err := http.ProxyFromEnvironment(r)
-			if err != nil {
-				return nil, errors.New("the proxy of the environment is not a URL; check HTTPS_PROXY and HTTP_PROXY") // its text has their values
-			}
-			return u, nil
+			return environment(r)
 		case proxyNone:
 			return nil, nil //nolint:nilnil // as above
 		}
@@ -131,6 +129,27 @@ func (p Proxy) Func(secrets *setting.Secrets) func(*http.Request) (*url.URL, err
 		if err != nil {
 			return nil, &UnreadyError{fmt.Errorf("proxy: %w", err)}
 		}
+		return u, nil
+	}
+}
+
+// environmentProxy asks the environment for the proxy of a request, and keeps the answer for the origin that it asked for last: it is the
+// same as long as the process lives, and to find it costs as much as to sign a request.
+func environmentProxy() func(*http.Request) (*url.URL, error) {
+	type answer struct {
+		scheme, host string
+		proxy        *url.URL
+	}
+	var last atomic.Pointer[answer]
+	return func(r *http.Request) (*url.URL, error) {
+		if a := last.Load(); a != nil && a.scheme == r.URL.Scheme && a.host == r.URL.Host {
+			return a.proxy, nil
+		}
+		u, err := http.ProxyFromEnvironment(r)
+		if err != nil {
+			return nil, errors.New("the proxy of the environment is not a URL; check HTTPS_PROXY and HTTP_PROXY") // its text has their values
+		}
+		last.Store(&answer{r.URL.Scheme, r.URL.Host, u})
 		return u, nil
 	}
 }

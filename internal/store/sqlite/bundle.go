@@ -12,8 +12,7 @@ const (
 	bindSQL    = `UPDATE delivery SET batch = ?, attempts = 0 WHERE seq = ? AND webhook = ?`
 	unbindSQL  = `UPDATE delivery SET batch = '' WHERE shard = ? AND webhook = ? AND batch = ? AND batch <> '' AND state = 0`
 	batchesSQL = `SELECT DISTINCT batch FROM delivery INDEXED BY delivery_batch WHERE shard = ? AND webhook = ? AND batch <> '' AND state = 0`
-	batchSQL   = pendingColumns + ` FROM delivery d INDEXED BY delivery_batch CROSS JOIN event e ON e.seq = d.seq CROSS JOIN name n ON n.id = e.source
-		CROSS JOIN event_body b ON b.seq = d.seq LEFT JOIN event_copy c ON c.id = d.copy
+	batchSQL   = pendingColumns + ` FROM delivery d INDEXED BY delivery_batch` + pendingTables + `
 		WHERE d.shard = ? AND d.webhook = ? AND d.batch = ? AND d.batch <> '' AND d.state = 0 ORDER BY d.seq`
 	splitSQL = `UPDATE delivery SET batch = '', attempts = 0, next_at = 0 WHERE seq = ? AND webhook = ? AND state = 0`
 )
@@ -63,8 +62,7 @@ func (m *member) Batch(ctx context.Context, lane emitter.Lane, id string) (list 
 		if err != nil || webhook == 0 {
 			return err
 		}
-		list, err = collect(ctx, q, func(r *sql.Rows) (emitter.Delivery, error) { return scanPending(r, lane) },
-			batchSQL, lane.Shard, webhook, id)
+		list, err = m.s.pending(ctx, q, lane, 0, batchSQL, lane.Shard, webhook, id)
 		return err
 	})
 	return list, err

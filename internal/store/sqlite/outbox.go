@@ -16,12 +16,10 @@ const (
 			WHERE d.state = 0 AND d.shard = ?1 AND d.webhook > ?2 ORDER BY d.webhook, d.seq LIMIT 1)
 		UNION ALL SELECT * FROM (SELECT d.shard, d.webhook, e.at FROM delivery d INDEXED BY delivery_pending CROSS JOIN event e ON e.seq = d.seq
 			WHERE d.state = 0 AND d.shard > ?1 ORDER BY d.shard, d.webhook, d.seq LIMIT 1) LIMIT 1`
-	nameSQL        = `SELECT text FROM name WHERE id = ?`
-	ownedSQL       = `SELECT id, epoch FROM shard WHERE owner = ?`
-	pendingColumns = `SELECT d.seq, d.attempts, d.since, d.tried_at, d.next_at, d.replay, d.loose <> 0, d.batch, e.id, n.text, e.key, e.type, e.sequence, e.at, coalesce(c.body, b.body)`
-	pendingSQL     = pendingColumns + ` FROM delivery d INDEXED BY delivery_pending CROSS JOIN event e ON e.seq = d.seq CROSS JOIN name n ON n.id = e.source
-		CROSS JOIN event_body b ON b.seq = d.seq LEFT JOIN event_copy c ON c.id = d.copy
-		WHERE d.state = 0 AND d.shard = ? AND d.webhook = ? AND d.seq > ? ORDER BY d.seq LIMIT ?`
+	nameSQL    = `SELECT text FROM name WHERE id = ?`
+	ownedSQL   = `SELECT id, epoch FROM shard WHERE owner = ?`
+	pendingSQL = pendingColumns + ` FROM delivery d INDEXED BY delivery_pending` + pendingTables +
+		`WHERE d.state = 0 AND d.shard = ? AND d.webhook = ? AND d.seq > ? ORDER BY d.seq LIMIT ?`
 )
 
 // laneHead is a lane and the time of its first pending event.
@@ -90,23 +88,10 @@ func (m *member) Pending(ctx context.Context, lane emitter.Lane, afterSeq int64,
 		if err != nil || webhook == 0 {
 			return err
 		}
-		list = make([]emitter.Delivery, 0, limit)
-		return each(ctx, q, func(r *sql.Rows) error {
-			d, err := scanPending(r, lane)
-			list = append(list, d)
-			return err
-		}, pendingSQL, lane.Shard, webhook, afterSeq, limit)
+		list, err = m.s.pending(ctx, q, lane, limit, pendingSQL, lane.Shard, webhook, afterSeq, limit)
+		return err
 	})
 	return list, err
-}
-
-func scanPending(r *sql.Rows, lane emitter.Lane) (emitter.Delivery, error) {
-	d := emitter.Delivery{Ref: emitter.Ref{Lane: lane}}
-	var since, tried, next, at int64
-	err := r.Scan(&d.Seq, &d.Attempts, &since, &tried, &next, &d.Replay, &d.Loose, &d.Batch, &d.ID, &d.Source, &d.Key, &d.Type, &d.Sequence, &at, &d.Body)
-	d.Since, d.TriedAt, d.NextAt = fromMicros(since), fromMicros(tried), fromMicros(next)
-	d.At, d.Body = fromMicros(at), notNil(d.Body)
-	return d, err
 }
 
 // excerptLimit bounds what is kept of an answer, and of the headers of a request.

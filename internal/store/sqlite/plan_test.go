@@ -28,6 +28,7 @@ func TestHotQueriesTouchPendingRowsOnly(t *testing.T) {
 		"of a record": {planned(store.DeliveryQuery{Source: "s", Key: "k"}), 2, "SEARCH e USING INDEX event_key (key=?)"},
 		"of source":   {eventSQL + "WHERE e.source = ? ORDER BY e.seq DESC", 1, "SEARCH e USING INDEX event_source (source=?)"},
 		"acknowledge": {ackPendingSQL, 8, "SEARCH delivery USING PRIMARY KEY (seq=? AND webhook=?)"},
+		"a run":       {ackRunSQL, 7, "SEARCH delivery USING INDEX delivery_webhook (webhook=? AND seq>? AND seq<?)"},
 		"count":       {countPendingSQL, 0, "USING COVERING INDEX delivery_pending"},
 		"events":      {eventSQL + "WHERE e.seq < ? ORDER BY e.seq DESC", 1, "SEARCH e USING INTEGER PRIMARY KEY (rowid<?)"},
 		"waiting":     {waitingSQL, 2, "SEARCH d USING INDEX delivery_loose (webhook=? AND loose=?)"},

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
@@ -12,10 +11,7 @@ import (
 
 const (
 	fixSQL    = `UPDATE delivery SET loose = 0 WHERE seq = ? AND webhook = ? AND loose <> 0`
-	sealedSQL = pendingColumns + pendingTables + `WHERE d.seq = ? AND d.webhook = ? AND d.shard = ? AND d.state = 0`
-
-	pendingTables = ` FROM delivery d CROSS JOIN event e ON e.seq = d.seq CROSS JOIN name n ON n.id = e.source
-		CROSS JOIN event_body b ON b.seq = d.seq LEFT JOIN event_copy c ON c.id = d.copy `
+	sealedSQL = pendingColumns + ` FROM delivery d` + pendingTables + `WHERE d.seq = ? AND d.webhook = ? AND d.shard = ? AND d.state = 0`
 )
 
 // Seal fixes deliveries before their first attempt.
@@ -44,7 +40,7 @@ func (m *member) seal(ctx context.Context, t *tx, p *emitter.Parcel) ([]emitter.
 	if err != nil {
 		return nil, err
 	}
-	list, err := t.contents(ctx, p, webhook)
+	list, err := m.contents(ctx, t, p, webhook)
 	if err != nil {
 		return nil, err
 	}
@@ -61,22 +57,18 @@ func (m *member) seal(ctx context.Context, t *tx, p *emitter.Parcel) ([]emitter.
 }
 
 // contents gives what of a parcel can be sent.
-func (t *tx) contents(ctx context.Context, p *emitter.Parcel, webhook int64) (list []emitter.Delivery, err error) {
+func (m *member) contents(ctx context.Context, t *tx, p *emitter.Parcel, webhook int64) (list []emitter.Delivery, err error) {
 	size := 0
 	for _, seq := range p.Seqs {
-		err := each(ctx, t, func(r *sql.Rows) error {
-			d, err := scanPending(r, p.Lane)
-			if size = emitter.BatchSize(size, d.Body); p.Batch && size > p.MaxBytes && len(list) > 0 {
-				return errStop
-			}
-			list = append(list, d)
-			return err
-		}, sealedSQL, seq, webhook, p.Shard)
-		if errors.Is(err, errStop) {
-			break
-		}
+		one, err := m.s.pending(ctx, t, p.Lane, 1, sealedSQL, seq, webhook, p.Shard)
 		if err != nil {
 			return nil, err
+		}
+		for _, d := range one {
+			if size = emitter.BatchSize(size, d.Body); p.Batch && size > p.MaxBytes && len(list) > 0 {
+				return list, nil
+			}
+			list = append(list, d)
 		}
 	}
 	return list, nil

@@ -13,12 +13,6 @@ import (
 )
 
 const (
-	ackSQL = `UPDATE delivery SET state = 1, attempts = ?, tries = tries + 1, replay = 0, next_at = 0, settled_at = ?,
-		tried_at = ?, took = ?, status = ?, reason = '', cause = ? WHERE seq = ? AND webhook = ? AND state = `
-	ackPendingSQL = ackSQL + `0`
-	ackParkedSQL  = ackSQL + `2`
-	ackDroppedSQL = ackSQL + `3`
-
 	triedSQL = `UPDATE delivery SET attempts = ?1, tries = tries + 1, next_at = ?2, tried_at = ?3, took = ?4, status = ?5,
 		reason = ?6, cause = ?7, since = iif(since = 0, ?3, since)
 		WHERE seq = ?8 AND webhook = ?9 AND shard = ?10 AND state = 0 RETURNING tries`
@@ -29,45 +23,6 @@ const (
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	oldAttemptSQL = `DELETE FROM attempt WHERE seq = ? AND webhook = ? AND ordinal <= ?`
 )
-
-// Ack settles deliveries, all of them in one transaction. What is settled as delivered stays as it is.
-func (m *member) Ack(ctx context.Context, receipts []emitter.Receipt) error {
-	err := m.s.write(ctx, func(ctx context.Context, t *tx) error {
-		for i := range receipts {
-			if err := m.s.ack(ctx, t, &receipts[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("acknowledge %d deliveries: %w", len(receipts), err)
-	}
-	return nil
-}
-
-func (s *Store) ack(ctx context.Context, t *tx, r *emitter.Receipt) error {
-	webhook, err := t.lookup(ctx, r.Webhook)
-	if err != nil || webhook == 0 {
-		return err
-	}
-	settled := settledAt(&r.Attempt, s.now())
-	for _, from := range []struct {
-		query  string
-		change tally
-	}{{ackPendingSQL, tally{pending: -1}}, {ackParkedSQL, tally{parked: -1}}, {ackDroppedSQL, tally{}}} {
-		n, err := t.exec(ctx, from.query, r.Attempt.Number, settled, micros(r.Attempt.At), r.Attempt.Took.Microseconds(),
-			r.Attempt.Status, r.Attempt.Trigger, r.Seq, webhook)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			t.count(webhook, from.change)
-			return nil
-		}
-	}
-	return nil
-}
 
 // Retry records a failed attempt and when the next may follow.
 func (m *member) Retry(ctx context.Context, ref emitter.Ref, attempt emitter.Attempt, next time.Time) error {

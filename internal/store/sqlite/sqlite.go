@@ -37,6 +37,7 @@ type Store struct {
 	readers *sql.DB
 	tables  tables
 	tallies tallies
+	names   nameBook
 	sweep   sweep // where Housekeep goes on
 
 	closing sync.Once

@@ -16,6 +16,7 @@ func atLeastOnceTests() []test {
 		{"acknowledging is idempotent and paging skips nothing", ackAndPaging},
 		{"what is not acknowledged is pending after a restart", pendingSurvives},
 		{"an acknowledgement settles its own delivery only", ackSettlesOne},
+		{"acknowledged together, each delivery keeps its own attempt", ackTogether},
 		{"a retry survives a restart and a take-over", retrySurvives},
 		{"a parked delivery survives a restart and is listed until someone decides", parkedSurvives},
 		{"a parked delivery can be replayed", parkedReplayed},

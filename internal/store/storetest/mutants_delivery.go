@@ -20,6 +20,11 @@ func deliveryMutants() []Mutant {
 			breaks: breakage{ack: ackNeighbour},
 		},
 		{
+			Name:   "what is acknowledged together gets one time",
+			By:     "acknowledged together, each delivery keeps its own attempt",
+			breaks: breakage{ack: ackBlurred},
+		},
+		{
 			Name:   "a retry is not stored",
 			By:     "a retry survives a restart and a take-over",
 			breaks: breakage{retry: retryForgotten},
@@ -88,6 +93,14 @@ func ackNeighbour(ctx context.Context, m *brokenMember, receipts []emitter.Recei
 		receipts = append(receipts, r)
 	}
 	return m.Member.Ack(ctx, receipts)
+}
+
+func ackBlurred(ctx context.Context, m *brokenMember, receipts []emitter.Receipt) error {
+	blurred := slices.Clone(receipts)
+	for i := range blurred {
+		blurred[i].Attempt.Took = receipts[0].Attempt.Took
+	}
+	return m.Member.Ack(ctx, blurred)
 }
 
 func retryForgotten(context.Context, *brokenMember, emitter.Ref, emitter.Attempt, time.Time) error {

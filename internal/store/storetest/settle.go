@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -114,6 +115,47 @@ func ackWins(w *world) {
 	queues, err := w.st.Queues(w.ctx())
 	w.must(err)
 	w.equal("queues", len(queues), 0)
+}
+
+func ackTogether(w *world) {
+	m := w.owner("a", longTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 50, "app", "crm")...)
+	all := w.pending(m)
+	for _, i := range []int{13, 14, 70} {
+		w.must(m.Park(w.ctx(), all[i].Ref, "given up", nil))
+	}
+	n, err := m.Drop(w.ctx(), store.DeliveryQuery{EventID: all[13].ID, Webhook: all[13].Webhook}, "dropped by ann")
+	w.must(err)
+	w.equal("dropped", n, 1)
+	list := receipts(all)
+	for i := range list {
+		list[i].Attempt.At = noon().Add(time.Duration(i*7919%100) * time.Second)
+		list[i].Attempt.Took = time.Duration(i*31+1) * time.Millisecond
+	}
+	list[20].Attempt.Status = 200
+	list[60].Attempt.At = time.Date(1970, 1, 1, 0, 0, 1, 0, time.UTC)
+	given := slices.Clone(list)
+	w.must(m.Ack(w.ctx(), list))
+	if !slices.Equal(given, list) {
+		w.Fatalf("the store has changed the receipts of its caller")
+	}
+	for _, r := range given {
+		id := idOf(all, r.Ref)
+		row := w.deliveries(store.DeliveryQuery{EventID: id, Webhook: r.Webhook})[0]
+		w.equal("state, attempts, settled", []any{row.State, row.Attempts, row.Settled.UTC()}, []any{store.StateDelivered, 1, r.Attempt.At.Add(r.Attempt.Took)})
+		made, err := w.st.Attempts(w.ctx(), id, r.Webhook)
+		w.must(err)
+		made[0].At = made[0].At.UTC()
+		w.equal("attempts", made, []emitter.Attempt{r.Attempt})
+	}
+	queues, err := w.st.Queues(w.ctx())
+	w.must(err)
+	w.equal("queues", len(queues), 0)
+}
+
+func idOf(deliveries []emitter.Delivery, ref emitter.Ref) string {
+	i := slices.IndexFunc(deliveries, func(d emitter.Delivery) bool { return d.Ref == ref })
+	return deliveries[i].ID
 }
 
 func dropParkedOnly(w *world) {

@@ -17,6 +17,7 @@ import (
 	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/hooktest"
+	"github.com/deltahook/deltahook/internal/metrics"
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/internal/store/sqlite"
@@ -192,7 +193,7 @@ func (f *flow) begin() {
 		f.t.Fatal(err)
 	}
 	f.outlet = &outlet{webhooks: webhooks, seed: f.store.Seed(), full: func(string) bool { return false }}
-	f.ledger = &ledger{Member: f.process, dispatcher: f.dispatcher, journal: &admin.Journal{}}
+	f.ledger = &ledger{Member: f.process, dispatcher: f.dispatcher, journal: &admin.Journal{}, metrics: metrics.New()}
 	if err := f.dispatcher.Start(f.t.Context()); err != nil {
 		f.t.Fatal(err)
 	}

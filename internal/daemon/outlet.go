@@ -95,7 +95,7 @@ func (l *ledger) Commit(ctx context.Context, c poller.Commit) (poller.Committed,
 		}
 	case !errors.Is(err, poller.ErrConflict) && !errors.Is(err, poller.ErrFenced):
 		// The outcome is unknown: what was committed all the same is found in the store.
-		l.dispatcher.Requeue()
+		l.dispatcher.Dispatch(shard, nil, false)
 	}
 	return out, err
 }

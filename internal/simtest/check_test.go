@@ -1,0 +1,356 @@
+package simtest
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/hooktest"
+	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/poller"
+)
+
+// P11: credentials go to the origin that they are for, and nowhere else.
+func (w *world) checkCredentials(u *upstream, q *http.Request) {
+	if q.Header.Get("X-Api-Key") != sourceKey || q.URL.Query().Get("api_key") != sourceQuery {
+		w.violated(11, "%s is asked without its credentials: %s", u.name, q.URL)
+	}
+}
+
+func (w *world) foreign(rw http.ResponseWriter, q *http.Request) {
+	body, _ := io.ReadAll(q.Body)
+	for _, secret := range secretTexts() {
+		var head bytes.Buffer
+		_ = q.Header.Write(&head)
+		if strings.Contains(head.String()+q.URL.String()+string(body), secret) {
+			w.violated(11, "a host that the server named gets a secret: %s %s", q.Method, q.URL)
+		}
+	}
+	rw.WriteHeader(http.StatusNoContent)
+}
+
+// incoming checks a delivery: what is sent was committed before (P1), in exactly these bytes under exactly this id (P3), and for this
+// webhook (P2). It gives the body, and the number of the process that sends.
+func (w *world) incoming(r *receiver, q *http.Request) ([]byte, int) {
+	w.step.Add(1)
+	body, err := io.ReadAll(q.Body)
+	q.Body = io.NopCloser(bytes.NewReader(body))
+	life := int(w.life.Load())
+	if err != nil {
+		return nil, life // the sender has died
+	}
+	id := q.Header.Get("webhook-id")
+	w.truth.mu.Lock()
+	defer w.truth.mu.Unlock()
+	e := w.truth.found(id, w.running.comparison)
+	switch {
+	case e == nil:
+		w.violated(1, "%s gets %s, which was never committed: %s", r.name, id, body)
+	case e.to[r.name] == "":
+		w.violated(2, "%s gets %s, which is not for it", r.name, id)
+	case e.to[r.name] != string(body):
+		w.violated(3, "%s gets %s as\n%s\nand it was committed as\n%s", r.name, id, body, e.to[r.name])
+	}
+	return body, life
+}
+
+// checkOrder holds a delivery against P4: no earlier event of what has to keep an order is still on its way.
+func (w *world) checkOrder(r *receiver, in hooktest.Event) {
+	w.truth.mu.Lock()
+	defer w.truth.mu.Unlock()
+	m := w.truth.of(in.Source)
+	for _, e := range slices.Backward(m.events) {
+		if e.sequence >= in.Sequence || e.to[r.name] == "" || r.order == "key" && e.key != in.Key {
+			continue
+		}
+		if e.done[r.name] == "" && !r.has(e.id) {
+			w.violated(4, "%s gets event %d of %s %s while %d is still on its way", r.name, in.Sequence, in.Source, in.Key, e.sequence)
+		}
+		return // what it waited for is its own matter
+	}
+}
+
+// checkCommit holds what a poll found against what upstream had.
+func (w *world) checkCommit(source string, m *memory, c *commit) {
+	u := w.running.source(source).upstream
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	poll := reading{w: w, u: u, m: m, c: c, s: w.running.source(source), to: w.step.Load()}
+	if n := len(u.scans); n > 0 {
+		poll.from = u.scans[n-1].from
+	}
+	if !m.state.Baselined.IsZero() && c.state.Baselined.IsZero() {
+		w.violated(10, "%s has lost its baseline", source)
+	}
+	sequence := m.state.Sequence
+	for i := range c.writes {
+		wr := &c.writes[i]
+		if wr.event == nil {
+			poll.silent(wr)
+			continue
+		}
+		if sequence++; wr.event.sequence != sequence {
+			w.violated(3, "event %d of %s follows %d", wr.event.sequence, source, sequence-1)
+		}
+		poll.told(wr)
+	}
+	if sequence != c.state.Sequence {
+		w.violated(1, "%s is at sequence %d, its events are at %d", source, c.state.Sequence, sequence)
+	}
+}
+
+// reading is one poll that is checked.
+type reading struct {
+	w        *world
+	u        *upstream
+	m        *memory
+	c        *commit
+	s        *sourceSettings
+	from, to int64 // steps
+}
+
+// told checks a change that is announced.
+func (r *reading) told(wr *write) {
+	e := wr.event
+	was, known := r.m.known[e.key]
+	parsed, err := hooktest.ParseEvent(e.id, []byte(e.body))
+	if err != nil {
+		r.w.violated(3, "event %s: %v", e.id, err)
+		return
+	}
+	if r.m.state.Baselined.IsZero() && r.s.initial == "baseline" {
+		r.w.violated(9, "%s tells of %s before its baseline", r.u.name, e.key)
+	}
+	record := string(parsed.Record)
+	switch e.change {
+	case differ.Created:
+		if known {
+			r.w.violated(7, "%s %s is created, and was known", r.u.name, e.key)
+		}
+		r.genuine(e.key, record)
+	case differ.Updated:
+		if !known {
+			r.w.violated(7, "%s %s is updated, and was not known", r.u.name, e.key)
+			return
+		}
+		r.genuine(e.key, record)
+		r.explained(e.key, was, record)
+	case differ.Deleted:
+		if !known {
+			r.w.violated(7, "%s %s is deleted, and was not known", r.u.name, e.key)
+		}
+		r.proven(e.key)
+	default:
+		r.w.violated(7, "%s %s is %v", r.u.name, e.key, e.change)
+	}
+}
+
+// genuine holds a record against P8: upstream had it, to the byte, while it was read.
+func (r *reading) genuine(key, record string) {
+	if r.s.compared.fields == "" && !r.u.history.had(key, r.from, r.to, func(body string) bool { return body == record }) {
+		r.w.violated(8, "%s %s was never\n%s\nbut\n%v", r.u.name, key, record, r.u.history.was[key])
+	}
+	if canon := r.s.compared.canon(record); r.s.compared.fields != "" && !r.u.history.had(key, r.from, r.to, func(body string) bool { return r.s.compared.canon(body) == canon }) {
+		r.w.violated(8, "%s %s was never\n%s", r.u.name, key, record)
+	}
+}
+
+// explained holds an update against P10: something changed that counts, not only what counts.
+func (r *reading) explained(key string, was known, record string) {
+	now := r.s.compared
+	if was.by == now {
+		if now.canon(was.body) == now.canon(record) {
+			r.w.violated(7, "%s %s is updated, and nothing has changed in\n%s\n%s", r.u.name, key, was.body, record)
+		}
+		return
+	}
+	// It has changed in what counted before, or what counts now and did not before has changed since the edit.
+	changed := func(body string) bool { return was.by.canon(body) != was.by.canon(was.body) }
+	if r.u.history.had(key, r.from, r.to, changed) || r.u.history.differs(key, r.m.edited, now) {
+		return
+	}
+	r.w.violated(10, "%s %s is updated because of an edit (%v, was %v):\n%s\n%s", r.u.name, key, now, was.by, was.body, record)
+}
+
+// proven holds a deletion against P6: each of the listings that are needed lacked the record at some moment while it was read.
+func (r *reading) proven(key string) {
+	if r.u.history.throughout(key, r.from, r.to) {
+		r.w.violated(6, "%s %s is deleted, and was there all the time from step %d to %d", r.u.name, key, r.from, r.to)
+	}
+	need := r.s.confirm - 1
+	for _, s := range slices.Backward(r.u.scans[:max(len(r.u.scans)-1, 0)]) {
+		if need == 0 {
+			return
+		}
+		lacked := !r.u.history.throughout(key, s.from, s.to)
+		if !s.complete && !(s.perhaps && lacked) {
+			continue
+		}
+		if !lacked {
+			r.w.violated(6, "%s %s is deleted, and a listing before (steps %d to %d) had it", r.u.name, key, s.from, s.to)
+		}
+		need--
+	}
+	if need > 0 {
+		r.w.violated(6, "%s %s is deleted after too few complete listings", r.u.name, key)
+	}
+}
+
+// silent checks a change that is written down and not announced: the baseline, a record that is missed for the first time, one
+// that only looks different, and what only an edit brought to light.
+func (r *reading) silent(wr *write) {
+	if r.m.state.Baselined.IsZero() || wr.body == "" && !wr.remove {
+		return
+	}
+	was, known := r.m.known[wr.key]
+	if wr.remove || !known {
+		r.w.violated(1, "%s %s comes or goes, and nobody is told", r.u.name, wr.key)
+		return
+	}
+	if both := was.by.and(r.s.compared); both.canon(was.body) != both.canon(wr.body) {
+		r.w.violated(1, "%s %s changes, and nobody is told:\n%s\n%s", r.u.name, wr.key, was.body, wr.body)
+	}
+}
+
+// allRead notes that each record was read with the comparison that is configured.
+func (w *world) allRead(source string) {
+	w.truth.mu.Lock()
+	defer w.truth.mu.Unlock()
+	m := w.truth.of(source)
+	for key, k := range m.known {
+		k.by = w.running.comparison(source)
+		m.known[key] = k
+	}
+}
+
+// checkStore holds a store that is opened against what was confirmed to the processes before (P1, P2).
+func (w *world) checkStore(st store.Reader) {
+	w.truth.mu.Lock()
+	defer w.truth.mu.Unlock()
+	rows, err := st.Sources(w.t.Context())
+	if err != nil {
+		w.violated(1, "the store cannot be read: %v", err)
+		return
+	}
+	stored := map[string]poller.State{}
+	for _, row := range rows {
+		stored[row.Name] = row.State
+	}
+	for source, m := range w.truth.sources {
+		state := stored[source]
+		if m.maybe != nil && state.Version == m.maybe.state.Version+1 {
+			w.truth.apply(source, m.maybe, w.running.comparison(source))
+		}
+		m.maybe = nil
+		if state.Version != m.state.Version || state.Sequence != m.state.Sequence || state.Records != int64(len(m.known)) {
+			w.violated(1, "the store has version %d, sequence %d and %d records of %s; confirmed were %d, %d and %d",
+				state.Version, state.Sequence, state.Records, source, m.state.Version, m.state.Sequence, len(m.known))
+		}
+		for key, k := range m.known {
+			if row, err := st.Record(w.t.Context(), source, key); err != nil || string(row.Body) != k.body {
+				w.violated(1, "the store has %s %s as %s (%v), confirmed was %s", source, key, row.Body, err, k.body)
+			}
+		}
+	}
+	w.checkDeliveries(st)
+}
+
+// checkDeliveries holds each event, for each webhook, against what was confirmed of it.
+func (w *world) checkDeliveries(st store.Reader) {
+	rows, err := st.Deliveries(w.t.Context(), store.DeliveryQuery{Limit: 1 << 30})
+	if err != nil {
+		w.violated(2, "the deliveries cannot be read: %v", err)
+		return
+	}
+	states := map[[2]string]string{}
+	for _, row := range rows {
+		states[[2]string{row.EventID, row.Webhook}] = row.State
+	}
+	for id, e := range w.truth.events {
+		for webhook := range e.to {
+			state := states[[2]string{id, webhook}]
+			if how := e.done[webhook]; state == "" || how != "" && how != state {
+				w.violated(2, "event %d of %s for %s is %q in the store; confirmed was %q", e.sequence, e.source, webhook, state, how)
+			}
+			if state != store.StatePending { // its confirmation did not come through
+				e.done[webhook] = state
+			}
+		}
+	}
+}
+
+// checkLively holds the process against P5 and P12: what nothing is wrong with goes on, and nothing stops for ever.
+func (w *world) checkLively() {
+	if w.process == nil || w.ills.any() {
+		return
+	}
+	since := w.process.started
+	if healed := w.ills.since(); healed.After(since) {
+		since = healed
+	}
+	now := time.Now()
+	for i := range w.running.sources {
+		s := &w.running.sources[i]
+		s.mu.Lock()
+		asked := s.asked
+		s.mu.Unlock()
+		if asked.Before(since) {
+			asked = since
+		}
+		switch idle := now.Sub(asked); {
+		case w.paused[s.name]:
+		case s.calm && idle > 2*s.every+time.Minute:
+			w.violated(5, "%s is well and was not asked for %s, it should be every %s", s.name, idle, s.every)
+		case idle > 2*s.every+3*time.Hour && !w.full(s):
+			w.violated(12, "%s was not asked for %s", s.name, idle)
+		}
+	}
+	w.checkSteady(since, now)
+	w.checkAlerts(since)
+}
+
+// checkSteady wants what is for a webhook that is well to arrive at once, whatever happens to others.
+func (w *world) checkSteady(since, now time.Time) {
+	const patience = 2 * time.Minute
+	w.truth.mu.Lock()
+	defer w.truth.mu.Unlock()
+	r := w.receivers[0]
+	for _, m := range w.truth.sources {
+		for _, e := range slices.Backward(m.events) {
+			if e.life != int(w.life.Load()) || e.at.Before(since) {
+				break
+			}
+			if e.to[r.name] != "" && now.Sub(e.at) > patience && !r.has(e.id) {
+				w.violated(5, "%s is well and did not get event %d of %s after %s", r.name, e.sequence, e.source, now.Sub(e.at))
+			}
+		}
+	}
+}
+
+// checkAlerts wants somebody to be told of each source that fails.
+func (w *world) checkAlerts(since time.Time) {
+	w.polls.mu.Lock()
+	defer w.polls.mu.Unlock()
+	if w.polls.since.Before(since) {
+		return
+	}
+	for source, n := range w.polls.failed {
+		if said := w.journal.alerted(source); n > 0 && !said || n == 0 && said && w.polls.good[source] {
+			w.violated(12, "%s has failed %d times in a row; said that it is failing: %v", source, n, said)
+		}
+	}
+}
+
+// full says whether a webhook of a source waits for room.
+func (w *world) full(s *sourceSettings) bool {
+	for _, h := range w.running.hooks {
+		if h.maxQueue < 1000 && (len(s.to) == 0 || slices.Contains(s.to, h.name)) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,208 @@
+package simtest
+
+import (
+	"context"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/admin"
+	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/internal/store/sqlite/faultdisk"
+)
+
+// act does the next thing of the plan.
+func (w *world) act() {
+	if w.process == nil && w.chance.IntN(2) == 0 {
+		w.start()
+		return
+	}
+	u := w.upstreams[w.chance.IntN(len(w.upstreams))]
+	switch dice := w.chance.IntN(100); {
+	case dice < 50:
+		u.change(1 + w.chance.IntN(6))
+	case dice < 58:
+		w.harmUpstream(u)
+	case dice < 66:
+		w.harmReceiver(w.receivers[1+w.chance.IntN(2)])
+	case dice < 72:
+		w.harmNetwork()
+	case dice < 77:
+		w.ills.dieAt(1 + w.chance.IntN(80))
+	case dice < 80 && w.process != nil:
+		w.crash(w.chance.IntN(2) == 0)
+	case dice < 83:
+		w.ills.harm([]faultdisk.Fault{faultdisk.Full, faultdisk.Broken, faultdisk.ReadOnly, faultdisk.Torn}[w.chance.IntN(4)], time.Duration(w.chance.Int64N(int64(10*w.pace))))
+	case dice < 90 && w.process != nil:
+		w.person()
+	case dice < 94 && w.process != nil:
+		w.edit()
+	case dice < 97 && w.process != nil:
+		w.stop()
+	default:
+		w.mend()
+	}
+}
+
+func (w *world) harmUpstream(u *upstream) {
+	if u.calm {
+		u.harm(0, w.chance.IntN(2) == 0)
+		return
+	}
+	u.harm([]int{0, 5, 30, 100}[w.chance.IntN(4)], w.chance.IntN(2) == 0)
+}
+
+func (w *world) harmReceiver(r *receiver) { r.harm([]int{0, 10, 50, 100}[w.chance.IntN(4)]) }
+
+func (w *world) harmNetwork() {
+	address := w.upstreams[1+w.chance.IntN(2)].address
+	if w.chance.IntN(2) == 0 {
+		address = w.receivers[1+w.chance.IntN(2)].address
+	}
+	w.net.harm(address, []error{nil, refused(), errHang}[w.chance.IntN(3)])
+}
+
+// mend ends all trouble around the process.
+func (w *world) mend() {
+	for _, u := range w.upstreams {
+		u.calmDown()
+		w.net.harm(u.address, nil)
+	}
+	for _, r := range w.receivers {
+		r.harm(0)
+		w.net.harm(r.address, nil)
+	}
+}
+
+// person does what people do.
+func (w *world) person() {
+	w.step.Add(1)
+	source := w.upstreams[w.chance.IntN(len(w.upstreams))].name
+	webhook := w.receivers[1+w.chance.IntN(2)].name
+	switch w.chance.IntN(6) {
+	case 0:
+		w.do(admin.Action{Verb: admin.Poll, Source: source})
+	case 1:
+		w.paused[source] = true
+		if !w.do(admin.Action{Verb: admin.Pause, Source: source}) {
+			return // perhaps it is paused, perhaps not
+		}
+	case 2:
+		if w.do(admin.Action{Verb: admin.Resume, Source: source}) {
+			delete(w.paused, source)
+		}
+	case 3:
+		w.do(admin.Action{Verb: admin.Pause, Webhook: webhook})
+	case 4:
+		w.do(admin.Action{Verb: admin.Resume, Webhook: webhook})
+	case 5:
+		w.help()
+	}
+}
+
+// do asks the process for something, and says whether it was done.
+func (w *world) do(a admin.Action) bool {
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	defer cancel()
+	return w.process.client.Act(ctx, a) == nil
+}
+
+// help does what deltahook asks people for: it lets go on what waits for a decision.
+func (w *world) help() {
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	defer cancel()
+	s, err := w.process.client.Status(ctx)
+	if err != nil {
+		return
+	}
+	for _, source := range s.Sources {
+		switch source.State {
+		case "paused":
+			if w.do(admin.Action{Verb: admin.Resume, Source: source.Name}) {
+				delete(w.paused, source.Name)
+			}
+		case "held":
+			w.do(admin.Action{Verb: admin.Release, Source: source.Name})
+		}
+	}
+	for _, hook := range s.Webhooks {
+		if hook.State == "paused" {
+			w.do(admin.Action{Verb: admin.Resume, Webhook: hook.Name})
+		}
+	}
+}
+
+// edit starts the next process with another configuration.
+func (w *world) edit() {
+	w.step.Add(1)
+	next := w.wanted.clone()
+	s := &next.sources[w.chance.IntN(len(next.sources))]
+	switch w.chance.IntN(5) {
+	case 0:
+		s.every = max(w.pace*time.Duration(1+w.chance.IntN(5)), time.Second)
+	case 1:
+		s.compared.ignore = []string{"seen", "seen,status", "seen,o", "seen,text,price"}[w.chance.IntN(4)]
+	case 2:
+		s.compared.fields = []string{"", "id,uid,n,price,status,seen", "id,uid,text,o,status,seen"}[w.chance.IntN(3)]
+	case 3:
+		s.confirm = 2 + w.chance.IntN(2)
+	case 4:
+		next.hooks[1].inFlight = 1 + w.chance.IntN(8)
+	}
+	w.stop()
+	w.wanted = next
+	w.start()
+}
+
+// watch looks at what has happened meanwhile.
+func (w *world) watch() {
+	if w.process != nil && w.ills.dying() {
+		w.crash(w.chance.IntN(3) == 0)
+	}
+	w.checkLively()
+	if leak := w.journal.leaked(); leak != "" {
+		w.violated(11, "a secret is in the log: %s", leak)
+	}
+}
+
+// rest ends all trouble and waits until everything has arrived.
+func (w *world) rest() {
+	w.mend()
+	w.ills.heal()
+	w.ills.dieAt(0)
+	if w.process != nil && w.ills.dying() {
+		w.crash(false)
+	}
+	if w.process == nil && !w.start() {
+		w.violated(12, "it does not start once all is well")
+		return
+	}
+	longest := 5 * time.Hour
+	for _, s := range w.running.sources {
+		longest = max(longest, 5*time.Hour+time.Duration(s.confirm+3)*s.every)
+	}
+	for end := time.Now().Add(longest); w.violation() == nil; {
+		w.help()
+		time.Sleep(time.Minute)
+		w.watch()
+		left := w.unsettled()
+		if left == "" {
+			break
+		}
+		if time.Now().After(end) {
+			w.overdue(left)
+			return
+		}
+		if !w.waiting() {
+			w.replay()
+		}
+	}
+	if w.violation() == nil {
+		w.checkRest()
+	}
+}
+
+// replay sends what was parked, once nothing else is on its way.
+func (w *world) replay() {
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	defer cancel()
+	_, _ = w.process.client.Change(ctx, admin.Change{Kind: admin.Replay, Query: store.DeliveryQuery{State: store.StateParked}}, false)
+}

@@ -1,0 +1,148 @@
+package simtest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/store"
+)
+
+// unsettled says what is still to come once all is well; empty: nothing.
+func (w *world) unsettled() string {
+	w.truth.mu.Lock()
+	defer w.truth.mu.Unlock()
+	for i := range w.running.sources {
+		s := &w.running.sources[i]
+		if m := w.truth.of(s.name); !s.agrees(m) {
+			return fmt.Sprintf("%s is known as\n%v\nupstream has\n%v", s.name, slices.Sorted(maps.Keys(m.known)), s.keys())
+		}
+	}
+	for _, e := range w.truth.events {
+		for webhook := range e.to {
+			if e.done[webhook] != store.StateDelivered && e.done[webhook] != store.StateMerged {
+				return fmt.Sprintf("event %d of %s is %q for %s", e.sequence, e.source, e.done[webhook], webhook)
+			}
+		}
+	}
+	return ""
+}
+
+// keys gives what an upstream has.
+func (u *upstream) keys() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Sorted(maps.Keys(u.history.now))
+}
+
+// agrees says whether what is known of a source is what upstream has, as far as it counts.
+func (s *sourceSettings) agrees(m *memory) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.state.Baselined.IsZero() || len(m.known) != len(s.history.now) {
+		return false
+	}
+	for key, body := range s.history.now {
+		k, ok := m.known[key]
+		if !ok || s.compared.canon(k.body) != s.compared.canon(body) {
+			return false
+		}
+	}
+	return true
+}
+
+// waiting says whether anything is on its way that is not parked.
+func (w *world) waiting() bool {
+	w.truth.mu.Lock()
+	defer w.truth.mu.Unlock()
+	for _, e := range w.truth.events {
+		for webhook := range e.to {
+			if e.done[webhook] == "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// overdue is what never came: a change that nobody found (P7), or an event that never arrived (P2).
+func (w *world) overdue(left string) {
+	promise := 7
+	if strings.HasPrefix(left, "event") {
+		promise = 2
+	}
+	w.violated(promise, "never at rest: %s", left)
+}
+
+// checkRest holds what receivers have against what was told (P7), and looks for secrets in what people can read (P11).
+func (w *world) checkRest() {
+	w.truth.mu.Lock()
+	for source, m := range w.truth.sources {
+		for _, r := range w.receivers {
+			w.checkReplica(r, source, m)
+		}
+	}
+	w.truth.mu.Unlock()
+	for _, r := range w.receivers {
+		for _, problem := range r.Problems() {
+			w.violated(3, "%s: %v", r.name, problem)
+		}
+	}
+	if w.process != nil {
+		w.checkSecrets(w.process.store)
+		w.stop()
+		if w.start() {
+			w.stop()
+		}
+	}
+}
+
+// checkReplica applies the events of a source in sequence.
+func (w *world) checkReplica(r *receiver, source string, m *memory) {
+	want := map[string]string{}
+	for _, e := range m.events {
+		if e.to[r.name] == "" {
+			continue
+		}
+		if e.change == differ.Deleted {
+			delete(want, e.key)
+			continue
+		}
+		want[e.key] = e.record()
+	}
+	have := r.Replica.Records(source)
+	for key, record := range want {
+		if string(have[key]) != record {
+			w.violated(7, "%s has %s %s as\n%s\nand was sent\n%s", r.name, source, key, have[key], record)
+		}
+		delete(have, key)
+	}
+	for key := range have {
+		w.violated(7, "%s still has %s %s", r.name, source, key)
+	}
+}
+
+// checkSecrets looks at all that is kept of deliveries.
+func (w *world) checkSecrets(st store.Reader) {
+	rows, err := st.Deliveries(w.t.Context(), store.DeliveryQuery{Limit: 1 << 30})
+	if err != nil {
+		w.violated(2, "the deliveries cannot be read: %v", err)
+	}
+	for _, row := range rows {
+		if row.Attempts < 2 {
+			continue
+		}
+		attempts, err := st.Attempts(w.t.Context(), row.EventID, row.Webhook)
+		if err != nil {
+			w.violated(2, "the attempts cannot be read: %v", err)
+		}
+		text := fmt.Sprintf("%+v %+v", row, attempts)
+		for _, secret := range secretTexts() {
+			if strings.Contains(text, secret) {
+				w.violated(11, "a secret is in what is kept of a delivery: %s", text)
+			}
+		}
+	}
+}

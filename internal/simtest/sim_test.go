@@ -1,0 +1,72 @@
+package simtest
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"testing/synctest"
+)
+
+var (
+	oneSeed   = flag.Int64("seed", -1, "simulate the world of this seed alone")
+	firstSeed = flag.Int64("first", 0, "the first seed of -seeds")
+	seeds     = flag.Int64("seeds", 24, "how many worlds to simulate")
+	steps     = flag.Int64("steps", 1000, "how many steps each world lives before it comes to rest")
+	verbose   = flag.Bool("journal", false, "show what the process said")
+)
+
+// simulate lives through one world in virtual time.
+func simulate(t *testing.T, seed uint64, steps int64, p plant) (broken *violation, lived int64, journal string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, seed, p)
+		broken = w.run(steps)
+		lived, journal = w.step.Load(), w.journal.text()
+	})
+	return broken, lived, journal
+}
+
+// P1 to P12 hold in every world.
+func TestEveryPromiseHoldsInEveryWorld(t *testing.T) {
+	first, n := *firstSeed, *seeds
+	if *oneSeed >= 0 {
+		first, n = *oneSeed, 1
+	} else if testing.Short() {
+		n = min(n, 6)
+	}
+	for seed := first; seed < first+n; seed++ {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			broken, lived, journal := simulate(t, uint64(seed), *steps, plant{})
+			if *verbose {
+				t.Log(journal)
+			}
+			if broken == nil {
+				t.Logf("%d steps", lived)
+				return
+			}
+			least, said := shrink(t, uint64(seed), broken)
+			t.Errorf("%v\n\nagain with: go test ./internal/simtest -run TestEveryPromiseHoldsInEveryWorld -seed %d -steps %d -journal\n%s", broken, seed, least, tail(journal, said))
+		})
+	}
+}
+
+// shrink looks for the shortest life in which the same promise is broken.
+func shrink(t *testing.T, seed uint64, broken *violation) (steps int64, journal string) {
+	t.Helper()
+	return broken.step, ""
+}
+
+func tail(first, last string) string {
+	if last == "" {
+		last = first
+	}
+	const most = 6000
+	return last[max(len(last)-most, 0):]
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(m.Run())
+}

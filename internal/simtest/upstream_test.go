@@ -1,0 +1,321 @@
+package simtest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/hooktest"
+)
+
+// pageKind is a way to serve a list, and the configuration that reads it.
+type pageKind struct {
+	name  string
+	pages string // the table pages; empty: one answer
+	// live lists change while they are read, and nothing is missed for certain. The others are served as they were when the walk began.
+	live bool
+	// verify asks for each missing record before it is deleted: a live list of any kind is safe then, and a list that lies too.
+	verify  bool
+	sorted  bool // by key
+	orderly bool // the list must not be shuffled while it is read
+}
+
+func pageKinds() []pageKind {
+	return []pageKind{
+		{name: "one answer"},
+		{name: "one answer, verified", verify: true, live: true},
+		{name: "page, empty page", pages: `{ kind = "page" }`},
+		{name: "page, total", pages: `{ kind = "page", total = "total" }`},
+		{name: "page, has_more, verified", pages: `{ kind = "page", has_more = "more" }`, verify: true, live: true},
+		{name: "offset, overlap", pages: `{ kind = "offset", overlap = 3 }`, live: true, orderly: true},
+		{name: "offset, total", pages: `{ kind = "offset", total = "total", size = 500, size_param = "limit" }`},
+		{name: "link", pages: `{ kind = "link" }`},
+		{name: "link, verified", pages: `{ kind = "link" }`, verify: true, live: true},
+		{name: "next_url, total", pages: `{ kind = "next_url", next = "next", total = "total" }`},
+		{name: "cursor", pages: `{ kind = "cursor", next = "token", param = "token" }`},
+		{name: "cursor, has_more, verified", pages: `{ kind = "cursor", next = "token", param = "token", has_more = "more" }`, verify: true, live: true},
+		{name: "last_key", pages: `{ kind = "last_key", param = "after" }`, live: true, sorted: true},
+		{name: "last_key, has_more", pages: `{ kind = "last_key", param = "after", has_more = "more" }`, live: true, sorted: true},
+	}
+}
+
+// scan is one reading of a list, from the first request of a walk to the verdict on it.
+type scan struct {
+	from, to int64 // steps; to is 0 while it goes on
+	complete bool
+	perhaps  bool // what it came to is not known: the process died, or did not hear from its store
+}
+
+// upstream is an API with one list.
+type upstream struct {
+	w       *world
+	name    string
+	address string
+	kind    pageKind
+	calm    bool // it never fails: other sources must not be felt here
+
+	mu       sync.Mutex
+	history  *history
+	chance   *rand.Rand // of its answers
+	trouble  int        // percent of the answers that are wrong
+	shifts   bool       // it changes between two answers
+	size     int
+	snapshot []string // bodies that a walk is shown, when the kind is not live
+	scans    []scan
+	asked    time.Time // last request
+	requests int
+}
+
+func newUpstream(w *world, n int, kind pageKind) *upstream {
+	u := &upstream{
+		w: w, name: fmt.Sprintf("s%d", n), address: fmt.Sprintf("10.0.1.%d:80", n), kind: kind, size: 7,
+		history: newHistory(w.seed*10 + uint64(n)), chance: rand.New(rand.NewPCG(w.seed, uint64(100+n))),
+	}
+	u.history.sorted = kind.sorted
+	for range 8 + u.chance.IntN(20) {
+		u.history.create(w.step.Add(1))
+	}
+	return u
+}
+
+// change changes the list.
+func (u *upstream) change(n int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for range n {
+		u.history.change(u.w.step.Add(1), !u.kind.orderly)
+	}
+}
+
+// calmDown ends all trouble.
+func (u *upstream) calmDown() { u.harm(0, false) }
+
+func (u *upstream) harm(percent int, shifts bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.trouble, u.shifts = percent, shifts && u.kind.live
+}
+
+func (u *upstream) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	u.w.checkCredentials(u, q)
+	fault, wait := u.enter(q)
+	if wait > 0 {
+		pause(q.Context().Done(), wait)
+	}
+	if fault != nil && fault(w, q, 0) {
+		return
+	}
+	if key, ok := strings.CutPrefix(q.URL.Path, "/items/"); ok {
+		u.one(w, key)
+		return
+	}
+	u.page(w, q)
+}
+
+// pause waits in virtual time.
+func pause(done <-chan struct{}, d time.Duration) {
+	select {
+	case <-done:
+	case <-time.After(d):
+	}
+}
+
+// enter notes a request, lets the list shift, and throws the dice.
+func (u *upstream) enter(q *http.Request) (hooktest.Fault, time.Duration) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	step := u.w.step.Add(1)
+	u.requests++
+	u.asked = time.Now()
+	if u.shifts && u.chance.IntN(3) == 0 {
+		u.history.change(u.w.step.Add(1), false)
+	}
+	if q.URL.Path == "/items" && first(q) {
+		if n := len(u.scans); n > 0 && u.scans[n-1].to == 0 {
+			u.scans[n-1].to = step
+		}
+		u.scans = append(u.scans, scan{from: step})
+		u.size = 4 + u.chance.IntN(9)
+		u.snapshot = u.bodies()
+	}
+	wait := time.Duration(u.chance.IntN(200)) * time.Millisecond
+	if u.chance.IntN(100) >= u.trouble {
+		return nil, wait
+	}
+	u.w.step.Add(1)
+	faults := u.faults(q)
+	return faults[u.chance.IntN(len(faults))], wait
+}
+
+// ended closes the scan that a verdict is about.
+func (u *upstream) ended(complete bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if n := len(u.scans); n > 0 && u.scans[n-1].to == 0 {
+		u.scans[n-1].to, u.scans[n-1].complete = u.w.step.Load(), complete
+	}
+}
+
+// doubted closes a scan of which nobody heard whether it was written down.
+func (u *upstream) doubted() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if n := len(u.scans); n > 0 && u.scans[n-1].to == 0 {
+		u.scans[n-1].to, u.scans[n-1].perhaps = u.w.step.Load(), true
+	}
+}
+
+func first(q *http.Request) bool {
+	v := q.URL.Query()
+	return v.Get("page") <= "1" && (v.Get("offset") == "" || v.Get("offset") == "0") && v.Get("token") == "" && v.Get("after") == ""
+}
+
+// bodies gives the list as it is now.
+func (u *upstream) bodies() []string {
+	out := make([]string, len(u.history.order))
+	for i, key := range u.history.order {
+		out[i] = u.history.now[key]
+	}
+	return out
+}
+
+func (u *upstream) one(w http.ResponseWriter, key string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	body, ok := u.history.now[key]
+	if !ok {
+		http.Error(w, `{"error":"not found"}`, http.StatusNotFound)
+		return
+	}
+	fmt.Fprint(w, body)
+}
+
+func (u *upstream) page(w http.ResponseWriter, q *http.Request) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	list := u.snapshot
+	if u.kind.live {
+		list = u.bodies()
+	}
+	if u.kind.pages == "" {
+		u.whole(w, q, list)
+		return
+	}
+	from := min(u.start(q, list), len(list))
+	to := min(from+u.size, len(list))
+	more, next, token := to < len(list), "null", "null"
+	if more {
+		page := from/u.size + 2
+		w.Header().Set("Link", fmt.Sprintf(`</items?page=1>; rel="first", </items?page=%d&a=1,2>; title="a, b"; REL="Next last"`, page))
+		next, token = fmt.Sprintf(`"/items?page=%d"`, page), fmt.Sprintf(`"t%d"`, to)
+	}
+	respond(w, fmt.Sprintf(`{"items":[%s],"total":%d,"more":%t,"next":%s,"token":%s}`, strings.Join(list[from:to], ","), len(list), more, next, token))
+}
+
+// whole serves the list in one answer, with a validator.
+func (u *upstream) whole(w http.ResponseWriter, q *http.Request, list []string) {
+	body := `{"items":[` + strings.Join(list, ",") + `]}`
+	tag := fmt.Sprintf(`"%x"`, hash(body))
+	w.Header().Set("ETag", tag)
+	if q.Header.Get("If-None-Match") == tag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	respond(w, body)
+}
+
+func respond(w http.ResponseWriter, body string) {
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprint(w, body)
+}
+
+// start gives the place of the first record of a page.
+func (u *upstream) start(q *http.Request, list []string) int {
+	v := q.URL.Query()
+	if n, err := strconv.Atoi(v.Get("page")); err == nil {
+		return max(n-1, 0) * u.size
+	}
+	if n, err := strconv.Atoi(v.Get("offset")); err == nil {
+		return max(n, 0)
+	}
+	if after := v.Get("after"); after != "" {
+		n, found := slices.BinarySearch(u.history.order, after)
+		if found {
+			n++
+		}
+		return min(n, len(list))
+	}
+	n, _ := strconv.Atoi(strings.TrimPrefix(v.Get("token"), "t"))
+	return n
+}
+
+// faults are what a server can do instead of answering.
+func (u *upstream) faults(q *http.Request) []hooktest.Fault {
+	foreignPage := "http://" + foreign + "/stolen"
+	list := []hooktest.Fault{
+		hooktest.Status(http.StatusInternalServerError), hooktest.Status(http.StatusBadGateway), hooktest.Status(http.StatusNotFound),
+		hooktest.Status(http.StatusForbidden), hooktest.Close(), hooktest.Cut(http.StatusOK), hooktest.Garbage(), hooktest.Hang(),
+		hooktest.HTTP10(http.StatusOK, `{"items":[{"id":"k001"},{"id":"k0`), hooktest.Drip(http.StatusOK, time.Second),
+		hooktest.Answer(http.StatusOK, `{"items":[{"id":"k001"},{"id"`, "Content-Type", "application/json"),
+		hooktest.Answer(http.StatusOK, `<html><title>Sign in</title><form>`, "Content-Type", "text/html"),
+		hooktest.Answer(http.StatusOK, `{"items":null,"total":0,"more":false}`), hooktest.Answer(http.StatusOK, `{}`), hooktest.Answer(http.StatusOK, ``),
+		hooktest.Answer(http.StatusOK, `{"items":"none"}`), hooktest.Answer(http.StatusOK, `{"error":"try later"}`),
+		hooktest.RetryAfter(http.StatusTooManyRequests, strconv.Itoa(1+u.chance.IntN(20))), hooktest.RetryAfter(http.StatusTooManyRequests, "90"),
+		hooktest.RetryAfter(http.StatusServiceUnavailable, "3"), hooktest.Status(http.StatusTooManyRequests),
+		hooktest.Redirect(http.StatusFound, foreignPage), hooktest.Redirect(http.StatusTemporaryRedirect, foreignPage), slow(8 * time.Second),
+	}
+	if strings.Contains(u.kind.pages, "link") || strings.Contains(u.kind.pages, "next_url") {
+		list = append(list, hooktest.Answer(http.StatusOK, `{"items":[],"next":"`+foreignPage+`","total":9}`, "Link", "<"+foreignPage+`>; rel="next"`))
+	}
+	if u.kind.pages != "" && !first(q) {
+		list = append(list, u.instead("", u.size))
+	}
+	return append(list, u.lies(q)...)
+}
+
+// lies are answers that are wrong in a way that nobody can see: they are for sources that ask again before they believe.
+func (u *upstream) lies(q *http.Request) []hooktest.Fault {
+	if !u.kind.verify {
+		return nil
+	}
+	list := []hooktest.Fault{u.instead(q.URL.RawQuery, 2)}
+	if all := u.bodies(); len(all) > 0 {
+		list = append(list, hooktest.Answer(http.StatusOK, `{"items":[`+all[0]+`],"total":1000,"more":false}`))
+	}
+	return list
+}
+
+// instead answers what another request would get, with pages of another size.
+func (u *upstream) instead(query string, size int) hooktest.Fault {
+	return func(w http.ResponseWriter, q *http.Request, _ int) bool {
+		other := q.Clone(q.Context())
+		other.URL.RawQuery = query
+		u.mu.Lock()
+		was := u.size
+		u.size = size
+		u.mu.Unlock()
+		defer func() {
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			u.size = was
+		}()
+		u.page(w, other)
+		return true
+	}
+}
+
+// foreign is a host that must never see a credential.
+const foreign = "10.9.9.9"
+
+// slow is later than a source waits.
+func slow(d time.Duration) hooktest.Fault {
+	return func(_ http.ResponseWriter, r *http.Request, _ int) bool {
+		pause(r.Context().Done(), d)
+		return false
+	}
+}

@@ -39,6 +39,11 @@ test: ## Run all tests
 race: ## Run all tests under the race detector, random histories shortened (needs a C compiler)
 	CGO_ENABLED=1 go test -race -short -shuffle=on -timeout 12m ./...
 
+.PHONY: reference
+reference: ## Make the reference page and the JSON Schema of the code and config.toml
+	go test ./internal/config -run TestTheSchemaAndTheReferencePage -update >/dev/null
+	go test ./internal/config -run 'Schema|Reference'
+
 .PHONY: interop
 interop: ## Check deliveries with the libraries of receivers (needs the network; Node.js for most of them)
 	@if ! command -v npm >/dev/null; then echo 'interop: npm is not installed; the tests of Node.js libraries are skipped' >&2; \

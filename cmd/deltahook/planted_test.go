@@ -353,6 +353,12 @@ func (h *house) look() {
 	} {
 		h.get(http.MethodGet, path)
 	}
+	for _, path := range []string{
+		"/sources/basic", "/sources/basic/events", "/sources/basic/records", "/sources/basic/config", "/webhooks/app", "/events", "/deliveries",
+		"/deliveries?state=parked", "/live", "/login", "/act/reset?source=basic&level=all", "/deliveries/replay?state=parked",
+	} {
+		h.get(http.MethodGet, path)
+	}
 	for _, args := range [][]string{
 		{"status"}, {"status", "--json"}, {"events"}, {"events", "--json"}, {"deliveries"}, {"deliveries", "--json"}, {"check"}, {"check", "--plan"}, {"config", "show"},
 	} {
@@ -360,6 +366,7 @@ func (h *house) look() {
 	}
 	for _, id := range regexp.MustCompile(`evt_\w+`).FindAllString(string(h.command("events", "--limit", "4", "--json")), -1) {
 		h.get(http.MethodGet, "/api/v1/events/"+id)
+		h.get(http.MethodGet, "/events/"+id)
 		h.command("events", "show", id)
 		h.command("deliveries", "show", id, "--json")
 	}

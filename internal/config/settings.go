@@ -39,7 +39,21 @@ func Entries(c *Config, source string) []Entry {
 	if !ok {
 		return nil
 	}
-	is, fallback := settingsOf(*s, poller.DefaultSource()), settingsOf(poller.DefaultSource(), poller.DefaultSource())
+	fallback := poller.DefaultSource()
+	return entriesOf(settingsOf(*s, fallback), settingsOf(fallback, fallback))
+}
+
+// WebhookEntries gives the keys of a webhook by name.
+func WebhookEntries(c *Config, webhook string) []Entry {
+	w, ok := c.Webhook(webhook)
+	if !ok {
+		return nil
+	}
+	fallback := emitter.DefaultWebhook()
+	return entriesOf(settingsOf(*w, fallback), settingsOf(fallback, fallback))
+}
+
+func entriesOf(is, fallback map[string]string) []Entry {
 	list := make([]Entry, 0, len(is))
 	for _, key := range slices.Sorted(maps.Keys(is)) {
 		def, ok := fallback[key]

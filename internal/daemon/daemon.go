@@ -170,13 +170,12 @@ func (d *Daemon) bind(ctx context.Context) error {
 		}
 		return nil
 	})
+	handler, err := d.handler()
+	if err != nil {
+		return err
+	}
 	d.server = &http.Server{
-		Handler: admin.Handler(admin.Options{
-			View: d.view(), Metrics: d.opts.Metrics.Handler(d.now),
-			Ready: d.Ready, Health: d.Health, Log: d.opts.Log,
-			Door:     d.door,
-			Settings: func() map[string]map[string]string { return config.Settings(d.opts.Config) },
-		}),
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(d.opts.Log.Handler(), slog.LevelDebug),
 	}

@@ -51,6 +51,13 @@ interop: ## Check deliveries with the libraries of receivers (needs the network;
 		rm -rf interop/node/node_modules; echo 'interop: npm cannot install the libraries; their tests are skipped' >&2; fi
 	@cd interop && { go mod download || { echo 'interop: skipped, the Go modules cannot be downloaded' >&2; exit 0; }; go test -mod=mod -count=1 -v ./...; }
 
+.PHONY: browser
+browser: ## Walk the web page with a real browser (needs Chromium; npm for the rules of accessibility)
+	@if ! command -v npm >/dev/null; then echo 'browser: npm is not installed; accessibility is not checked' >&2; \
+	elif ! npm ci --prefix browser --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=1000 --loglevel=error; then \
+		rm -rf browser/node_modules; echo 'browser: npm cannot install axe-core; accessibility is not checked' >&2; fi
+	@cd browser && { go mod download || { echo 'browser: skipped, the Go modules cannot be downloaded' >&2; exit 0; }; go test -mod=mod -count=1 -timeout 8m -v ./...; }
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for a while (FUZZTIME=10s each)
 	@files=$$(grep -rl --include='*_test.go' '^func Fuzz' . || true); \

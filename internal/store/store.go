@@ -140,8 +140,8 @@ type Reader interface {
 	Event(ctx context.Context, id string) (EventRow, error)
 	// Deliveries never ends a page between two deliveries of one event: it can be longer than Limit by a few rows.
 	Deliveries(ctx context.Context, q DeliveryQuery) ([]DeliveryRow, error)
-	// Survey sums up what Deliveries would list for the same query, whatever its Limit, by webhook, type and
-	// state.
+	// Survey sums up, by webhook, type and state, what an action on the same query would look at: what Deliveries would list, all of it
+	// without a Limit.
 	Survey(ctx context.Context, q DeliveryQuery) ([]Sum, error)
 	// Attempts gives the attempts of a delivery in the order in which they were recorded, the last hundred if there were
 	// more, or ErrNotFound. What was sent and what was answered is kept of failures only.

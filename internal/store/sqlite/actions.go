@@ -66,9 +66,6 @@ func (m *member) turns(ctx context.Context, q store.DeliveryQuery, every time.Du
 			out.left += s.Deliveries
 		}
 	}
-	if q.Limit > 0 {
-		out.left = min(out.left, int64(q.Limit))
-	}
 	return out, err
 }
 

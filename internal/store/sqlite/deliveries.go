@@ -14,7 +14,7 @@ import (
 
 const (
 	deliveriesSQL = `SELECT d.seq, d.webhook, w.text, d.shard, d.state, d.attempts, d.next_at, d.settled_at, d.status, d.took,
-		d.reason, e.id, n.text, e.key, e.type, coalesce(m.id, ''), d.batch FROM %s
+		d.reason, e.id, n.text, e.key, e.type, coalesce(m.id, ''), d.batch, e.at FROM %s
 		CROSS JOIN name n ON n.id = e.source CROSS JOIN name w ON w.id = d.webhook LEFT JOIN event m ON m.seq = d.merged_into%s
 		ORDER BY %s.seq DESC, d.webhook DESC`
 	surveySQL = `SELECT w.text, e.type, d.state, count(*), min(e.at), max(e.at) FROM %s CROSS JOIN name w ON w.id = d.webhook%s
@@ -41,6 +41,7 @@ type deliveryRow struct {
 	store.DeliveryRow
 	webhook int64
 	state   int
+	at      time.Time // of the event's detection
 }
 
 // selected is a query of deliveries: the tables, the outer one first, and the conditions.
@@ -117,11 +118,11 @@ func selectDeliveries(ctx context.Context, q querier, dq store.DeliveryQuery, li
 }
 
 func scanDelivery(r *sql.Rows) (d deliveryRow, err error) {
-	var next, settled, took int64
+	var next, settled, took, at int64
 	err = r.Scan(&d.Seq, &d.webhook, &d.Webhook, &d.Shard, &d.state, &d.Attempts, &next, &settled, &d.Status, &took,
-		&d.Reason, &d.EventID, &d.Source, &d.Key, &d.Type, &d.MergedInto, &d.Batch)
+		&d.Reason, &d.EventID, &d.Source, &d.Key, &d.Type, &d.MergedInto, &d.Batch, &at)
 	d.NextAt, d.Settled, d.Took = fromMicros(next), fromMicros(settled), time.Duration(took)*time.Microsecond
-	d.State = stateNames()[d.state]
+	d.State, d.at = stateNames()[d.state], fromMicros(at)
 	return d, err
 }
 

@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"slices"
 
 	"github.com/deltahook/deltahook/internal/store"
 )
@@ -21,12 +23,42 @@ func (s *Store) Survey(ctx context.Context, dq store.DeliveryQuery) (sums []stor
 		return nil, err
 	}
 	err = s.read(ctx, func(q querier) error {
+		if dq.Limit > 0 {
+			sums, err = s.surveyNewest(ctx, q, dq, &sel)
+			return err
+		}
 		if sums, err = collect(ctx, q, scanSum, sel.sql(surveySQL), sel.args...); err != nil {
 			return err
 		}
-		return weigh(ctx, q, &sel, sums)
+		return weigh(ctx, q, &sel, sums, weighed)
 	})
 	return sums, err
+}
+
+// surveyNewest sums up no more than the limit of a query.
+func (s *Store) surveyNewest(ctx context.Context, q querier, dq store.DeliveryQuery, sel *selected) ([]store.Sum, error) {
+	rows, err := selectDeliveries(ctx, q, dq, dq.Limit)
+	if err != nil {
+		return nil, err
+	}
+	by := map[kind]*store.Sum{}
+	for i := range rows {
+		d := &rows[i]
+		k := kind{d.Webhook, d.Type, d.State}
+		if by[k] == nil {
+			by[k] = &store.Sum{Webhook: d.Webhook, Type: d.Type, State: d.State, Last: d.at}
+		}
+		by[k].Deliveries++
+		by[k].First = d.at // newest first
+	}
+	sums := make([]store.Sum, 0, len(by))
+	for _, sum := range by {
+		sums = append(sums, *sum)
+	}
+	slices.SortFunc(sums, func(a, b store.Sum) int {
+		return cmp.Or(cmp.Compare(a.Webhook, b.Webhook), cmp.Compare(a.Type, b.Type), cmp.Compare(slices.Index(stateNames(), a.State), slices.Index(stateNames(), b.State)))
+	})
+	return sums, weigh(ctx, q, sel, sums, min(len(rows), weighed))
 }
 
 func scanSum(r *sql.Rows) (sum store.Sum, err error) {
@@ -38,7 +70,7 @@ func scanSum(r *sql.Rows) (sum store.Sum, err error) {
 }
 
 // weigh fills in the bytes.
-func weigh(ctx context.Context, q querier, sel *selected, sums []store.Sum) error {
+func weigh(ctx context.Context, q querier, sel *selected, sums []store.Sum, most int) error {
 	var all struct{ n, bytes int64 }
 	by := map[kind]*struct{ n, bytes int64 }{}
 	err := each(ctx, q, func(r *sql.Rows) error {
@@ -55,7 +87,7 @@ func weigh(ctx context.Context, q querier, sel *selected, sums []store.Sum) erro
 		by[k].n, by[k].bytes = by[k].n+1, by[k].bytes+length
 		all.n, all.bytes = all.n+1, all.bytes+length
 		return nil
-	}, sel.sql(lengthsSQL), append(sel.args, weighed)...)
+	}, sel.sql(lengthsSQL), append(sel.args, most)...)
 	for i := range sums {
 		of := by[kind{sums[i].Webhook, sums[i].Type, sums[i].State}]
 		if of == nil {

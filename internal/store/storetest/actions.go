@@ -104,12 +104,17 @@ func surveySums(w *world) {
 		{Webhook: "app", Type: "orders.updated", State: store.StatePending, Deliveries: 1, Bytes: bytes["apporders"], First: at(1), Last: at(1)},
 		{Webhook: "crm", Type: "contacts.updated", State: store.StatePending, Deliveries: 4, Bytes: bytes["crmcontacts"], First: at(1), Last: at(4)},
 	}
-	got, err := w.st.Survey(w.ctx(), store.DeliveryQuery{Limit: 1})
+	got, err := w.st.Survey(w.ctx(), store.DeliveryQuery{})
 	w.must(err)
 	w.equal("all", got, want)
 	got, err = w.st.Survey(w.ctx(), store.DeliveryQuery{Webhook: "app", Source: "contacts", State: store.StateParked, Reason: "42"})
 	w.must(err)
 	w.equal("parked", got, want[1:2])
+	got, err = w.st.Survey(w.ctx(), store.DeliveryQuery{Webhook: "app", Source: "contacts", Limit: 3})
+	w.must(err)
+	two := want[0]
+	two.Deliveries, two.First, two.Bytes = 2, at(3), two.Bytes/3*2
+	w.equal("the newest three", got, []store.Sum{two, want[1]})
 	got, err = w.st.Survey(w.ctx(), store.DeliveryQuery{Key: "nobody"})
 	w.must(err)
 	w.equal("of nobody", len(got), 0)

@@ -101,24 +101,41 @@ func backfillValues(b Backfill) url.Values {
 	return out
 }
 
-func (h *handler) backfill(step BackfillStep) answer {
-	return func(r *http.Request) (any, error) {
-		v := r.URL.Query()
-		b := Backfill{Source: r.PathValue("source"), To: v["to"], Keys: v["key"], Where: v["where"]}
-		if rate := v.Get("rate"); rate != "" {
-			if err := b.Rate.UnmarshalText([]byte(rate)); err != nil {
-				return nil, requestError{fmt.Errorf("rate: %w", err)}
-			}
+func (h *handler) backfill(r *http.Request, step BackfillStep) (any, error) {
+	v := r.URL.Query()
+	b := Backfill{Source: r.PathValue("source"), To: v["to"], Keys: v["key"], Where: v["where"]}
+	if rate := v.Get("rate"); rate != "" {
+		if err := b.Rate.UnmarshalText([]byte(rate)); err != nil {
+			return nil, requestError{fmt.Errorf("rate: %w", err)}
 		}
-		return h.View.Backfill(r.Context(), b, step)
 	}
+	return h.View.Backfill(r.Context(), b, step)
 }
 
-// backfills adds what is about backfills.
-func (h *handler) backfills(mux *http.ServeMux) {
-	const path = " /api/v1/sources/{source}/backfill"
-	mux.Handle("GET"+path, h.read(h.backfill(LookBackfill)))
-	mux.Handle("GET"+path+"/plan", h.read(h.backfill(PlanBackfill)))
-	mux.Handle("POST"+path, h.act(h.backfill(StartBackfill)))
-	mux.Handle("DELETE"+path, h.act(h.backfill(StopBackfill)))
+func backfillRoutes() []route {
+	const path = apiRoot + "/sources/{source}/backfill"
+	params := []param{
+		{name: "to", about: "only to this webhook", repeated: true},
+		{name: "key", about: "only the record with this key", repeated: true},
+		{name: "where", about: "only records for which this condition holds", repeated: true},
+		{name: "rate", about: "how fast, like 10/s; without it as fast as they are delivered"},
+	}
+	step := func(step BackfillStep) func(*handler, *http.Request) (any, error) {
+		return func(h *handler, r *http.Request) (any, error) { return h.backfill(r, step) }
+	}
+	return []route{
+		{
+			method: "GET", path: path, name: "getBackfill", access: looks, answer: Backfilled{}, errors: []int{404},
+			about: "How far the backfill of a source is.", do: step(LookBackfill),
+		}, {
+			method: "GET", path: path + "/plan", name: "planBackfill", access: looks, params: params, answer: Backfilled{}, errors: []int{404, 409},
+			about: "Says what a backfill would tell, and to whom.", do: step(PlanBackfill),
+		}, {
+			method: "POST", path: path, name: "startBackfill", access: acts, params: params, answer: Backfilled{}, errors: []int{404, 409},
+			about: "Begins to tell the current records of a source as snapshots. It goes on after a restart.", do: step(StartBackfill),
+		}, {
+			method: "DELETE", path: path, name: "stopBackfill", access: acts, answer: Backfilled{}, errors: []int{404, 409},
+			about: "Ends the backfill that is under way.", do: step(StopBackfill),
+		},
+	}
 }

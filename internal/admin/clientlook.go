@@ -23,6 +23,9 @@ func (c *Client) Source(ctx context.Context, name string) (d SourceDetail, err e
 
 // Polls lists the last polls of a source.
 func (c *Client) Polls(ctx context.Context, source string, limit int) (list []PastPoll, err error) {
+	if limit <= 0 {
+		limit = maxPolls
+	}
 	v := values{}
 	v.number("limit", int64(limit))
 	return list, c.call(ctx, http.MethodGet, sourcePath(source, "/polls"), url.Values(v), &list)
@@ -37,7 +40,7 @@ func (c *Client) Activity(ctx context.Context, sources []string) (all map[string
 func (c *Client) Records(ctx context.Context, q store.RecordQuery) (list []Record, err error) {
 	v := values{}
 	v.text("prefix", q.Prefix)
-	v.text("after", q.After)
+	v.cursor(place{Key: q.After})
 	v.number("limit", int64(q.Limit))
 	return list, c.call(ctx, http.MethodGet, sourcePath(q.Source, "/records"), url.Values(v), &list)
 }

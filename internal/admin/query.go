@@ -9,8 +9,11 @@ import (
 	"github.com/deltahook/deltahook/internal/store"
 )
 
-// maxLimit bounds one page of a list.
-const maxLimit = 1000
+// defaultLimit and maxLimit bound one page of a list.
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+)
 
 func eventValues(q store.EventQuery) url.Values {
 	v := values{}
@@ -19,16 +22,17 @@ func eventValues(q store.EventQuery) url.Values {
 	v.text("key", q.Key)
 	v.time("since", q.Since)
 	v.time("until", q.Until)
-	v.number("before", q.Before)
+	v.cursor(place{Seq: q.Before})
 	v.number("limit", int64(q.Limit))
 	return url.Values(v)
 }
 
 func eventQuery(v url.Values) (store.EventQuery, error) {
 	p := params{v: v}
+	limit, from := p.page()
 	q := store.EventQuery{
 		Source: v.Get("source"), Type: v.Get("type"), Key: v.Get("key"),
-		Since: p.time("since"), Until: p.time("until"), Before: p.number("before"), Limit: p.limit(),
+		Since: p.time("since"), Until: p.time("until"), Before: from.Seq, Limit: limit,
 	}
 	return q, p.err
 }
@@ -44,18 +48,26 @@ func deliveryValues(q store.DeliveryQuery) url.Values {
 	v.text("reason", q.Reason)
 	v.time("since", q.Since)
 	v.time("until", q.Until)
-	v.number("before", q.Before)
+	v.cursor(place{Seq: q.Before})
 	v.number("limit", int64(q.Limit))
 	return url.Values(v)
 }
 
 func deliveryQuery(v url.Values) (store.DeliveryQuery, error) {
 	p := params{v: v}
-	q := store.DeliveryQuery{
-		Webhook: v.Get("webhook"), Source: v.Get("source"), Type: v.Get("type"), Key: v.Get("key"), EventID: v.Get("event"),
-		State: v.Get("state"), Reason: v.Get("reason"), Since: p.time("since"), Until: p.time("until"), Before: p.number("before"), Limit: p.limit(),
-	}
+	q := p.deliveries()
+	limit, from := p.page()
+	q.Before, q.Limit = from.Seq, limit
 	return q, p.err
+}
+
+// deliveries reads the filters of deliveries.
+func (p *params) deliveries() store.DeliveryQuery {
+	v := p.v
+	return store.DeliveryQuery{
+		Webhook: v.Get("webhook"), Source: v.Get("source"), Type: v.Get("type"), Key: v.Get("key"), EventID: v.Get("event"),
+		State: v.Get("state"), Reason: v.Get("reason"), Since: p.time("since"), Until: p.time("until"),
+	}
 }
 
 func changeValues(c Change) url.Values {
@@ -67,12 +79,13 @@ func changeValues(c Change) url.Values {
 }
 
 func changeOf(kind ChangeKind, v url.Values) (Change, error) {
-	q, err := deliveryQuery(v)
-	c := Change{Kind: kind, Query: q, By: v.Get("by"), Why: v.Get("why")}
-	if rate := v.Get("rate"); rate != "" && err == nil {
-		err = c.Rate.UnmarshalText([]byte(rate))
+	p := params{v: v}
+	c := Change{Kind: kind, Query: p.deliveries(), By: v.Get("by"), Why: v.Get("why")}
+	c.Query.Limit = int(p.number("limit"))
+	if rate := v.Get("rate"); rate != "" && p.err == nil {
+		p.err = c.Rate.UnmarshalText([]byte(rate))
 	}
-	return c, err
+	return c, p.err
 }
 
 type values url.Values
@@ -125,10 +138,26 @@ func (p *params) number(name string) int64 {
 	return n
 }
 
-func (p *params) limit() int {
+// page reads which part of a list is wanted.
+func (p *params) page() (limit int, from place) {
 	n := p.number("limit")
 	if n > maxLimit && p.err == nil {
-		p.err = fmt.Errorf("limit = %d is too large; page with before, at most %d a page", n, maxLimit)
+		p.err = fmt.Errorf("limit = %d is too large; take at most %d a page, and follow the link to the next", n, maxLimit)
 	}
-	return int(n)
+	if n == 0 {
+		n = defaultLimit
+	}
+	if text := p.v.Get("cursor"); text != "" {
+		var err error
+		if from, err = parsePlace(text); err != nil && p.err == nil {
+			p.err = err
+		}
+	}
+	return int(n), from
+}
+
+func (v values) cursor(p place) {
+	if p != (place{}) {
+		v.text("cursor", p.String())
+	}
 }

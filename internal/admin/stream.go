@@ -20,6 +20,7 @@ const (
 	KindAttempt    = "attempt"
 	KindTransition = "transition" // of a source or a webhook
 	KindGap        = "gap"        // something is missing here, Message says what
+	KindIdle       = "idle"       // nothing has happened for a while; it has no id
 )
 
 // Item is one thing that happened. What does not apply to its kind is left out.
@@ -84,6 +85,7 @@ const (
 	remembered  = 1024 // items, for those who come back
 	maxWatchers = 64
 	maxBehind   = 512 // items that a watcher may be behind
+	sayIdle     = 15 * time.Second
 )
 
 // Errors of watching.
@@ -190,10 +192,16 @@ func (s *Stream) Watch(ctx context.Context, q StreamQuery, yield func(Item) erro
 			return err
 		}
 	}
+	idle := time.NewTicker(sayIdle)
+	defer idle.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-idle.C:
+			if err := yield(Item{Kind: KindIdle, At: time.Now()}); err != nil {
+				return err
+			}
 		case it, ok := <-w.items:
 			if !ok {
 				return w.err

@@ -28,6 +28,12 @@ func (f fullDisk) Probe(ctx context.Context) error {
 // ask gives the status and the text of an answer of the daemon.
 func (b *bundle) ask(t *testing.T, path string) (int, string) {
 	t.Helper()
+	status, text, _ := b.askAll(t, path)
+	return status, text
+}
+
+func (b *bundle) askAll(t *testing.T, path string) (int, string, http.Header) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+b.daemon.Addr()+path, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +47,7 @@ func (b *bundle) ask(t *testing.T, path string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.StatusCode, string(text)
+	return resp.StatusCode, string(text), resp.Header
 }
 
 func TestHealthDependsOnNobodyOutside(t *testing.T) {

@@ -120,12 +120,16 @@ func TestAStreamEndsWithTheDaemon(t *testing.T) {
 	b := setup(t, `{"items":[{"id":1}]}`, "")
 	begun, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
-		ended <- b.client.Stream(context.WithoutCancel(t.Context()), admin.StreamQuery{After: 1, Kinds: []string{"none"}}, func(admin.Item) error {
+		ended <- b.client.Stream(context.WithoutCancel(t.Context()), admin.StreamQuery{After: 1, Failed: true}, func(admin.Item) error {
 			close(begun)
 			return nil
 		})
 	}()
-	<-begun
+	select {
+	case <-begun:
+	case err := <-ended:
+		t.Fatalf("it did not begin: %v", err)
+	}
 	if err := b.daemon.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -31,6 +31,9 @@ type Poller struct {
 	detail   *requests // of what a listing does not say of its records; nil: it says all
 	details  string    // fingerprint of the table detail
 	client   *outbound.Client
+	// transports are those that the client uses, which others may use, too.
+	transports []*http.Transport
+
 	identity string
 	compare  string
 	// keyInBytes says that a record whose bytes are known needs no look at its key; a key that is a member's name is beside the bytes.

@@ -25,6 +25,7 @@ func (p *Poller) connect(net *network) (w ways, err error) {
 		if err != nil {
 			return w, err
 		}
+		p.transports = append(p.transports, transport)
 		gates[i] = net.hosts.Gate(transport, outbound.GateOptions{
 			Timeout: p.source.Timeout.Std(), MaxBody: int64(p.source.Response.MaxBody), Retry: p.source.patience(), Now: p.opts.Now,
 		})

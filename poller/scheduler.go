@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,9 +56,6 @@ func NewScheduler(o Options) *Scheduler {
 func newScheduler(o Options, build func(Source) (polls, error)) *Scheduler {
 	return &Scheduler{opts: o, make: build, tasks: map[string]*task{}, slots: o.Workers, wake: make(chan struct{}, 1)}
 }
-
-// SetHosts replaces the limits of the hosts; sources that wait for one go on waiting.
-func (s *Scheduler) SetHosts(hosts []Host) { s.network.setHosts(hosts) }
 
 // Start begins to poll and returns at once. The scheduler stops when ctx ends or Stop is called; it is started once.
 func (s *Scheduler) Start(ctx context.Context) {
@@ -216,6 +212,10 @@ func (s *Scheduler) finish(t *task, r *Result) {
 	if interrupted(r) {
 		t.plan(s.now())
 	}
+	if t.replaced {
+		t.replaced = false
+		t.begin(s.now())
+	}
 	if t.again {
 		t.again = false
 		t.ask(s.now())
@@ -241,56 +241,37 @@ func (s *Scheduler) tell(t *task, r *Result) {
 
 // Add takes a source on. Its configuration must be valid and its shard be held. A source of the same name is an error.
 func (s *Scheduler) Add(source Source) error {
+	t, err := s.build(source)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.tasks[source.Name]; ok {
 		return fmt.Errorf("source %s is polled already", source.Name)
 	}
-	t := &task{place: -1}
-	if err := s.configure(t, source); err != nil {
-		return err
-	}
-	s.tasks[source.Name] = t
-	t.begin(s.now())
-	s.enqueue(t)
+	s.put(t)
 	return nil
 }
 
-func (s *Scheduler) configure(t *task, source Source) error {
+// build makes what is needed to poll a source.
+func (s *Scheduler) build(source Source) (*task, error) {
 	schedule, hours, err := source.schedule(s.now())
 	if err != nil {
-		return fmt.Errorf("source %s: %w", source.Name, err)
+		return nil, fmt.Errorf("source %s: %w", source.Name, err)
 	}
 	p, err := s.make(source)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	t.source, t.schedule, t.hours, t.poller = source, schedule, hours, p
-	return nil
+	return &task{place: -1, source: source, schedule: schedule, hours: hours, poller: p}, nil
 }
 
-// Update replaces the configuration of a source, keeping what is known of it. A poll that runs is interrupted. The same
-// configuration changes nothing.
-func (s *Scheduler) Update(source Source) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t, ok := s.tasks[source.Name]
-	if !ok {
-		return fmt.Errorf("source %s: %w", source.Name, ErrUnknownSource)
-	}
-	if reflect.DeepEqual(t.source, source) {
-		return nil
-	}
-	if err := s.configure(t, source); err != nil {
-		return err
-	}
-	if t.running != nil {
-		t.running(errReplaced) // and is started anew when it has ended
-		return nil
-	}
+// put begins to poll a source.
+func (s *Scheduler) put(t *task) {
+	s.tasks[t.source.Name] = t
 	t.begin(s.now())
 	s.enqueue(t)
-	return nil
 }
 
 // Remove forgets a source. When it returns without error, no poll of it runs any more.
@@ -301,15 +282,19 @@ func (s *Scheduler) Remove(ctx context.Context, name string) error {
 		s.mu.Unlock()
 		return fmt.Errorf("source %s: %w", name, ErrUnknownSource)
 	}
+	stopped := s.remove(t)
+	s.mu.Unlock()
+	return wait(ctx, stopped)
+}
+
+func (s *Scheduler) remove(t *task) (stopped <-chan struct{}) {
 	t.removed = true
-	delete(s.tasks, name)
+	delete(s.tasks, t.source.Name)
 	s.queue.drop(t)
-	stopped := t.stopped
 	if t.running != nil {
 		t.running(errRemoved)
 	}
-	s.mu.Unlock()
-	return wait(ctx, stopped)
+	return t.stopped
 }
 
 func wait(ctx context.Context, stopped <-chan struct{}) error {

@@ -540,38 +540,6 @@ func TestSurgeryInterruptsThePollAndPollsAtOnceAndAPlanDoesNeither(t *testing.T)
 	})
 }
 
-func TestAnUpdateReplacesTheRunningPoll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDesk()
-		d.act = lasting(time.Minute)
-		s := d.scheduler(0)
-		start := time.Now()
-		a := plainSource("a", time.Hour)
-		add(t, s, a)
-		s.Start(t.Context())
-		time.Sleep(10 * time.Second)
-		if err := s.Update(a); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(10 * time.Second)
-		if n := len(d.times("a", start)); n != 1 {
-			t.Errorf("the same configuration made %d polls", n)
-		}
-		a.Every = setting.Duration(2 * time.Hour)
-		if err := s.Update(a); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(3 * time.Hour)
-		stop(t, s)
-		if got := d.times("a", start); len(got) != 3 || got[1] != 20*time.Second || d.overlap {
-			t.Errorf("polled at %v, overlap %t", got, d.overlap)
-		}
-		if err := s.Update(plainSource("b", time.Hour)); !errors.Is(err, ErrUnknownSource) {
-			t.Errorf("error %v", err)
-		}
-	})
-}
-
 func TestARemovedSourceIsNotPolledAnyMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()

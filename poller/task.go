@@ -23,6 +23,7 @@ type task struct {
 	running   context.CancelCauseFunc
 	stopped   chan struct{} // closed when the running poll has ended; nil: none runs
 	again     bool          // poll once more when the running poll has ended
+	replaced  bool          // since the running poll began: it is due anew when that has ended
 	fresh     time.Time     // until then polls are left out because the server calls its answer fresh; zero: none are
 	skipped   int64         // scheduled times that passed while a poll ran
 	overrun   int64         // those of the last poll

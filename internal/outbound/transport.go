@@ -75,6 +75,18 @@ func (p *Transports) Of(r Route) (*http.Transport, error) {
 	return t, nil
 }
 
+// Keep forgets the transports that are not named; their connections are closed, or will be once they are idle.
+func (p *Transports) Keep(used map[*http.Transport]struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, t := range p.made {
+		if _, ok := used[t]; !ok {
+			delete(p.made, key)
+			t.CloseIdleConnections()
+		}
+	}
+}
+
 // CloseIdleConnections closes what no request uses.
 func (p *Transports) CloseIdleConnections() {
 	p.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
@@ -46,8 +47,9 @@ type Poller struct {
 
 	backfill *backfiller // what is in memory of the backfill that is under way
 
-	turn  chan struct{} // holds one token while nobody polls or edits
-	known *memory       // nil: to be read from the store
+	turn     chan struct{} // holds one token while nobody polls or edits
+	replaced atomic.Bool   // by another poller of the source, see succeed
+	known    *memory       // nil: to be read from the store
 	// unsure says that the outcome of a commit is unknown; lost is the version that it was based on.
 	unsure bool
 	lost   int64
@@ -112,10 +114,20 @@ func newPoller(source Source, o Options, net *network) (*Poller, error) {
 func (p *Poller) take(ctx context.Context) error {
 	select {
 	case <-p.turn:
+		if p.replaced.Load() {
+			p.giveBack()
+			return errReplaced
+		}
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// succeed makes a poller go on where another one of the source ends: they share the turn, and the former gets none any more.
+func (p *Poller) succeed(former *Poller) {
+	p.turn = former.turn
+	former.replaced.Store(true)
 }
 
 func (p *Poller) giveBack() { p.turn <- struct{}{} }

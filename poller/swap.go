@@ -68,6 +68,11 @@ func (s *Scheduler) swap(p *Prepared) (stopped []<-chan struct{}) {
 
 // replace gives a task the configuration of another one.
 func (s *Scheduler) replace(t, next *task) {
+	if former, ok := t.poller.(*Poller); ok {
+		if p, ok := next.poller.(*Poller); ok {
+			p.succeed(former)
+		}
+	}
 	t.source, t.schedule, t.hours, t.poller = next.source, next.schedule, next.hours, next.poller
 	if t.running != nil {
 		t.running(errReplaced)

@@ -56,7 +56,7 @@ func (a *app) nameCommand(verb admin.Verb, short, done string) *cobra.Command {
 }
 
 func (a *app) named(verb admin.Verb, name string, asSource, asWebhook bool) (admin.Action, error) {
-	cfg, _, err := a.load()
+	cfg, err := a.draft()
 	if err != nil {
 		return admin.Action{}, err
 	}

@@ -51,11 +51,7 @@ func (a *app) complete(args []string, prefix string, of func(*config.Config) []s
 	if len(args) > 0 {
 		return nil, noFiles
 	}
-	paths, err := a.configPaths()
-	if err != nil {
-		return nil, noFiles
-	}
-	cfg, err := config.Draft(paths)
+	cfg, err := a.draft()
 	if err != nil {
 		return nil, noFiles
 	}

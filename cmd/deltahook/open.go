@@ -79,6 +79,15 @@ func (a *app) load() (*config.Config, *setting.Secrets, error) {
 	return cfg, secrets, nil
 }
 
+// draft reads the configuration as far as possible: enough to find a running daemon and what it knows by name.
+func (a *app) draft() (*config.Config, error) {
+	_, _, report, err := a.loadReport()
+	if err != nil {
+		return nil, err
+	}
+	return report.Draft, nil
+}
+
 func (a *app) openStore(ctx context.Context, cfg *config.Config, secrets *setting.Secrets, p purpose) (store.Store, error) {
 	path, err := storePath(cfg, secrets)
 	if err != nil {
@@ -105,23 +114,21 @@ func storePath(cfg *config.Config, secrets *setting.Secrets) (string, error) {
 
 // view gives the running daemon, or what its store holds when it is down.
 func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
-	cfg, secrets, err := a.load()
+	cfg, secrets, report, err := a.loadReport()
 	if err != nil {
 		return nil, nil, err
 	}
-	token, err := a.readToken(cfg, secrets)
-	if err != nil {
-		return nil, nil, err
-	}
-	client := admin.NewClient(cfg.Admin.Listen, token)
-	if err := client.Healthy(ctx); !errors.Is(err, admin.ErrNotRunning) {
+	if client := a.client(ctx, report.Draft, secrets); client != nil {
 		return client, func() {}, nil
+	}
+	if err := report.Err(); err != nil {
+		return nil, nil, &exitError{code: exitConfig, err: err}
 	}
 	st, err := a.openStore(ctx, cfg, secrets, p)
 	if err != nil {
 		return nil, nil, err
 	}
-	offline := admin.Offline{Lists: admin.Lists{Store: st, Config: func() *config.Config { return cfg }, HidePayloads: !cfg.Admin.ShowPayloads}}
+	offline := admin.Offline{Lists: admin.Lists{Store: st, Config: func() *config.Config { return cfg }}}
 	if p == acting {
 		offline.Own = func(ctx context.Context, do func(admin.Changer) error) error {
 			return owning(ctx, st, func(m store.Member) error { return do(m) })
@@ -137,6 +144,36 @@ func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
 		}
 	}
 	return offline, func() { closing(a.stderr, st) }, nil
+}
+
+// client gives the running daemon; nil when there is none. It is also found while the files cannot run: because they were edited
+// badly, or because only the daemon has the secrets.
+func (a *app) client(ctx context.Context, cfg *config.Config, secrets *setting.Secrets) *admin.Client {
+	token, err := a.readToken(cfg, secrets)
+	if err != nil {
+		token = "" // reading on loopback needs none
+	}
+	client := admin.NewClient(cfg.Admin.Listen, token)
+	if err := client.Healthy(ctx); errors.Is(err, admin.ErrNotRunning) {
+		return nil
+	}
+	if token == "" { // perhaps another store is configured than the one that is open
+		if client.Token, err = a.readToken(withStoreOf(ctx, client, cfg), secrets); err != nil {
+			client.Token = ""
+		}
+	}
+	return client
+}
+
+// withStoreOf gives the configuration with the store that the daemon has open.
+func withStoreOf(ctx context.Context, client *admin.Client, cfg *config.Config) *config.Config {
+	is, err := client.Settings(ctx)
+	if err != nil {
+		return cfg
+	}
+	with := *cfg
+	with.Store.URL = is["store"]["url"]
+	return &with
 }
 
 // owning lets do write to a store whose daemon is down.
@@ -157,11 +194,8 @@ func tokenPath(cfg *config.Config, secrets *setting.Secrets) (string, error) {
 	return path + ".token", err
 }
 
-// actionToken gives admin.token, or makes one for commands of the same user.
-func (a *app) actionToken(cfg *config.Config, secrets *setting.Secrets) (string, error) {
-	if !cfg.Admin.Token.IsZero() {
-		return secrets.Resolve(cfg.Admin.Token)
-	}
+// newToken makes a token for commands of the same user.
+func (a *app) newToken(cfg *config.Config, secrets *setting.Secrets) (string, error) {
 	path, err := tokenPath(cfg, secrets)
 	if err != nil {
 		return "", err

@@ -18,11 +18,13 @@ type planFlags struct{ json, exitCode bool }
 
 // checkPlan says what a start or a reload with the configuration would do.
 func (a *app) checkPlan(ctx context.Context, cfg *config.Config, secrets *setting.Secrets, how planFlags) error {
-	was, err := a.stored(ctx, cfg, secrets)
+	was, token, err := a.stored(ctx, cfg, secrets)
 	if err != nil {
 		return err
 	}
-	steps, err := daemon.Plan(cfg, was)
+	next := daemon.FactsOf(cfg, secrets)
+	next.Prints = next.Prints.Sealed(token)
+	steps, err := daemon.Plan(cfg, next, was)
 	if err != nil {
 		return failure(err)
 	}
@@ -35,54 +37,58 @@ func (a *app) checkPlan(ctx context.Context, cfg *config.Config, secrets *settin
 		return failure(err)
 	}
 	for i := range steps {
-		if how.exitCode && steps[i].Kind != daemon.StepUnchanged {
+		if how.exitCode && steps[i].Kind != admin.PlanUnchanged {
 			return &exitError{code: exitDifferences}
 		}
 	}
 	return nil
 }
 
-// stored reads what there is: from the store, which a running daemon does not mind, and what that daemon goes by.
-func (a *app) stored(ctx context.Context, cfg *config.Config, secrets *setting.Secrets) (was daemon.Stored, err error) {
-	token, err := a.readToken(cfg, secrets)
-	if err != nil {
-		return was, err
-	}
-	client := admin.NewClient(cfg.Admin.Listen, token)
-	if client.Healthy(ctx) == nil {
-		if was.Running, err = client.Settings(ctx); err != nil {
-			return was, failure(err)
+// stored reads what there is: from the store, which a running daemon does not mind, and what that daemon goes by, with the token
+// under which it tells that.
+func (a *app) stored(ctx context.Context, cfg *config.Config, secrets *setting.Secrets) (was daemon.Stored, token string, err error) {
+	if client := a.client(ctx, cfg, secrets); client != nil {
+		was.Running, token = &daemon.Facts{}, client.Token
+		if was.Running.Settings, err = client.Settings(ctx); err != nil {
+			return was, token, failure(err)
 		}
+		if prints, err := client.Prints(ctx); err == nil { // else it has another token: what it hides is not compared
+			was.Running.Prints = prints
+		}
+		cfg = withStoreOf(ctx, client, cfg)
 	}
 	st, err := a.openStore(ctx, cfg, secrets, reading)
 	if errors.Is(err, fs.ErrNotExist) {
-		return was, nil // nothing is stored yet
+		return was, token, nil // nothing is stored yet
 	}
 	if err != nil {
-		return was, err
+		return was, token, err
 	}
 	defer closing(a.stderr, st)
 	if was.Sources, err = st.Sources(ctx); err == nil {
 		was.Queues, err = st.Queues(ctx)
 	}
 	if err != nil {
-		return was, failure(err)
+		return was, token, failure(err)
 	}
-	return was, nil
+	return was, token, nil
 }
 
-func (a *app) printSteps(steps []daemon.Step, running bool) error {
+func (a *app) printSteps(steps []admin.Planned, running bool) error {
 	var rows [][]string
 	unchanged := 0
 	for i := range steps {
 		s := &steps[i]
-		if s.Kind == daemon.StepUnchanged {
+		if s.Kind == admin.PlanUnchanged {
 			unchanged++
 			continue
 		}
 		name := s.Source
-		if name == "" {
+		switch {
+		case s.Webhook != "":
 			name = s.Webhook + " (webhook)"
+		case s.Section != "":
+			name = "[" + s.Section + "]"
 		}
 		what := s.Kind
 		if len(s.Changes) > 0 {
@@ -107,11 +113,11 @@ func (a *app) printSteps(steps []daemon.Step, running bool) error {
 
 func sign(kind string) string {
 	switch kind {
-	case daemon.StepNew, daemon.StepBack:
+	case admin.PlanNew, admin.PlanBack:
 		return "+"
-	case daemon.StepRemoved:
+	case admin.PlanRemoved:
 		return "-"
-	case daemon.StepHeld:
+	case admin.PlanHeld, admin.PlanRestart:
 		return "!"
 	}
 	return "~"

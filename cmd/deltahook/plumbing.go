@@ -30,7 +30,7 @@ func (a *app) healthcheck() *cobra.Command {
 		Short: "Exit 0 when the daemon answers and is ready, for HEALTHCHECK and probes",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, _, err := a.load()
+			cfg, err := a.draft()
 			if err != nil {
 				return err
 			}

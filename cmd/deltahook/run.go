@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,6 +18,7 @@ import (
 	"github.com/deltahook/deltahook/internal/daemon"
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/internal/store/sqlite"
 	"github.com/deltahook/deltahook/internal/systemd"
 )
 
@@ -25,49 +26,99 @@ import (
 const drain = 20 * time.Second
 
 func (a *app) run() *cobra.Command {
-	return &cobra.Command{
+	watch := watchFlag(5 * time.Second)
+	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Poll and deliver: the daemon",
 		Long: "Polls all sources and delivers their changes until SIGTERM or Ctrl-C, which let deliveries in flight end.\n" +
-			"SIGHUP reads the configuration again; a bad file changes nothing.",
+			"The configuration is read again on SIGHUP, by deltahook reload, and when the content of its files has changed (--watch).\n" +
+			"Only what changed begins anew; a bad file changes nothing.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, secrets, err := a.load()
 			if err != nil {
 				return err
 			}
-			st, err := a.openStore(cmd.Context(), cfg, secrets, acting)
+			st, err := a.awaitStore(cmd.Context(), cfg, secrets)
 			if err != nil {
 				return err
 			}
 			defer closing(a.stderr, st)
-			token, err := a.actionToken(cfg, secrets)
-			if err != nil {
-				return err
-			}
-			r := &runner{app: a, store: st, token: token}
-			return r.run(cmd.Context(), cfg, secrets)
+			r := &runner{app: a, store: st, secrets: secrets, watch: time.Duration(watch)}
+			return r.run(cmd.Context(), cfg)
 		},
+	}
+	cmd.Flags().Var(&watch, "watch", `how often to look whether the configuration has changed; "off": not at all`)
+	return cmd
+}
+
+// watchFlag is a duration that can be switched off.
+type watchFlag time.Duration
+
+// String gives what was written.
+func (w *watchFlag) String() string {
+	if *w == 0 {
+		return "off"
+	}
+	return setting.Duration(*w).String()
+}
+
+// Set takes a duration or "off".
+func (w *watchFlag) Set(text string) error {
+	if text == "off" {
+		*w = 0
+		return nil
+	}
+	d, err := setting.ParseDuration(text)
+	if err != nil || d < time.Second {
+		return errors.New(`write a time of a second or more, like "5s", or "off"`)
+	}
+	*w = watchFlag(d)
+	return nil
+}
+
+// Type is shown in the help.
+func (w *watchFlag) Type() string { return "duration" }
+
+// lockWait is how long a daemon waits for a command that writes to the store before it gives up.
+const lockWait = 5 * time.Second
+
+// awaitStore opens the store. A short command may have it at the moment.
+func (a *app) awaitStore(ctx context.Context, cfg *config.Config, secrets *setting.Secrets) (store.Store, error) {
+	const pause = 100 * time.Millisecond
+	deadline := time.Now().Add(lockWait)
+	for {
+		st, err := a.openStore(ctx, cfg, secrets, acting)
+		locked, ok := errors.AsType[*sqlite.LockedError](err)
+		if !ok || time.Now().After(deadline) || !locked.Since.IsZero() && time.Since(locked.Since) > 2*lockWait {
+			return st, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(pause):
+		}
 	}
 }
 
-// runner keeps a daemon running through reloads.
+// runner keeps a daemon running.
 type runner struct {
 	*app
-	store store.Store
-	token string
-
+	store   store.Store
+	secrets *setting.Secrets
+	watch   time.Duration
+	logs    logSwitch
+	daemon  *daemon.Daemon
 	manager *systemd.Notifier
-	current atomic.Pointer[daemon.Daemon] // nil while one takes the place of another
 }
 
-func (r *runner) run(ctx context.Context, cfg *config.Config, secrets *setting.Secrets) error {
-	log := r.logger(cfg, secrets)
+func (r *runner) run(ctx context.Context, cfg *config.Config) error {
+	r.follow(cfg)
+	log := slog.New(&r.logs)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	d, err := r.start(ctx, cfg, secrets, log)
-	if err != nil {
+	if err := r.start(ctx, cfg, log); err != nil {
 		return failure(err)
 	}
 	defer r.manage(ctx, log)()
@@ -76,62 +127,47 @@ func (r *runner) run(ctx context.Context, cfg *config.Config, secrets *setting.S
 		case <-ctx.Done():
 			tell(ctx, log, r.manager.Stopping("stopping; deliveries in flight may end"))
 			log.InfoContext(ctx, "stopping; deliveries in flight may end", "wait", drain.String())
-			return r.stop(ctx, d)
+			return r.stop(ctx)
 		case <-hup:
 			tell(ctx, log, r.manager.Reloading())
-			next, nextSecrets, err := r.load()
-			if err != nil {
-				log.ErrorContext(ctx, "the configuration was not reloaded; the old one goes on", "err", err)
-				tell(ctx, log, r.manager.Ready(r.summary(ctx)))
-				continue
-			}
-			if err := r.stop(ctx, d); err != nil {
-				log.WarnContext(ctx, "while stopping for the reload", "err", err)
-			}
-			if d, err = r.swap(ctx, cfg, next, secrets, nextSecrets, log); err != nil {
-				return failure(err)
-			}
-			cfg, secrets = next, nextSecrets
+			_, _ = r.daemon.Reload(ctx) // it tells what is wrong
 			tell(ctx, log, r.manager.Ready(r.summary(ctx)))
 		}
 	}
 }
 
-// swap starts the daemon with the next configuration, or with the old one when that cannot run.
-func (r *runner) swap(ctx context.Context, old, next *config.Config, oldSecrets, nextSecrets *setting.Secrets, log *slog.Logger) (*daemon.Daemon, error) {
-	d, err := r.start(ctx, next, nextSecrets, r.logger(next, nextSecrets))
-	if err == nil {
-		log.InfoContext(ctx, "configuration reloaded")
-		return d, nil
+func (r *runner) start(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+	paths, err := r.configPaths()
+	if err != nil {
+		return err
 	}
-	log.ErrorContext(ctx, "the new configuration cannot run; the old one goes on", "err", err)
-	return r.start(ctx, old, oldSecrets, log)
-}
-
-func (r *runner) start(ctx context.Context, cfg *config.Config, secrets *setting.Secrets, log *slog.Logger) (*daemon.Daemon, error) {
-	d, err := daemon.New(ctx, daemon.Options{
-		Config: cfg, Secrets: secrets, Store: r.store, Log: log, Version: version, Token: r.token,
+	// The token for commands lies beside the store that is open, whatever is configured later.
+	token := sync.OnceValues(func() (string, error) { return r.newToken(cfg, r.secrets) })
+	r.daemon, err = daemon.New(ctx, daemon.Options{
+		Config: cfg, Secrets: r.secrets, Store: r.store, Log: log, Version: version,
+		NewToken: token, Paths: paths, Watch: r.watch, Reloaded: r.follow,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := d.Start(ctx); err != nil {
-		return nil, errors.Join(err, r.stop(ctx, d))
+	if err := r.daemon.Start(ctx); err != nil {
+		return errors.Join(err, r.stop(ctx))
 	}
-	r.current.Store(d)
-	log.InfoContext(ctx, "deltahook is running", "version", version, "sources", len(cfg.Sources), "webhooks", len(cfg.Webhooks), "admin", d.Addr())
-	return d, nil
+	log.InfoContext(ctx, "deltahook is running", "version", version, "sources", len(cfg.Sources), "webhooks", len(cfg.Webhooks), "admin", r.daemon.Addr())
+	return nil
 }
 
-func (r *runner) stop(ctx context.Context, d *daemon.Daemon) error {
-	r.current.Store(nil)
+func (r *runner) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
-	if err := d.Stop(ctx); err != nil {
+	if err := r.daemon.Stop(ctx); err != nil {
 		return failure(fmt.Errorf("stop: %w", err))
 	}
 	return nil
 }
+
+// follow lets the log be as the configuration says.
+func (r *runner) follow(cfg *config.Config) { r.logs.use(r.logger(cfg, r.secrets).Handler()) }
 
 // logger writes text for a terminal and JSON elsewhere, unless log.format says otherwise. No secret passes it.
 func (a *app) logger(cfg *config.Config, secrets *setting.Secrets) *slog.Logger {

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -62,6 +63,7 @@ func TestEveryCommandSaysWhatItsScriptSays(t *testing.T) {
 			"chomp":      chomp,
 			"expand":     expand,
 			"eventually": eventually,
+			"hangup":     hangup,
 			"showevent":  showEvent,
 		},
 	})
@@ -95,6 +97,15 @@ func chomp(ts *testscript.TestScript, _ bool, args []string) {
 func showEvent(ts *testscript.TestScript, _ bool, _ []string) {
 	id := regexp.MustCompile(`evt_\w+`).FindString(ts.ReadFile("stdout"))
 	ts.Check(ts.Exec("deltahook", "deliveries", "show", id))
+}
+
+// hangup sends SIGHUP to what runs in the background.
+func hangup(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, cmd := range ts.BackgroundCmds() {
+		if cmd.ProcessState == nil {
+			ts.Check(cmd.Process.Signal(syscall.SIGHUP))
+		}
+	}
 }
 
 // eventually runs deltahook again and again until it succeeds and its output matches: eventually REGEXP ARGS...

@@ -38,22 +38,12 @@ func tell(ctx context.Context, log *slog.Logger, err error) {
 	}
 }
 
-// healthy says why the running daemon makes no progress. While one takes the place of another there is none to ask; how long that lasts
-// is bounded by itself.
-func (r *runner) healthy(ctx context.Context) error {
-	if d := r.current.Load(); d != nil {
-		return d.Health(ctx)
-	}
-	return nil
-}
+// healthy says why the running daemon makes no progress.
+func (r *runner) healthy(ctx context.Context) error { return r.daemon.Health(ctx) }
 
 // summary is the line that systemctl status shows.
 func (r *runner) summary(ctx context.Context) string {
-	d := r.current.Load()
-	if d == nil {
-		return "changing over"
-	}
-	s, err := d.Status(ctx)
+	s, err := r.daemon.Status(ctx)
 	if err != nil {
 		return "the store does not answer: " + err.Error()
 	}

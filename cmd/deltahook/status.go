@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,14 +36,17 @@ func (a *app) status() *cobra.Command {
 	return cmd
 }
 
-// statusLines makes one object a line: sources first, then webhooks.
+// statusLines makes one object a line: sources first, then webhooks, and the configuration that is in force.
 func statusLines(s admin.Status) []any {
-	lines := make([]any, 0, len(s.Sources)+len(s.Webhooks))
+	lines := make([]any, 0, len(s.Sources)+len(s.Webhooks)+1)
 	for _, source := range s.Sources {
 		lines = append(lines, source)
 	}
 	for _, webhook := range s.Webhooks {
 		lines = append(lines, webhook)
+	}
+	if s.Config != nil {
+		lines = append(lines, map[string]*admin.Config{"config": s.Config})
 	}
 	return lines
 }
@@ -74,7 +78,25 @@ func (a *app) printStatus(s admin.Status, now time.Time) error {
 		return err
 	}
 	a.printNeeds(s)
+	a.printConfig(s.Config, now)
 	return nil
+}
+
+// printConfig says when what stands in the files is not what runs.
+func (a *app) printConfig(c *admin.Config, now time.Time) {
+	if c == nil {
+		return
+	}
+	if !c.OK {
+		fmt.Fprintf(a.stdout, "\n%s (tried %s ago); the one that was loaded %s ago goes on\n",
+			a.paint(red, "the configuration in the files is rejected"), ago(now, c.Checked), ago(now, c.Loaded))
+		for line := range strings.Lines(c.Error + "\n") {
+			fmt.Fprint(a.stdout, "  ", line)
+		}
+	}
+	for _, change := range c.Restart {
+		fmt.Fprintf(a.stdout, "\nwaits for a restart: %s\n", change)
+	}
 }
 
 // printNeeds says what waits for a person and which command decides it.

@@ -41,6 +41,16 @@ func (c *Client) Settings(ctx context.Context) (s map[string]map[string]string, 
 	return s, c.call(ctx, http.MethodGet, "/api/v1/config", nil, &s)
 }
 
+// Prints gives the prints of what the settings mask, sealed with the token.
+func (c *Client) Prints(ctx context.Context) (p map[string]map[string]string, err error) {
+	return p, c.call(ctx, http.MethodGet, "/api/v1/config/prints", nil, &p)
+}
+
+// Reload reads the configuration again.
+func (c *Client) Reload(ctx context.Context) (r Reloaded, err error) {
+	return r, c.call(ctx, http.MethodPost, "/api/v1/reload", nil, &r)
+}
+
 // Events lists events, newest first.
 func (c *Client) Events(ctx context.Context, q store.EventQuery) (list []Event, err error) {
 	return list, c.call(ctx, http.MethodGet, "/api/v1/events", eventValues(q), &list)
@@ -148,5 +158,8 @@ func refusal(resp *http.Response) error {
 	if resp.StatusCode == http.StatusNotFound {
 		return fmt.Errorf("%w (%s)", store.ErrNotFound, p.Detail)
 	}
-	return errors.New(p.Detail)
+	if resp.StatusCode == http.StatusUnprocessableEntity {
+		return &RejectedError{Problems: p.Detail}
+	}
+	return &p
 }

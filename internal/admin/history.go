@@ -40,7 +40,7 @@ func (l Lists) Polls(ctx context.Context, source string, limit int) ([]PastPoll,
 	list := make([]PastPoll, 0, limit)
 	for i := range all[:min(len(all), limit)] {
 		p := pollOf(&all[i])
-		if l.HidePayloads {
+		if l.hides() {
 			p.Excerpt = ""
 		}
 		list = append(list, p)
@@ -86,7 +86,7 @@ func (l Lists) Record(ctx context.Context, source, key string) (Record, error) {
 		return Record{}, fmt.Errorf("record %q of %s: %w", key, source, err)
 	}
 	r := Record{Key: row.Key, Missing: row.Missing}
-	if !l.HidePayloads {
+	if !l.hides() {
 		r.Body = row.Body
 	}
 	return r, nil

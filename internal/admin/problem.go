@@ -23,6 +23,9 @@ type Problem struct {
 	Detail string `json:"detail"` // what is wrong, for people
 }
 
+// Error gives what is wrong.
+func (p *Problem) Error() string { return p.Detail }
+
 // problem writes an error as RFC 9457 problem details.
 func problem(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", problemKind)
@@ -34,6 +37,10 @@ func problem(w http.ResponseWriter, status int, detail string) {
 type requestError struct{ error }
 
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if rejected, ok := errors.AsType[*RejectedError](err); ok {
+		problem(w, http.StatusUnprocessableEntity, rejected.Problems)
+		return
+	}
 	if _, ok := errors.AsType[requestError](err); ok {
 		problem(w, http.StatusBadRequest, err.Error())
 		return

@@ -17,9 +17,10 @@ type Lists struct {
 	Config func() *config.Config
 	// Journal is that of the running daemon; nil: there is none.
 	Journal *Journal
-	// HidePayloads leaves record contents out of what is shown.
-	HidePayloads bool
 }
+
+// hides says whether to leave record contents out of what is shown.
+func (l Lists) hides() bool { return l.Config != nil && !l.Config().Admin.ShowPayloads }
 
 // Events lists events, newest first.
 func (l Lists) Events(ctx context.Context, q store.EventQuery) ([]Event, error) {
@@ -41,7 +42,7 @@ func (l Lists) Event(ctx context.Context, id string) (EventDetail, error) {
 		return EventDetail{}, fmt.Errorf("event %s: %w", id, err)
 	}
 	d := EventDetail{Event: eventOf(row)}
-	if !l.HidePayloads {
+	if !l.hides() {
 		d.Payload = row.Body
 	}
 	rows, err := l.Store.Deliveries(ctx, store.DeliveryQuery{EventID: id})
@@ -69,7 +70,7 @@ func (l Lists) attempts(ctx context.Context, id, webhook string) ([]Attempt, err
 			Number: a.Number, At: a.At, TookMS: a.Took.Milliseconds(), Status: a.Status,
 			Reason: a.Reason, Error: a.Error, Trigger: a.Trigger, Request: a.Request,
 		}
-		if !l.HidePayloads {
+		if !l.hides() {
 			history[i].Excerpt = a.Excerpt
 		}
 	}
@@ -124,6 +125,9 @@ func (o Offline) Act(ctx context.Context, a Action) error {
 	}
 	return o.Do(ctx, a)
 }
+
+// Reload has nobody to reload.
+func (o Offline) Reload(context.Context) (Reloaded, error) { return Reloaded{}, ErrNotRunning }
 
 // Edit changes what is stored of a source.
 func (o Offline) Edit(ctx context.Context, e Edit, plan bool) (Edited, error) {

@@ -41,7 +41,21 @@ func actionRoutes() []route {
 			},
 		})
 	}
-	return append(list, editRoutes()...)
+	return append(append(list, reloadRoutes()...), editRoutes()...)
+}
+
+func reloadRoutes() []route {
+	return []route{
+		{
+			method: "POST", path: apiRoot + "/reload", name: "reload", access: acts, answer: Reloaded{}, errors: []int{409, 422},
+			about: "Reads the configuration again and says what that did. 422: it cannot run, with all that is wrong, and nothing has changed.",
+			do:    func(h *handler, r *http.Request) (any, error) { return h.View.Reload(r.Context()) },
+		}, {
+			method: "GET", path: apiRoot + "/config/prints", name: "prints", access: acts, answer: map[string]map[string]string{},
+			about: "By section and key of what the configuration masks: a text that changes when the secret does, and tells nothing else.",
+			do:    func(h *handler, _ *http.Request) (any, error) { return h.Prints(), nil },
+		},
+	}
 }
 
 func editRoutes() []route {

@@ -32,6 +32,8 @@ type Options struct {
 	Metrics http.Handler
 	// Settings gives the effective configuration by section and key, secrets masked.
 	Settings func() map[string]map[string]string
+	// Prints gives the prints of what Settings masks, sealed with the token, see config.Prints.
+	Prints func() map[string]map[string]string
 }
 
 // Handler serves the admin API.

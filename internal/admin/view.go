@@ -38,6 +38,8 @@ type View interface {
 	Edit(ctx context.Context, e Edit, plan bool) (Edited, error)
 	// Backfill plans, begins, ends or looks at a backfill.
 	Backfill(ctx context.Context, b Backfill, step BackfillStep) (Backfilled, error)
+	// Reload reads the configuration again. RejectedError when it cannot run, ErrNotRunning without a daemon.
+	Reload(ctx context.Context) (Reloaded, error)
 }
 
 // Action is something to do to a source or to a webhook; exactly one of the two is named.

@@ -124,7 +124,7 @@ func (t *storyteller) record(ctx context.Context, glance *Glance, polls []PastPo
 	if glance != nil {
 		s.Missing = glance.Missing
 	}
-	if !t.HidePayloads {
+	if !t.hides() {
 		s.Record = row.Body
 	}
 	t.partition()

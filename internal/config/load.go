@@ -45,20 +45,11 @@ func Parse(files []File, secrets *setting.Secrets) (*Config, *Report) {
 	}
 	c, found := read(files, secrets)
 	report := found.report(secrets.Redact)
+	report.Draft = c
 	if !report.OK() {
 		return nil, report
 	}
 	return c, report
-}
-
-// Draft is what can be made out of a configuration that may have problems. It is good for suggestions, not for running.
-func Draft(paths []string) (*Config, error) {
-	files, err := ReadFiles(paths)
-	if err != nil {
-		return nil, err
-	}
-	c, _ := read(files, &setting.Secrets{})
-	return c, nil
 }
 
 func read(files []File, secrets *setting.Secrets) (*Config, *findings) {

@@ -35,6 +35,8 @@ func (p Problem) String() string {
 // Report is all that was found in a configuration, in the order of files, lines and columns.
 type Report struct {
 	Problems []Problem
+	// Draft is the configuration as far as it could be read. It must not run, but tells where a daemon can be found.
+	Draft *Config
 }
 
 // Errors counts the problems that keep the configuration from running.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/deltahook/deltahook/emitter"
@@ -15,15 +16,9 @@ import (
 // it: secrets are masked. What is empty is left out.
 func Settings(c *Config) map[string]map[string]string {
 	all := map[string]map[string]string{}
-	for _, s := range c.Sources {
-		all[kindSource+"."+s.Name] = settingsOf(*s, poller.DefaultSource())
+	for name, s := range sectionsOf(c) {
+		all[name] = s.texts()
 	}
-	for _, w := range c.Webhooks {
-		all[kindWebhook+"."+w.Name] = settingsOf(*w, emitter.DefaultWebhook())
-	}
-	all[kindStore] = settingsOf(c.Store, DefaultStore())
-	all[kindAdmin] = settingsOf(c.Admin, DefaultAdmin())
-	all[kindLog] = settingsOf(c.Log, DefaultLog())
 	return all
 }
 
@@ -40,7 +35,7 @@ func Entries(c *Config, source string) []Entry {
 		return nil
 	}
 	fallback := poller.DefaultSource()
-	return entriesOf(settingsOf(*s, fallback), settingsOf(fallback, fallback))
+	return entriesOf(newSection(*s, fallback).texts(), newSection(fallback, fallback).texts())
 }
 
 // WebhookEntries gives the keys of a webhook by name.
@@ -50,7 +45,7 @@ func WebhookEntries(c *Config, webhook string) []Entry {
 		return nil
 	}
 	fallback := emitter.DefaultWebhook()
-	return entriesOf(settingsOf(*w, fallback), settingsOf(fallback, fallback))
+	return entriesOf(newSection(*w, fallback).texts(), newSection(fallback, fallback).texts())
 }
 
 func entriesOf(is, fallback map[string]string) []Entry {
@@ -62,30 +57,56 @@ func entriesOf(is, fallback map[string]string) []Entry {
 	return list
 }
 
-func settingsOf(section, fallback any) map[string]string {
+// section is a table of the configuration, and the one that is not written.
+type section struct{ value, fallback reflect.Value }
+
+func newSection(value, fallback any) section {
+	return section{reflect.ValueOf(value), reflect.ValueOf(fallback)}
+}
+
+// texts gives the keys as they are shown.
+func (s section) texts() map[string]string {
 	into := map[string]string{}
-	settings(into, "", reflect.ValueOf(section), reflect.ValueOf(fallback))
+	s.each("", func(key, name string, v reflect.Value) { into[key] = oneLine(shown(name, v)) })
 	return into
 }
 
-func settings(into map[string]string, prefix string, v, fallback reflect.Value) {
-	for _, f := range fieldsOf(v.Type()) {
-		value, key := v.Field(f.index), prefix+f.key
+func sectionsOf(c *Config) map[string]section {
+	all := map[string]section{}
+	for _, s := range c.Sources {
+		all[kindSource+"."+s.Name] = newSection(*s, poller.DefaultSource())
+	}
+	for _, w := range c.Webhooks {
+		all[kindWebhook+"."+w.Name] = newSection(*w, emitter.DefaultWebhook())
+	}
+	for i := range c.Hosts {
+		all[kindHost+"."+c.Hosts[i].Name] = newSection(c.Hosts[i], poller.DefaultHost())
+	}
+	all[kindStore] = newSection(c.Store, DefaultStore())
+	all[kindAdmin] = newSection(c.Admin, DefaultAdmin())
+	all[kindLog] = newSection(c.Log, DefaultLog())
+	return all
+}
+
+// each visits the keys that are not empty; name is the last part of the key, by which a secret is known.
+func (s section) each(prefix string, visit func(key, name string, v reflect.Value)) {
+	for _, f := range fieldsOf(s.value.Type()) {
+		value, fallback, key := s.value.Field(f.index), s.fallback.Field(f.index), prefix+f.key
 		switch {
-		case isEmpty(value) && isEmpty(fallback.Field(f.index)):
+		case isEmpty(value) && isEmpty(fallback):
 		case isTable(value.Type()):
-			settings(into, key+".", value, fallback.Field(f.index))
+			section{value, fallback}.each(key+".", visit)
 		case value.Kind() == reflect.Map:
 			for it := value.MapRange(); it.Next(); {
-				name := it.Key().String()
-				into[key+"."+name] = oneLine(shown(name, it.Value()))
+				visit(key+"."+it.Key().String(), it.Key().String(), it.Value())
 			}
 		default:
-			into[key] = oneLine(shown(f.key, value))
+			visit(key, f.key, value)
 		}
 	}
 }
 
+// oneLine writes a value so that two that differ look different.
 func oneLine(v any) string {
 	list, ok := v.([]any)
 	if !ok {
@@ -94,6 +115,9 @@ func oneLine(v any) string {
 	texts := make([]string, len(list))
 	for i, item := range list {
 		texts[i] = fmt.Sprint(item)
+		if strings.Contains(texts[i], ", ") {
+			texts[i] = strconv.Quote(texts[i])
+		}
 	}
 	return strings.Join(texts, ", ")
 }

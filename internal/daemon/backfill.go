@@ -83,7 +83,7 @@ func (v view) Backfill(ctx context.Context, b admin.Backfill, step admin.Backfil
 	if err != nil {
 		return admin.Backfilled{}, explained(err, b.Source)
 	}
-	out, err := backfill(ctx, f, v.d.opts.Config, b, step)
+	out, err := backfill(ctx, f, v.d.current().config, b, step)
 	if err != nil {
 		return out, explained(err, b.Source)
 	}
@@ -119,7 +119,7 @@ const crowd = 1000
 
 // congested says whether a backfill has to wait for a webhook. One that takes nothing now holds up no other; alone it does.
 func (d *Daemon) congested(ctx context.Context, source *poller.Source, to []string) (note string, err error) {
-	if webhook, full := (&outlet{webhooks: webhooksOf(d.opts.Config), full: d.queues.full}).Full(source); full {
+	if webhook, full := d.outlet.Full(source); full {
 		return "the queue of webhook " + webhook + " is full", nil
 	}
 	if err := d.queues.read(ctx); err != nil {
@@ -128,7 +128,7 @@ func (d *Daemon) congested(ctx context.Context, source *poller.Source, to []stri
 	queues := *d.queues.last.Load()
 	var stats []emitter.Stats
 	dead, alive := "", false
-	for _, w := range d.opts.Config.Webhooks {
+	for _, w := range d.current().config.Webhooks {
 		if !source.SendsTo(w.Name) || len(to) > 0 && !slices.Contains(to, w.Name) {
 			continue
 		}

@@ -111,7 +111,7 @@ func (b *backfills) step(source string) (job poller.Backfill, pause time.Duratio
 		}
 		return job, 0, err
 	}
-	conf, ok := b.d.opts.Config.Source(source)
+	conf, ok := b.d.current().config.Source(source)
 	if !ok {
 		return job, 0, poller.ErrUnknownSource
 	}

@@ -49,7 +49,7 @@ func (d *Daemon) housekeep(ctx context.Context) {
 		}
 		if swept.Stuck && !full {
 			d.opts.Log.WarnContext(ctx, "the store is larger than store.max_size, and no event may go: what is left waits for a webhook or for a person, or is the records themselves",
-				"used", setting.Size(swept.Used).String(), "max_size", d.opts.Config.Store.MaxSize.String(), "hint", "deltahook status")
+				"used", setting.Size(swept.Used).String(), "max_size", d.current().config.Store.MaxSize.String(), "hint", "deltahook status")
 		}
 		full = swept.Stuck
 	})
@@ -57,7 +57,7 @@ func (d *Daemon) housekeep(ctx context.Context) {
 
 // sweep calls the store's housekeeping until there is no more to do. Between two steps others write.
 func (d *Daemon) sweep(ctx context.Context) (store.Swept, error) {
-	keep := &d.opts.Config.Store
+	keep := &d.current().config.Store
 	for {
 		d.pulse.beat(housekeeping, time.Minute)
 		now := time.Now()

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,8 +30,16 @@ type Options struct {
 	Store   store.Store // stays open after Stop: who opened it closes it
 	Log     *slog.Logger
 	Version string
-	// Token is needed for actions over the admin API, and for everything off loopback.
-	Token string
+	// Token is needed for actions over the admin API, and for everything off loopback, while admin.token is not set. NewToken
+	// makes one when a reload takes admin.token away and Token is empty; nil: nobody may act then.
+	Token    string
+	NewToken func() (string, error)
+
+	// Paths are the files and folders that a reload reads; none: it cannot reload. Watch is how often they are looked at, and
+	// reloaded when they have changed; 0: not at all. Reloaded is told of each configuration that came into force so.
+	Paths    []string
+	Watch    time.Duration
+	Reloaded func(*config.Config)
 
 	// Polled is told of every poll, Delivered of every attempt to deliver; nil: nobody. They must not block.
 	Polled    func(poller.Result)
@@ -51,14 +58,16 @@ type Daemon struct {
 	member     store.Member
 	dispatcher *emitter.Dispatcher
 	scheduler  *poller.Scheduler
+	outlet     *outlet
 	queues     *queues
 	journal    *admin.Journal
 	pulse      pulse
 	probe      probe
 	door       *admin.Door
 	backfills  *backfills
-	listener   net.Listener
-	server     *http.Server
+	entrance   *entrance // of the admin API
+	running    atomic.Pointer[running]
+	reload     reload
 	started    time.Time
 	ready      chan struct{} // closed once it works
 	background sync.WaitGroup
@@ -82,20 +91,29 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 	if d.opts.Metrics == nil {
 		d.opts.Metrics = metrics.New()
 	}
+	d.reload.checked = d.started
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
 	}()
-	d.door = admin.NewDoor(func() string { return d.opts.Token })
+	first, err := d.facts(o.Config, o.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	d.running.Store(first)
+	d.door = admin.NewDoor(func() string { return d.current().token })
 	if err := d.join(ctx); err != nil {
 		return nil, err
 	}
 	if err := d.build(); err != nil {
 		return nil, err
 	}
-	return d, d.bind(ctx)
+	return d, d.open(ctx)
 }
+
+// current is the configuration in force.
+func (d *Daemon) current() *running { return d.running.Load() }
 
 func (d *Daemon) join(ctx context.Context) error {
 	var err error
@@ -110,8 +128,12 @@ func (d *Daemon) join(ctx context.Context) error {
 	if len(leases) != store.Shards {
 		return fmt.Errorf("take over the sources: got %d of %d shards; another deltahook still holds the others", len(leases), store.Shards)
 	}
-	names := make([]string, len(d.opts.Config.Sources))
-	for i, s := range d.opts.Config.Sources {
+	return d.setSources(ctx, d.opts.Config)
+}
+
+func (d *Daemon) setSources(ctx context.Context, c *config.Config) error {
+	names := make([]string, len(c.Sources))
+	for i, s := range c.Sources {
 		names[i] = s.Name
 	}
 	if err := d.member.SetSources(ctx, names, time.Now()); err != nil {
@@ -131,9 +153,10 @@ func (d *Daemon) build() error {
 		return fmt.Errorf("prepare delivery: %w", err)
 	}
 	d.queues = newQueues(d.opts.Store, webhooks, d.opts.Log, &d.pulse)
+	d.outlet = newOutlet(webhooks, d.opts.Store.Seed(), d.queues.full)
 	d.scheduler = poller.NewScheduler(poller.Options{
 		Ledger:    &ledger{Member: d.member, dispatcher: d.dispatcher, journal: d.journal, metrics: d.opts.Metrics},
-		Outlet:    &outlet{webhooks: webhooks, seed: d.opts.Store.Seed(), full: d.queues.full},
+		Outlet:    d.outlet,
 		Secrets:   d.opts.Secrets,
 		Hosts:     d.opts.Config.Hosts,
 		Vault:     d.member,
@@ -148,46 +171,6 @@ func (d *Daemon) build() error {
 		}
 	}
 	return nil
-}
-
-func (d *Daemon) bind(ctx context.Context) error {
-	addr := d.opts.Config.Admin.Listen
-	if addr == "" {
-		return nil
-	}
-	listen := d.opts.Listen
-	if listen == nil {
-		listen = new(net.ListenConfig).Listen
-	}
-	ln, err := listen(ctx, "tcp", addr)
-	if err != nil {
-		return fmt.Errorf("admin.listen = %q: %w; another deltahook or another program may use it", addr, err)
-	}
-	d.listener = ln
-	d.onStop("admin listener", func(context.Context) error {
-		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
-	handler, err := d.handler()
-	if err != nil {
-		return err
-	}
-	d.server = &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          slog.NewLogLogger(d.opts.Log.Handler(), slog.LevelDebug),
-	}
-	return nil
-}
-
-// Addr is where the admin API listens; empty when it does not.
-func (d *Daemon) Addr() string {
-	if d.listener == nil {
-		return ""
-	}
-	return d.listener.Addr().String()
 }
 
 // Start begins to deliver, to poll and to serve. The context bounds the start only.
@@ -213,22 +196,18 @@ func (d *Daemon) Start(ctx context.Context) error {
 
 	d.scheduler.Start(running)
 	d.onStop("polling", d.scheduler.Stop)
-	if d.server != nil {
-		d.background.Go(d.serve)
-		d.onStop("admin API", d.server.Shutdown)
-		d.onStop("streams", func(context.Context) error {
-			d.journal.Close() // who reads one would keep the server open
-			return nil
-		})
+	d.entrance.serve()
+	d.onStop("admin API", d.entrance.shut)
+	d.onStop("streams", func(context.Context) error {
+		d.journal.Close() // who reads one would keep the server open
+		return nil
+	})
+	if d.opts.Watch > 0 && len(d.opts.Paths) > 0 {
+		d.background.Go(func() { d.watch(running) })
 	}
+	d.onStop("reloads", func(context.Context) error { d.reload.end(); return nil })
 	close(d.ready)
 	return nil
-}
-
-func (d *Daemon) serve() {
-	if err := d.server.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
-		d.opts.Log.Error("admin API has stopped", "err", err)
-	}
 }
 
 func (d *Daemon) onStop(name string, do func(ctx context.Context) error) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -81,8 +82,10 @@ type bundle struct {
 	daemon   *daemon.Daemon
 	client   *admin.Client
 
-	text string                        // the configuration
-	wrap func(store.Store) store.Store // what the daemon gets for a store; nil: the store
+	text  string                        // the configuration
+	path  string                        // of its file
+	watch time.Duration                 // how often that is looked at
+	wrap  func(store.Store) store.Store // what the daemon gets for a store; nil: the store
 }
 
 // edit changes the configuration before the start.
@@ -125,9 +128,15 @@ listen = "127.0.0.1:0"
 func (b *bundle) start(t *testing.T) {
 	t.Helper()
 	secrets := &setting.Secrets{LookupEnv: func(name string) (string, bool) { return "planted-in-environment", name == "PLANTED_KEY" }}
-	cfg, report := config.Parse([]config.File{{Path: "test.toml", Text: []byte(b.text)}}, secrets)
-	if err := report.Err(); err != nil {
-		t.Fatal(err)
+	if b.path == "" {
+		b.path = filepath.Join(t.TempDir(), "deltahook.toml")
+	}
+	if info, err := os.Stat(b.path); err != nil || !info.IsDir() {
+		b.write(t, b.text)
+	}
+	cfg, report, err := config.Load(config.Options{Paths: []string{b.path}, Secrets: secrets})
+	if err != nil || report.Err() != nil {
+		t.Fatal(err, report.Err())
 	}
 	path, _ := strings.CutPrefix(cfg.Store.URL, "sqlite:")
 	st, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
@@ -139,7 +148,7 @@ func (b *bundle) start(t *testing.T) {
 		used = b.wrap(st)
 	}
 	b.daemon, err = daemon.New(t.Context(), daemon.Options{
-		Config: cfg, Secrets: secrets, Store: used, Version: "test", Token: "act",
+		Config: cfg, Secrets: secrets, Store: used, Version: "test", Token: "act", Paths: []string{b.path}, Watch: b.watch,
 		Log: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
@@ -159,6 +168,14 @@ func (b *bundle) start(t *testing.T) {
 			t.Errorf("close the store: %v", err)
 		}
 	})
+}
+
+// write changes the file of the configuration.
+func (b *bundle) write(t *testing.T, text string) {
+	t.Helper()
+	if err := os.WriteFile(b.path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // until waits for a condition.

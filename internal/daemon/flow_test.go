@@ -192,7 +192,7 @@ func (f *flow) begin() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.outlet = &outlet{webhooks: webhooks, seed: f.store.Seed(), full: func(string) bool { return false }}
+	f.outlet = newOutlet(webhooks, f.store.Seed(), func(string) bool { return false })
 	f.ledger = &ledger{Member: f.process, dispatcher: f.dispatcher, journal: &admin.Journal{}, metrics: metrics.New()}
 	if err := f.dispatcher.Start(f.t.Context()); err != nil {
 		f.t.Fatal(err)

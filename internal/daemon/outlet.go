@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
@@ -18,7 +19,7 @@ import (
 
 // outlet makes events of changes: the one place where the two halves know of each other.
 type outlet struct {
-	webhooks []emitter.Webhook
+	webhooks atomic.Pointer[[]emitter.Webhook] // a reload replaces them
 	seed     differ.Seed
 	full     func(webhook string) bool
 }
@@ -30,8 +31,9 @@ func (o *outlet) Event(source *poller.Source, sequence int64, at time.Time, c di
 		ID: e.ID(o.seed), Source: source.Name, Sequence: sequence, Type: e.EventType(), Change: c.Kind, Key: c.Key, At: at,
 		Body: emitter.EncodeStandard(nil, &e),
 	}
-	for i := range o.webhooks {
-		w := &o.webhooks[i]
+	webhooks := *o.webhooks.Load()
+	for i := range webhooks {
+		w := &webhooks[i]
 		if source.SendsTo(w.Name) && w.Wants(&e, out.Body) {
 			out.To = append(out.To, poller.Copy{Webhook: w.Name, Body: w.Encode(out.ID, &e), Merge: o.merging(w, source, &e)})
 		}
@@ -44,8 +46,9 @@ func (o *outlet) Committed(string, []*poller.Event, bool) {}
 
 // Full says whether a webhook of the source is so far behind that polling would only add to the pile.
 func (o *outlet) Full(source *poller.Source) (string, bool) {
-	for i := range o.webhooks {
-		w := &o.webhooks[i]
+	webhooks := *o.webhooks.Load()
+	for i := range webhooks {
+		w := &webhooks[i]
 		if w.OnFull == "pause" && source.SendsTo(w.Name) && o.full(w.Name) {
 			return w.Name, true
 		}
@@ -162,7 +165,13 @@ func (h *handover) deliveries(shard int) []emitter.Delivery {
 
 // TrialOutlet makes the events that a trial would send. They are committed nowhere.
 func TrialOutlet(c *config.Config, seed differ.Seed) poller.Outlet {
-	return &outlet{webhooks: webhooksOf(c), seed: seed, full: func(string) bool { return false }}
+	return newOutlet(webhooksOf(c), seed, func(string) bool { return false })
+}
+
+func newOutlet(webhooks []emitter.Webhook, seed differ.Seed, full func(webhook string) bool) *outlet {
+	o := &outlet{seed: seed, full: full}
+	o.webhooks.Store(&webhooks)
+	return o
 }
 
 func webhooksOf(c *config.Config) []emitter.Webhook {

@@ -6,45 +6,23 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/config"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
 )
 
-// Kinds of a Step.
-const (
-	StepNew       = "new"
-	StepUnchanged = "unchanged"
-	StepChanged   = "changed" // and nothing that is stored is concerned
-	StepCompared  = "compared"
-	StepHeld      = "held"
-	StepBack      = "back" // after it had been removed
-	StepRemoved   = "removed"
-)
-
-// Step is what a start or a reload would do to one source or webhook.
-type Step struct {
-	Source  string   `json:"source,omitempty"`
-	Webhook string   `json:"webhook,omitempty"`
-	Kind    string   `json:"plan"`
-	Changes []string `json:"changes,omitempty"` // of the configuration: "every 5m → 1m"
-	Records int64    `json:"records"`           // that are known
-	Waiting int64    `json:"waiting"`           // deliveries in the queue of a webhook
-	Effect  string   `json:"effect,omitempty"`  // for people
-	Next    []string `json:"next,omitempty"`    // commands that decide what is held
-}
-
 // Stored is what there is before a start or a reload.
 type Stored struct {
 	Sources []store.SourceRow
 	Queues  []store.Queue
-	// Running is the configuration of the running daemon, see config.Settings; nil when none runs.
-	Running map[string]map[string]string
+	// Running is the configuration of the running daemon; nil when none runs.
+	Running *Facts
 }
 
-// Plan says what a start or a reload with the configuration would do: sources first, by name, then webhooks.
-func Plan(c *config.Config, was Stored) ([]Step, error) {
-	p := &planner{config: c, was: was, next: config.Settings(c), rows: map[string]store.SourceRow{}}
+// Plan says what a start or a reload with the configuration would do: sources first, by name, then webhooks and the rest.
+func Plan(c *config.Config, next *Facts, was Stored) ([]admin.Planned, error) {
+	p := &planner{config: c, was: was, comparison: comparison{was: was.Running, next: next}, rows: map[string]store.SourceRow{}}
 	for _, r := range was.Sources {
 		p.rows[r.Name] = r
 	}
@@ -56,17 +34,19 @@ func Plan(c *config.Config, was Stored) ([]Step, error) {
 	for _, name := range p.gone("source.", slices.Collect(maps.Keys(p.rows))) {
 		p.removed(name)
 	}
-	slices.SortStableFunc(p.steps, func(a, b Step) int { return strings.Compare(a.Source, b.Source) })
+	slices.SortStableFunc(p.steps, func(a, b admin.Planned) int { return strings.Compare(a.Source, b.Source) })
 	p.webhooks()
+	p.others()
 	return p.steps, nil
 }
 
 type planner struct {
+	comparison
+
 	config *config.Config
 	was    Stored
-	next   map[string]map[string]string
 	rows   map[string]store.SourceRow
-	steps  []Step
+	steps  []admin.Planned
 }
 
 func (p *planner) source(s *poller.Source) error {
@@ -75,7 +55,8 @@ func (p *planner) source(s *poller.Source) error {
 	if err != nil {
 		return err
 	}
-	step := Step{Source: s.Name, Kind: StepUnchanged, Records: row.State.Records, Changes: p.changes("source." + s.Name)}
+	told := edited.Compare != "" || edited.Identity != ""
+	step := admin.Planned{Source: s.Name, Kind: admin.PlanUnchanged, Records: row.State.Records, Changes: p.changes("source."+s.Name, told)}
 	if edited.Compare != "" {
 		step.Changes = append(step.Changes, edited.Compare)
 	}
@@ -87,26 +68,26 @@ func (p *planner) source(s *poller.Source) error {
 	case edited.Baseline:
 		p.fresh(&step, s)
 	case edited.Identity != "":
-		step.Kind = StepHeld
+		step.Kind = admin.PlanHeld
 		step.Effect = "held: these may not be the same ones: " + known
 		step.Next = []string{"deltahook rekey " + s.Name, "deltahook discard " + s.Name, "deltahook release " + s.Name}
 	case edited.Compare != "":
-		step.Kind, step.Effect = StepCompared, "no events: compared anew: "+known
+		step.Kind, step.Effect = admin.PlanCompared, "no events: compared anew: "+known
 	case stored && !row.Removed.IsZero():
-		step.Kind, step.Effect = StepBack, "no events: it goes on with "+known
+		step.Kind, step.Effect = admin.PlanBack, "no events: it goes on with "+known
 	case len(step.Changes) > 0:
-		step.Kind, step.Effect = StepChanged, "no events: it goes on with "+known
+		step.Kind, step.Effect = admin.PlanChanged, "no events: it goes on with "+known
 	}
 	p.steps = append(p.steps, step)
 	return nil
 }
 
 // fresh is a source of which nothing is stored.
-func (p *planner) fresh(step *Step, s *poller.Source) {
-	if _, runs := p.was.Running["source."+s.Name]; !runs {
-		step.Kind = StepNew
+func (p *planner) fresh(step *admin.Planned, s *poller.Source) {
+	if !p.runs("source." + s.Name) {
+		step.Kind = admin.PlanNew
 	} else if len(step.Changes) > 0 {
-		step.Kind = StepChanged
+		step.Kind = admin.PlanChanged
 	}
 	step.Effect = "the first poll saves a baseline, no events"
 	if s.Initial == "emit" {
@@ -117,7 +98,7 @@ func (p *planner) fresh(step *Step, s *poller.Source) {
 // removed is a source that left the configuration, or did so before and is not forgotten yet.
 func (p *planner) removed(name string) {
 	row := p.rows[name]
-	step := Step{Source: name, Kind: StepRemoved, Records: row.State.Records}
+	step := admin.Planned{Source: name, Kind: admin.PlanRemoved, Records: row.State.Records}
 	keep, known := p.config.Store.KeepRemoved, counted(row.State.Records, "known record")
 	switch {
 	case row.State.Baselined.IsZero():
@@ -150,8 +131,7 @@ func (p *planner) renamedTo(row store.SourceRow) string {
 
 // sameURL compares with the running configuration, where that is known.
 func (p *planner) sameURL(was, is string) bool {
-	old, ok := p.was.Running["source."+was]
-	return !ok || old["url"] == p.next["source."+is]["url"]
+	return !p.runs("source."+was) || p.was.Running.Settings["source."+was]["url"] == p.next.Settings["source."+is]["url"]
 }
 
 func (p *planner) webhooks() {
@@ -161,21 +141,21 @@ func (p *planner) webhooks() {
 	}
 	for _, w := range p.config.Webhooks {
 		section := "webhook." + w.Name
-		step := Step{Webhook: w.Name, Kind: StepUnchanged, Changes: p.changes(section), Waiting: queues[w.Name].Pending}
-		_, ran := p.was.Running[section]
+		step := admin.Planned{Webhook: w.Name, Kind: admin.PlanUnchanged, Changes: p.changes(section, false), Waiting: queues[w.Name].Pending}
+		ran := p.runs(section)
 		switch {
 		case p.was.Running != nil && !ran && step.Waiting > 0:
-			step.Kind, step.Effect = StepBack, "what waits for it goes out: "+counted(step.Waiting, "delivery")
+			step.Kind, step.Effect = admin.PlanBack, "what waits for it goes out: "+counted(step.Waiting, "delivery")
 		case p.was.Running != nil && !ran:
-			step.Kind, step.Effect = StepNew, "gets the events that are detected from now on"
+			step.Kind, step.Effect = admin.PlanNew, "gets the events that are detected from now on"
 		case len(step.Changes) > 0:
-			step.Kind, step.Effect = StepChanged, "events that were detected before keep their bytes"
+			step.Kind, step.Effect = admin.PlanChanged, "events that were detected before keep their bytes"
 		}
 		p.steps = append(p.steps, step)
 	}
 	for _, name := range p.gone("webhook.", slices.Collect(maps.Keys(queues))) {
 		q := queues[name]
-		step := Step{Webhook: name, Kind: StepRemoved, Waiting: q.Pending, Effect: "nothing waits for it"}
+		step := admin.Planned{Webhook: name, Kind: admin.PlanRemoved, Waiting: q.Pending, Effect: "nothing waits for it"}
 		if n := q.Pending + q.Parked; n > 0 {
 			step.Effect = fmt.Sprintf("kept in the store until it is configured again: %s (%d parked)", counted(n, "delivery"), q.Parked)
 		}
@@ -183,35 +163,53 @@ func (p *planner) webhooks() {
 	}
 }
 
+// others tells of the tables that are neither sources nor webhooks.
+func (p *planner) others() {
+	for _, section := range p.sections() {
+		if strings.HasPrefix(section, "source.") || strings.HasPrefix(section, "webhook.") {
+			continue
+		}
+		var waits, at []string
+		for _, key := range p.keys(section) {
+			if section == "store" && key == "url" {
+				waits = append(waits, p.change(section, key))
+				continue
+			}
+			at = append(at, p.change(section, key))
+		}
+		if len(at) > 0 {
+			p.steps = append(p.steps, admin.Planned{Section: section, Kind: admin.PlanChanged, Changes: at, Effect: "from now on"})
+		}
+		if len(waits) > 0 {
+			p.steps = append(p.steps, admin.Planned{Section: section, Kind: admin.PlanRestart, Changes: waits, Effect: "a restart takes it up; until then the store that is open goes on"})
+		}
+	}
+}
+
 // gone lists the names that are stored or run, but are not configured.
 func (p *planner) gone(kind string, stored []string) []string {
-	for section := range p.was.Running {
-		if name, ok := strings.CutPrefix(section, kind); ok {
+	for _, section := range p.sections() {
+		if name, ok := strings.CutPrefix(section, kind); ok && p.runs(section) {
 			stored = append(stored, name)
 		}
 	}
 	slices.Sort(stored)
 	return slices.DeleteFunc(slices.Compact(stored), func(name string) bool {
-		_, configured := p.next[kind+name]
+		_, configured := p.next.Settings[kind+name]
 		return configured
 	})
 }
 
-// changes lists what differs from the running configuration, but what is compared with the store.
-func (p *planner) changes(section string) []string {
-	old, ok := p.was.Running[section]
-	if !ok {
+// changes lists what differs from the running configuration; told says that what is compared with the store is told already.
+func (p *planner) changes(section string, told bool) []string {
+	if !p.runs(section) {
 		return nil
 	}
-	now := p.next[section]
-	keys := slices.AppendSeq(slices.Collect(maps.Keys(old)), maps.Keys(now))
-	slices.Sort(keys)
 	var list []string
-	for _, key := range slices.Compact(keys) {
-		if old[key] == now[key] || strings.HasPrefix(section, "source.") && slices.Contains(storedKeys(), key) {
-			continue
+	for _, key := range p.keys(section) {
+		if !told || !slices.Contains(storedKeys(), key) {
+			list = append(list, p.change(section, key))
 		}
-		list = append(list, fmt.Sprintf("%s %s → %s", key, orNothing(old[key]), orNothing(now[key])))
 	}
 	return list
 }
@@ -230,11 +228,4 @@ func counted(n int64, thing string) string {
 		thing = stem + "ie"
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-func orNothing(text string) string {
-	if text == "" {
-		return "nothing"
-	}
-	return text
 }

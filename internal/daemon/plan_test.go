@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/config"
 	"github.com/deltahook/deltahook/internal/daemon"
 	"github.com/deltahook/deltahook/internal/setting"
@@ -31,6 +32,10 @@ func parsedConfig(t *testing.T, text string) *config.Config {
 		t.Fatalf("%s", report)
 	}
 	return c
+}
+
+func planOf(c *config.Config, was daemon.Stored) ([]admin.Planned, error) {
+	return daemon.Plan(c, daemon.FactsOf(c, &setting.Secrets{}), was)
 }
 
 // baselined is the row of a source that was polled as the configuration says.
@@ -94,7 +99,7 @@ func TestWhatAReloadWouldDo(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			steps, err := daemon.Plan(parsedConfig(t, c.text), c.was)
+			steps, err := planOf(parsedConfig(t, c.text), c.was)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -118,11 +123,11 @@ func TestWhatAReloadWouldDo(t *testing.T) {
 }
 
 func TestAPlanComparesWithTheRunningConfiguration(t *testing.T) {
-	was := daemon.Stored{Sources: []store.SourceRow{baselined("contacts", time.Time{})}, Running: config.Settings(parsedConfig(t, planned)), Queues: []store.Queue{{Webhook: "crm", Pending: 7}}}
+	was := daemon.Stored{Sources: []store.SourceRow{baselined("contacts", time.Time{})}, Running: daemon.FactsOf(parsedConfig(t, planned), &setting.Secrets{}), Queues: []store.Queue{{Webhook: "crm", Pending: 7}}}
 	next := strings.NewReplacer(`"5m"`, "\"1m\"\nto = [\"app\", \"crm\"]\nheaders = { X-Api-Key = \"planted\" }\npages = { kind = \"link\" }", "MfKQ9r8G", "AAAAAAAA").Replace(planned) +
 		"[webhook.crm]\nurl = \"https://crm.example.com/hooks\"\nsecret = \"env:NOPE\"\n"
 	c, _ := config.Parse([]config.File{{Path: "deltahook.toml", Text: []byte(next)}}, &setting.Secrets{LookupEnv: func(string) (string, bool) { return "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", true }})
-	steps, err := daemon.Plan(c, was)
+	steps, err := planOf(c, was)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,10 +137,10 @@ func TestAPlanComparesWithTheRunningConfiguration(t *testing.T) {
 			t.Errorf("changes %q lack %q", contacts.Changes, want)
 		}
 	}
-	if contacts.Kind != daemon.StepChanged || strings.Contains(strings.Join(contacts.Changes, " "), "planted") {
+	if contacts.Kind != admin.PlanChanged || strings.Contains(strings.Join(contacts.Changes, " "), "planted") {
 		t.Errorf("%+v", contacts)
 	}
-	if crm := steps[2]; crm.Kind != daemon.StepBack || crm.Effect != "what waits for it goes out: 7 deliveries" {
+	if crm := steps[2]; crm.Kind != admin.PlanBack || crm.Effect != "what waits for it goes out: 7 deliveries" {
 		t.Errorf("%+v", crm)
 	}
 }

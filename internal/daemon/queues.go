@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,23 +15,32 @@ import (
 // queues knows how long each webhook's queue is, a few seconds ago, and which of them are full. A full one counts as full until a
 // tenth of it is free again, so that its sources do not stop and go with each delivery.
 type queues struct {
-	store  store.Reader
-	limits map[string]int64
-	log    *slog.Logger
-	pulse  *pulse
-	last   atomic.Pointer[map[string]store.Queue]
+	store store.Reader
+	log   *slog.Logger
+	pulse *pulse
+	last  atomic.Pointer[map[string]store.Queue]
 
 	mu     sync.Mutex
+	limits map[string]int64
 	filled map[string]bool
 }
 
 func newQueues(s store.Reader, webhooks []emitter.Webhook, log *slog.Logger, pulse *pulse) *queues {
-	q := &queues{store: s, limits: map[string]int64{}, log: log, pulse: pulse, filled: map[string]bool{}}
+	q := &queues{store: s, log: log, pulse: pulse, filled: map[string]bool{}}
+	q.limit(webhooks)
+	q.last.Store(&map[string]store.Queue{})
+	return q
+}
+
+// limit sets how long the queues may be.
+func (q *queues) limit(webhooks []emitter.Webhook) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.limits = make(map[string]int64, len(webhooks))
 	for i := range webhooks {
 		q.limits[webhooks[i].Name] = webhooks[i].MaxQueue
 	}
-	q.last.Store(&map[string]store.Queue{})
-	return q
+	maps.DeleteFunc(q.filled, func(webhook string, _ bool) bool { _, ok := q.limits[webhook]; return !ok })
 }
 
 func (q *queues) watch(ctx context.Context) {

@@ -21,7 +21,9 @@ type view struct {
 }
 
 func (d *Daemon) view() view {
-	return view{Lists: admin.Lists{Store: d.opts.Store, Config: func() *config.Config { return d.opts.Config }, Journal: d.journal, HidePayloads: !d.opts.Config.Admin.ShowPayloads}, d: d}
+	return view{d: d, Lists: admin.Lists{
+		Store: d.opts.Store, Journal: d.journal, Config: func() *config.Config { return d.current().config },
+	}}
 }
 
 // Status is the state of everything at this moment.
@@ -70,9 +72,12 @@ func explained(err error, source string) error {
 	return err
 }
 
+// Reload reads the configuration again.
+func (v view) Reload(ctx context.Context) (admin.Reloaded, error) { return v.d.Reload(ctx) }
+
 // Edit changes what is stored of a source.
 func (v view) Edit(ctx context.Context, e admin.Edit, plan bool) (admin.Edited, error) {
-	return edit(ctx, v.d.scheduler, v.Lists, v.d.opts.Config, e, plan)
+	return edit(ctx, v.d.scheduler, v.Lists, v.d.current().config, e, plan)
 }
 
 func (v view) actOnWebhook(a admin.Action) error {
@@ -98,7 +103,7 @@ func (v view) Change(ctx context.Context, c admin.Change, plan bool) (admin.Chan
 	if plan {
 		return v.Apply(ctx, c, nil)
 	}
-	if _, ok := v.d.opts.Config.Webhook(c.Query.Webhook); c.Kind == admin.Skip && !ok {
+	if _, ok := v.d.current().config.Webhook(c.Query.Webhook); c.Kind == admin.Skip && !ok {
 		return admin.Changed{}, fmt.Errorf("%w: %s", admin.ErrNoWebhook, c.Query.Webhook)
 	}
 	out, err := v.Apply(ctx, c, v.d.member)
@@ -129,7 +134,7 @@ func (v view) Status(ctx context.Context) (admin.Status, error) {
 // now is the status with the lengths of the queues as they were read last, some seconds ago.
 func (v view) now() admin.Status {
 	s := admin.Status{Running: true, Version: v.d.opts.Version, Started: v.d.started, Sources: []admin.Source{}, Webhooks: []admin.Webhook{}}
-	s.Config = &admin.Config{Files: v.d.opts.Config.Files, Loaded: v.d.started, OK: true, Checked: v.d.started}
+	s.Config = v.d.reload.status(v.d.current())
 	for _, source := range v.d.scheduler.Statuses() {
 		s.Sources = append(s.Sources, v.source(source))
 	}

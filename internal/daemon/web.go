@@ -14,7 +14,7 @@ func (d *Daemon) handler() (http.Handler, error) {
 	web, err := page.Handler(page.Options{
 		View: view, Door: d.door, Log: d.opts.Log, Version: d.opts.Version,
 		Webhook: func(name string) []admin.Setting {
-			entries := config.WebhookEntries(d.opts.Config, name)
+			entries := config.WebhookEntries(d.current().config, name)
 			list := make([]admin.Setting, len(entries))
 			for i, e := range entries {
 				list[i] = admin.Setting(e)
@@ -29,7 +29,8 @@ func (d *Daemon) handler() (http.Handler, error) {
 		View: view, Metrics: d.opts.Metrics.Handler(d.now),
 		Ready: d.Ready, Health: d.Health, Log: d.opts.Log,
 		Door:     d.door,
-		Settings: func() map[string]map[string]string { return config.Settings(d.opts.Config) },
+		Settings: func() map[string]map[string]string { return config.Settings(d.current().config) },
+		Prints:   func() map[string]map[string]string { r := d.current(); return r.facts.Prints.Sealed(r.token) },
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/", web)

@@ -53,6 +53,9 @@ func (p Proxy) String() string {
 	return regexp.MustCompile(`//[^/?#]*@`).ReplaceAllString(p.text, "//(secret)@")
 }
 
+// Reveal gives what was written, also a password: to compare, not to show.
+func (p Proxy) Reveal() string { return p.text }
+
 // HasLiteral says whether a password stands in the text itself.
 func (p Proxy) HasLiteral() bool {
 	return regexp.MustCompile(`//[^:/?#@]*:[^/?#]+@`).MatchString(proxySecret().ReplaceAllString(p.text, ""))

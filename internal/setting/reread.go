@@ -19,3 +19,10 @@ func (s *Secrets) Reread(ref Secret) (string, error) {
 	}
 	return s.Resolve(ref)
 }
+
+// Renew makes Resolve read every file again, for the same reason.
+func (s *Secrets) Renew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.files)
+}

@@ -78,6 +78,9 @@ func (s Secret) IsLiteral() bool {
 	return !ok || !slices.Contains([]string{"env", "file", "cred"}, kind)
 }
 
+// Reveal gives what was written, also when it is the value itself: to compare, not to show.
+func (s Secret) Reveal() string { return s.ref }
+
 // ErrUnset means that a secret reference leads nowhere.
 var ErrUnset = errors.New("secret is not set")
 

@@ -26,6 +26,8 @@ type Options struct {
 	Dial     outbound.Dial
 	Observer Observer
 	Window   Window // zero: DefaultWindow
+	// Sampled says whether a trace is one that is recorded; nil: each is.
+	Sampled func(TraceID) bool
 }
 
 // Observer hears what happens. Each function may be nil, must not block, and must not call the Dispatcher. All but
@@ -143,7 +145,7 @@ func (d *Dispatcher) sender(w Webhook) (*Sender, error) {
 }
 
 func (d *Dispatcher) senderOver(w Webhook, transport http.RoundTripper) (*Sender, error) {
-	return NewSender(SenderOptions{Webhook: w, Secrets: d.opts.Secrets, Transport: transport, Version: d.opts.Version})
+	return NewSender(SenderOptions{Webhook: w, Secrets: d.opts.Secrets, Transport: transport, Version: d.opts.Version, Sampled: d.opts.Sampled})
 }
 
 // Start reads the durable gates and begins to deliver; shards can be taken from then on. Only the reading is bound by ctx.

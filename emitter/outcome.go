@@ -72,6 +72,7 @@ type Outcome struct {
 	Limit      float64       // deliveries per second that the receiver allows from now on, as it said just now; 0: it said nothing
 	At         time.Time     // start
 	Took       time.Duration
+	Trace      Trace
 }
 
 // classOf decides by the status line.

@@ -27,6 +27,8 @@ type SenderOptions struct {
 	Secrets   *setting.Secrets
 	Transport http.RoundTripper
 	Version   string // of the user agent
+	// Sampled says whether a trace is one that is recorded, for those who trace the request further; nil: each is.
+	Sampled func(TraceID) bool
 }
 
 // Sender makes attempts at one webhook.
@@ -44,6 +46,8 @@ type Sender struct {
 	auth      auth.Authenticator
 	dated     lastDate   // of the answers
 	agreement *agreement // nil: the receiver is not asked
+	sampled   func(TraceID) bool
+	untraced  bool // the configuration has its own traceparent
 }
 
 // NewSender makes a sender. It fails when the webhook's url or secrets cannot be used.
@@ -59,7 +63,7 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	s := &Sender{
 		webhook: o.Webhook, transport: o.Transport, secrets: o.Secrets, url: u, host: u.Host,
 		keys:     keyring{style: o.Webhook.Sign, signature: o.Webhook.Signature, refs: o.Webhook.Secret, secrets: o.Secrets},
-		describe: f.headers,
+		describe: f.headers, sampled: o.Sampled, untraced: setsTrace(o.Webhook.Headers),
 	}
 	if o.Webhook.batchEvents() > 0 {
 		s.describe = setBatchHeaders
@@ -93,6 +97,10 @@ func (s *Sender) setHeaders(contentType, userAgent string) {
 	s.header = http.Header{"Content-Type": {contentType}, "User-Agent": {userAgent}}
 	for name, value := range s.webhook.Headers {
 		switch strings.ToLower(name) {
+		case headerTrace:
+			if value != "" {
+				setExact(s.header, name, value)
+			}
 		case "host":
 			s.host = value
 		case "user-agent":
@@ -140,13 +148,13 @@ func (s *Sender) Send(ctx context.Context, d Delivery) Outcome {
 
 // send makes one of the attempts of a span.
 func (s *Sender) send(within *span, d Delivery) Outcome {
-	start := time.Now()
-	o := s.attempt(within, d)
-	o.At, o.Took = start, time.Since(start)
+	start, trace := time.Now(), s.trace(d.ID)
+	o := s.attempt(within, d, &trace)
+	o.At, o.Took, o.Trace = start, time.Since(start), trace
 	return o
 }
 
-func (s *Sender) attempt(within *span, d Delivery) Outcome {
+func (s *Sender) attempt(within *span, d Delivery, trace *Trace) Outcome {
 	if reason := unsendableReason(d.Body); reason != "" {
 		return Outcome{Class: Rejected, Reason: ReasonFormat, Error: s.secrets.Redact(reason)}
 	}
@@ -159,7 +167,7 @@ func (s *Sender) attempt(within *span, d Delivery) Outcome {
 	var req *http.Request // the last one
 	resp, refusal, err := s.proven(ctx, func() (*http.Request, error) {
 		var err error
-		req, err = s.request(ctx, d)
+		req, err = s.request(ctx, d, trace)
 		return req, err
 	})
 	if err != nil {
@@ -179,13 +187,16 @@ func (s *Sender) attempt(within *span, d Delivery) Outcome {
 	return o
 }
 
-func (s *Sender) request(ctx context.Context, d Delivery) (*http.Request, error) {
+func (s *Sender) request(ctx context.Context, d Delivery, trace *Trace) (*http.Request, error) {
 	signer, err := s.keys.signer()
 	if err != nil {
 		return nil, &unsentError{reason: ReasonSign, text: "sign: " + err.Error()}
 	}
 	header := maps.Clone(s.header)
 	setExact(header, headerAttempt, strconv.Itoa(d.Attempts+1))
+	if !s.untraced {
+		header[headerTrace] = []string{trace.header()}
+	}
 	if s.describe != nil {
 		described := d // so that only this one leaves the stack
 		s.describe(header, &described)

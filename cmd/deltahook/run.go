@@ -20,6 +20,7 @@ import (
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/internal/store/sqlite"
 	"github.com/deltahook/deltahook/internal/systemd"
+	"github.com/deltahook/deltahook/internal/tracing"
 )
 
 // drain is how long a stopping daemon waits for what is in flight. Everything else is in the store already.
@@ -45,6 +46,7 @@ func (a *app) run() *cobra.Command {
 			}
 			defer closing(a.stderr, st)
 			r := &runner{app: a, store: st, secrets: secrets, watch: time.Duration(watch)}
+			defer r.export(cmd.Context(), a.logger(cfg, secrets))()
 			return r.run(cmd.Context(), cfg)
 		},
 	}
@@ -110,6 +112,8 @@ type runner struct {
 	logs    logSwitch
 	daemon  *daemon.Daemon
 	manager *systemd.Notifier
+	traces  tracing.Options
+	tracer  *tracing.Exporter
 }
 
 func (r *runner) run(ctx context.Context, cfg *config.Config) error {
@@ -146,6 +150,7 @@ func (r *runner) start(ctx context.Context, cfg *config.Config, log *slog.Logger
 	r.daemon, err = daemon.New(ctx, daemon.Options{
 		Config: cfg, Secrets: r.secrets, Store: r.store, Log: log, Version: version,
 		NewToken: token, Paths: paths, Watch: r.watch, Reloaded: r.follow,
+		Polled: r.tracer.Polled, Delivered: r.tracer.Attempted, Sampled: r.traces.Sampled,
 	})
 	if err != nil {
 		return err
@@ -169,17 +174,26 @@ func (r *runner) stop(ctx context.Context) error {
 // follow lets the log be as the configuration says.
 func (r *runner) follow(cfg *config.Config) { r.logs.use(r.logger(cfg, r.secrets).Handler()) }
 
-// logger writes text for a terminal and JSON elsewhere, unless log.format says otherwise. No secret passes it.
+// logger writes text for a terminal and JSON elsewhere, unless log.format says otherwise; with priorities when it goes to the journal.
+// No secret passes it.
 func (a *app) logger(cfg *config.Config, secrets *setting.Secrets) *slog.Logger {
-	return newLogger(&redacting{w: a.stderr, secrets: secrets}, cfg.Log.Format, cfg.Log.Slog(), isTerminal(a.stderr))
+	f, isFile := a.stderr.(*os.File)
+	out := &redacting{w: a.stderr, secrets: secrets}
+	build := func(w io.Writer) slog.Handler {
+		return newHandler(w, cfg.Log.Format, cfg.Log.Slog(), isTerminal(a.stderr))
+	}
+	if isFile && systemd.ToJournal(a.lookupEnv, f) {
+		return slog.New(systemd.Prioritized(out, build))
+	}
+	return slog.New(build(out))
 }
 
-func newLogger(w io.Writer, format string, level slog.Level, terminal bool) *slog.Logger {
+func newHandler(w io.Writer, format string, level slog.Level, terminal bool) slog.Handler {
 	opts := &slog.HandlerOptions{Level: level}
 	if format == "json" || (format == "auto" && !terminal) {
-		return slog.New(slog.NewJSONHandler(w, opts))
+		return slog.NewJSONHandler(w, opts)
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
+	return slog.NewTextHandler(w, opts)
 }
 
 // redacting takes secret values out of what is written, whole lines at a time.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/systemd"
+	"github.com/deltahook/deltahook/internal/tracing"
 )
 
 // manage begins to tell the service manager, if there is one, how the daemon is. What it returns ends that.
@@ -30,6 +31,16 @@ func (r *runner) manage(ctx context.Context, log *slog.Logger) (end func()) {
 		cancel()
 		watching.Wait()
 	}
+}
+
+// export begins to export traces, if the environment asks for it. What it returns ends that.
+func (r *runner) export(ctx context.Context, log *slog.Logger) (end func()) {
+	options, err := tracing.FromEnvironment(r.lookupEnv)
+	if err != nil {
+		log.WarnContext(ctx, "no traces are exported", "err", err)
+	}
+	r.traces, r.tracer = options, tracing.Start(options, version, log)
+	return r.tracer.Stop
 }
 
 func tell(ctx context.Context, log *slog.Logger, err error) {

@@ -44,6 +44,8 @@ type Options struct {
 	// Polled is told of every poll, Delivered of every attempt to deliver; nil: nobody. They must not block.
 	Polled    func(poller.Result)
 	Delivered func(emitter.Delivery, emitter.Outcome)
+	// Sampled says whether the trace of an event is recorded, for receivers that trace its deliveries further; nil: each is.
+	Sampled func(emitter.TraceID) bool
 	// Metrics count what happens; nil: new ones.
 	Metrics *metrics.Metrics
 
@@ -147,7 +149,7 @@ func (d *Daemon) build() error {
 	var err error
 	d.dispatcher, err = emitter.New(emitter.Options{
 		Outbox: d.member, Webhooks: webhooks, Secrets: d.opts.Secrets, Version: d.opts.Version,
-		Observer: receiverWatcher{log: d.opts.Log, journal: d.journal, attempted: d.opts.Delivered, metrics: d.opts.Metrics}.observer(), Dial: d.opts.Dial,
+		Observer: receiverWatcher{log: d.opts.Log, journal: d.journal, attempted: d.opts.Delivered, metrics: d.opts.Metrics}.observer(), Dial: d.opts.Dial, Sampled: d.opts.Sampled,
 	})
 	if err != nil {
 		return fmt.Errorf("prepare delivery: %w", err)

@@ -83,7 +83,7 @@ func (w *world) checkCommit(source string, m *memory, c *commit) {
 	if n := len(u.scans); n > 0 {
 		poll.from = u.scans[n-1].from
 	}
-	if !m.state.Baselined.IsZero() && c.state.Baselined.IsZero() {
+	if !m.state.Baselined.IsZero() && !c.state.Baselined.Equal(m.state.Baselined) {
 		w.violated(10, "%s has lost its baseline", source)
 	}
 	sequence := m.state.Sequence
@@ -275,6 +275,9 @@ func (w *world) checkDeliveries(st store.Reader) {
 			state := states[[2]string{id, webhook}]
 			if how := e.done[webhook]; state == "" || how != "" && how != state {
 				w.violated(2, "event %d of %s for %s is %q in the store; confirmed was %q", e.sequence, e.source, webhook, state, how)
+			}
+			if state == store.StateDelivered && !w.receiver(webhook).has(id) {
+				w.violated(2, "event %d of %s is delivered, and %s never got it", e.sequence, e.source, webhook)
 			}
 			if state != store.StatePending { // its confirmation did not come through
 				e.done[webhook] = state

@@ -5,7 +5,7 @@
 // A step is one thing that happens: a change of one record upstream, a request that an API or a receiver gets, a fault that one of
 // them answers with, the start, stop or death of a process, an edit of its configuration, or something that a person does.
 //
-//	go test ./internal/simtest                            some worlds of 1,000 steps
-//	go test ./internal/simtest -seeds 1000 -first 5000    many others
-//	go test ./internal/simtest -seed 42 -steps 300        the beginning of one, again
+//	go test ./internal/simtest                            some worlds of 400 steps
+//	go test ./internal/simtest -seeds 10000 -steps 1000   many, each for longer
+//	go test ./internal/simtest -seed 42 -steps 300       the beginning of one, again
 package simtest

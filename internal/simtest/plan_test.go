@@ -175,9 +175,10 @@ func (w *world) rest() {
 		w.violated(12, "it does not start once all is well")
 		return
 	}
-	longest := 5 * time.Hour
+	w.polls.rest()
+	longest := 100 * time.Minute // a source that failed is left alone for up to an hour
 	for _, s := range w.running.sources {
-		longest = max(longest, 5*time.Hour+time.Duration(s.confirm+3)*s.every)
+		longest = max(longest, 100*time.Minute+time.Duration(s.confirm+3)*s.every)
 	}
 	for end := time.Now().Add(longest); w.violation() == nil; {
 		w.help()
@@ -187,7 +188,7 @@ func (w *world) rest() {
 		if left == "" {
 			break
 		}
-		if time.Now().After(end) {
+		if time.Now().After(end) || w.unfound() {
 			w.overdue(left)
 			return
 		}

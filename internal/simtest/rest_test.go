@@ -53,6 +53,21 @@ func (s *sourceSettings) agrees(m *memory) bool {
 	return true
 }
 
+// unfound says that a source was read often enough, and that what is known of it is still not what upstream has.
+func (w *world) unfound() bool {
+	w.truth.mu.Lock()
+	defer w.truth.mu.Unlock()
+	w.polls.mu.Lock()
+	defer w.polls.mu.Unlock()
+	for i := range w.running.sources {
+		s := &w.running.sources[i]
+		if w.polls.calm[s.name] > s.confirm+5 && !s.agrees(w.truth.of(s.name)) {
+			return true
+		}
+	}
+	return false
+}
+
 // waiting says whether anything is on its way that is not parked.
 func (w *world) waiting() bool {
 	w.truth.mu.Lock()

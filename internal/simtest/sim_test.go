@@ -3,7 +3,6 @@ package simtest
 import (
 	"flag"
 	"fmt"
-	"os"
 	"testing"
 	"testing/synctest"
 )
@@ -12,7 +11,7 @@ var (
 	oneSeed   = flag.Int64("seed", -1, "simulate the world of this seed alone")
 	firstSeed = flag.Int64("first", 0, "the first seed of -seeds")
 	seeds     = flag.Int64("seeds", 24, "how many worlds to simulate")
-	steps     = flag.Int64("steps", 1000, "how many steps each world lives before it comes to rest")
+	steps     = flag.Int64("steps", 400, "how many steps each world lives before it comes to rest")
 	verbose   = flag.Bool("journal", false, "show what the process said")
 )
 
@@ -55,7 +54,16 @@ func TestEveryPromiseHoldsInEveryWorld(t *testing.T) {
 // shrink looks for the shortest life in which the same promise is broken.
 func shrink(t *testing.T, seed uint64, broken *violation) (steps int64, journal string) {
 	t.Helper()
-	return broken.step, ""
+	steps = broken.step
+	for tried, least := 0, broken.step/8; tried < 4 && least < steps; tried++ {
+		again, _, said := simulate(t, seed, least, plant{})
+		if again != nil && again.promise == broken.promise {
+			steps, journal, least = least, said, least/2
+			continue
+		}
+		least *= 2
+	}
+	return steps, journal
 }
 
 func tail(first, last string) string {
@@ -64,9 +72,4 @@ func tail(first, last string) string {
 	}
 	const most = 6000
 	return last[max(len(last)-most, 0):]
-}
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(m.Run())
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -143,6 +144,11 @@ func (w *world) newSource(u *upstream) sourceSettings {
 	return s
 }
 
+// receiver gives the receiver of a webhook.
+func (w *world) receiver(webhook string) *receiver {
+	return w.receivers[slices.IndexFunc(w.receivers, func(r *receiver) bool { return r.name == webhook })]
+}
+
 // serve puts the servers up.
 func (w *world) serve() {
 	for _, u := range w.upstreams {
@@ -245,7 +251,7 @@ func (w *world) stillborn(err error) bool {
 func (w *world) options(st *sqlite.Store, life int) daemon.Options {
 	text := w.running.text(filepath.ToSlash(filepath.Join(w.dir, "deltahook.db")))
 	if w.plant.text != nil {
-		text = w.plant.text(w, text)
+		text = w.plant.text(text)
 	}
 	hidden := secrets()
 	cfg, report := config.Parse([]config.File{{Path: "sim.toml", Text: []byte(text)}}, hidden)
@@ -254,15 +260,15 @@ func (w *world) options(st *sqlite.Store, life int) daemon.Options {
 	}
 	var used store.Store = st
 	if w.plant.below != nil {
-		used = w.plant.below(w, used)
+		used = planted{used, func(m store.Member) store.Member { return w.plant.below(w, m) }}
 	}
 	used = &spy{Store: used, w: w, life: life}
 	if w.plant.above != nil {
-		used = w.plant.above(w, used)
+		used = planted{used, func(m store.Member) store.Member { return w.plant.above(w, m) }}
 	}
 	var log slog.Handler = notes{w.journal, ""}
 	if w.plant.log != nil {
-		log = w.plant.log(w, log)
+		log = w.plant.log(log)
 	}
 	var dial outbound.Dial = w.net.dial
 	if w.plant.dial != nil {
@@ -345,6 +351,7 @@ type polls struct {
 	mu     sync.Mutex
 	failed map[string]int  // in a row
 	good   map[string]bool // the last one was
+	calm   map[string]int  // good ones since all was well
 	since  time.Time       // of the process
 }
 
@@ -352,6 +359,13 @@ func (p *polls) restarted() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.failed, p.good, p.since = map[string]int{}, map[string]bool{}, time.Now()
+}
+
+// rest begins to count the polls that nothing disturbs.
+func (p *polls) rest() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calm = map[string]int{}
 }
 
 // polled hears of each poll.
@@ -372,5 +386,8 @@ func (w *world) polled(r poller.Result) {
 	w.polls.failed[r.Source]++
 	if w.polls.good[r.Source] = r.Verdict != poller.Failed; w.polls.good[r.Source] {
 		w.polls.failed[r.Source] = 0
+	}
+	if w.polls.calm != nil && r.Verdict != poller.Failed && r.Verdict != poller.Held {
+		w.polls.calm[r.Source]++
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/store/stored"
 	"github.com/deltahook/deltahook/poller"
 )
 
@@ -23,6 +24,8 @@ type book struct {
 	id    int64
 	empty bool  // was, when the transaction began: most records will be new
 	last  int64 // highest id in the table record
+
+	packed []byte // reused by pack
 }
 
 // apply writes a record and says by how much the number of records grows.
@@ -47,25 +50,34 @@ func (b *book) apply(ctx context.Context, w *poller.Write) (int64, error) {
 
 // insert adds the record, unless it is there.
 func (b *book) insert(ctx context.Context, w *poller.Write) (delta int64, done bool, err error) {
-	n, err := b.t.exec(ctx, insertPrintSQL, b.id, w.Hash[:], encodePrint(w.Print), w.Missing, b.last+1)
+	n, err := b.t.exec(ctx, insertPrintSQL, b.id, w.Hash[:], stored.AppendPrint(nil, w.Print), w.Missing, b.last+1)
 	if err != nil || n == 0 {
 		return 0, false, err
 	}
 	b.last++
-	_, err = b.t.exec(ctx, insertRecordSQL, b.last, b.id, w.Key, b.s.bodies.pack(w.Body))
+	_, err = b.t.exec(ctx, insertRecordSQL, b.last, b.id, w.Key, b.pack(w.Body))
 	return 1, true, err
 }
 
 // update changes the record, if it is there.
 func (b *book) update(ctx context.Context, w *poller.Write) (delta int64, done bool, err error) {
-	n, err := b.t.exec(ctx, updatePrintSQL, encodePrint(w.Print), w.Missing, b.id, w.Hash[:])
+	n, err := b.t.exec(ctx, updatePrintSQL, stored.AppendPrint(nil, w.Print), w.Missing, b.id, w.Hash[:])
 	if err != nil || n == 0 {
 		return 0, false, err
 	}
 	if w.Body != nil {
-		_, err = b.t.exec(ctx, updateRecordSQL, b.s.bodies.pack(w.Body), b.id, w.Hash[:])
+		_, err = b.t.exec(ctx, updateRecordSQL, b.pack(w.Body), b.id, w.Hash[:])
 	}
 	return 0, true, err
+}
+
+// pack gives the stored form of a body; it is valid until the next call.
+func (b *book) pack(body []byte) []byte {
+	packed := b.s.bodies.Pack(b.packed[:0], body)
+	if packed != nil {
+		b.packed = packed
+	}
+	return packed
 }
 
 func (b *book) remove(ctx context.Context, w *poller.Write) (int64, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/internal/store/stored"
 	"github.com/deltahook/deltahook/poller"
 )
 
@@ -23,9 +24,6 @@ const (
 
 	insertCopySQL = `INSERT INTO event_copy(body) VALUES (?) RETURNING id`
 )
-
-// keptPolls is how long a source's history is.
-const keptPolls = 200
 
 // commit is a poll on its way into the database.
 type commit struct {
@@ -209,7 +207,7 @@ func (w *commit) finish(ctx context.Context, c poller.Commit) error {
 	if c.State.Sequence != w.source.state.Sequence {
 		return fmt.Errorf("the state has sequence %d, the last event %d: refused", c.State.Sequence, w.source.state.Sequence)
 	}
-	state, err := encodeState(c.State)
+	state, err := stored.EncodeState(c.State)
 	if err != nil {
 		return err
 	}
@@ -220,8 +218,8 @@ func (w *commit) finish(ctx context.Context, c poller.Commit) error {
 		}
 		polls++
 	}
-	_, err = w.t.exec(ctx, updateSourceSQL, c.State.Sequence, w.records, w.source.book, state.text, state.etag,
-		state.lastModified, state.cursor, polls, micros(w.s.now()), w.source.id)
+	_, err = w.t.exec(ctx, updateSourceSQL, c.State.Sequence, w.records, w.source.book, state.Text, state.ETag,
+		state.LastModified, state.Cursor, polls, micros(w.s.now()), w.source.id)
 	return err
 }
 
@@ -230,7 +228,7 @@ func (w *commit) keep(ctx context.Context, p *poller.Poll, number int64) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.t.exec(ctx, insertPollSQL, w.source.id, number%keptPolls, number, string(body))
+	_, err = w.t.exec(ctx, insertPollSQL, w.source.id, number%stored.KeptPolls, number, string(body))
 	return err
 }
 

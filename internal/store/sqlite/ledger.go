@@ -3,12 +3,12 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/internal/store/stored"
 	"github.com/deltahook/deltahook/poller"
 )
 
@@ -24,18 +24,6 @@ func findBook(ctx context.Context, q querier, source string) (book int64, found 
 		return 0, false, nil
 	}
 	return book, err == nil, err
-}
-
-func encodePrint(p differ.Print) []byte {
-	b := binary.LittleEndian.AppendUint64(make([]byte, 0, 16), p.Raw)
-	return binary.LittleEndian.AppendUint64(b, p.Canon)
-}
-
-func decodePrint(b []byte) (differ.Print, error) {
-	if len(b) != 16 {
-		return differ.Print{}, fmt.Errorf("fingerprint of %d bytes: %s", len(b), damagedHint)
-	}
-	return differ.Print{Raw: binary.LittleEndian.Uint64(b), Canon: binary.LittleEndian.Uint64(b[8:])}, nil
 }
 
 var errStop = errors.New("stop")
@@ -66,8 +54,8 @@ func eachPrint(ctx context.Context, q querier, book int64, yield func(poller.Kno
 			return fmt.Errorf("hash of %d bytes: %s", len(hash), damagedHint)
 		}
 		copy(known.Hash[:], hash)
-		if known.Print, err = decodePrint(prints); err != nil {
-			return err
+		if known.Print, err = stored.DecodePrint(prints); err != nil {
+			return fmt.Errorf("%w: %s", err, damagedHint)
 		}
 		if !yield(known) {
 			return errStop
@@ -103,14 +91,14 @@ func (m *member) Bodies(ctx context.Context, source string, hashes []differ.Hash
 
 // body reads one record; the body is nil when none is stored, and is written to buf when that is large enough.
 func (s *Store) body(ctx context.Context, q querier, book int64, hash differ.Hash, buf []byte) (key string, body []byte, err error) {
-	var stored []byte
-	err = q.QueryRowContext(ctx, bodySQL, book, hash[:]).Scan(&key, &stored)
+	var packed []byte
+	err = q.QueryRowContext(ctx, bodySQL, book, hash[:]).Scan(&key, &packed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil, store.ErrNotFound
 	}
-	if err != nil || stored == nil {
+	if err != nil || packed == nil {
 		return key, nil, err
 	}
-	body, err = s.bodies.unpack(buf, stored)
+	body, err = s.bodies.Unpack(buf, packed)
 	return key, body, err
 }

@@ -3,10 +3,10 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 
 	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/store/stored"
 	"github.com/deltahook/deltahook/poller"
 )
 
@@ -21,13 +21,6 @@ const (
 	deleteCopySQL = `DELETE FROM event_copy WHERE id = ?`
 	mergedSQL     = `UPDATE delivery SET state = 4, loose = 0, next_at = 0, merged_into = ?, settled_at = ?, reason = ? WHERE seq = ? AND webhook = ?`
 	fixAllSQL     = `UPDATE delivery INDEXED BY delivery_loose SET loose = 0 WHERE webhook = ? AND loose <> 0`
-)
-
-// Reasons of merged deliveries, for people.
-const (
-	reasonAbsorbed  = "its change goes out with an earlier event of the record"
-	reasonReplaced  = "the record was deleted before it went out"
-	reasonCancelled = "the record is again as it was before: nothing went out"
 )
 
 // merger is what a commit knows of deliveries that may be merged.
@@ -75,16 +68,16 @@ func (w *commit) deliverLoose(ctx context.Context, seq, webhook int64, e *poller
 		if err := w.absorb(ctx, webhook, old, absorbed); err != nil {
 			return err
 		}
-		return w.insertMerged(ctx, seq, webhook, old.seq, reasonAbsorbed)
+		return w.insertMerged(ctx, seq, webhook, old.seq, stored.ReasonAbsorbed)
 	case poller.Replaced:
-		if err := w.settleMerged(ctx, webhook, old.seq, seq, reasonReplaced); err != nil {
+		if err := w.settleMerged(ctx, webhook, old.seq, seq, stored.ReasonReplaced); err != nil {
 			return err
 		}
 	case poller.Cancelled:
-		if err := w.settleMerged(ctx, webhook, old.seq, seq, reasonCancelled); err != nil {
+		if err := w.settleMerged(ctx, webhook, old.seq, seq, stored.ReasonCancelled); err != nil {
 			return err
 		}
-		return w.insertMerged(ctx, seq, webhook, old.seq, reasonCancelled)
+		return w.insertMerged(ctx, seq, webhook, old.seq, stored.ReasonCancelled)
 	case poller.Apart:
 	}
 	body, err := w.copyBody(ctx, c.Body)
@@ -148,6 +141,5 @@ func (w *commit) looseHash(e *poller.Event) int64 {
 	if w.merger.hasher == nil {
 		w.merger.hasher = differ.NewHasher(w.s.seed)
 	}
-	hash := w.merger.hasher.Key([]byte(e.Source + "\x00" + e.Key))
-	return max(1, int64(binary.BigEndian.Uint64(hash[:])>>1))
+	return stored.Loose(w.merger.hasher, e.Source, e.Key)
 }

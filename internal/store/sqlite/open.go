@@ -15,6 +15,8 @@ import (
 	"time"
 
 	modernc "modernc.org/sqlite"
+
+	"github.com/deltahook/deltahook/internal/store/stored"
 )
 
 // The page caches of the connections in KiB; they are filled only when there is something to fill them with.
@@ -36,7 +38,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	codec, err := newCodec()
+	codec, err := stored.NewCodec()
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}

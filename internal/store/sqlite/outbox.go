@@ -94,12 +94,6 @@ func (m *member) Pending(ctx context.Context, lane emitter.Lane, afterSeq int64,
 	return list, err
 }
 
-// excerptLimit bounds what is kept of an answer, and of the headers of a request.
-const excerptLimit = 4 << 10
-
-// keptAttempts is how many attempts of a delivery stay listed.
-const keptAttempts = 100
-
 func settledAt(a *emitter.Attempt, now time.Time) int64 {
 	if a == nil || a.At.IsZero() {
 		return micros(now)

@@ -5,11 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/internal/store/stored"
 )
 
 const (
@@ -90,17 +90,9 @@ func (t *tx) tried(ctx context.Context, ref emitter.Ref, webhook int64, a *emitt
 		return false, err
 	}
 	_, err = t.exec(ctx, insertAttemptSQL, ref.Seq, webhook, ordinal, a.Number, micros(a.At), a.Took.Microseconds(), a.Status,
-		a.Reason, a.Error, clip(a.Excerpt), a.Trigger, clip(a.Request))
-	if err == nil && ordinal > keptAttempts {
-		_, err = t.exec(ctx, oldAttemptSQL, ref.Seq, webhook, ordinal-keptAttempts)
+		a.Reason, a.Error, stored.Clip(a.Excerpt), a.Trigger, stored.Clip(a.Request))
+	if err == nil && ordinal > stored.KeptAttempts {
+		_, err = t.exec(ctx, oldAttemptSQL, ref.Seq, webhook, ordinal-stored.KeptAttempts)
 	}
 	return true, err
-}
-
-// clip bounds a text without cutting a character in two.
-func clip(text string) string {
-	if len(text) <= excerptLimit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:excerptLimit], "")
 }

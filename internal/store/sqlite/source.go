@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/internal/store/stored"
 	"github.com/deltahook/deltahook/poller"
 )
 
@@ -26,15 +27,15 @@ const sourceSQL = `SELECT s.id, n.text, s.book, s.version, s.sequence, s.records
 
 func scanSource(scan func(dest ...any) error) (sourceRow, error) {
 	var s sourceRow
-	var row stateRow
+	var row stored.StateRow
 	var committed, removed int64
-	err := scan(&s.id, &s.name, &s.book, &s.state.Version, &s.state.Sequence, &s.state.Records, &row.text, &row.etag,
-		&row.lastModified, &row.cursor, &s.polls, &committed, &removed)
+	err := scan(&s.id, &s.name, &s.book, &s.state.Version, &s.state.Sequence, &s.state.Records, &row.Text, &row.ETag,
+		&row.LastModified, &row.Cursor, &s.polls, &committed, &removed)
 	if err != nil {
 		return sourceRow{}, err
 	}
 	s.committed, s.removed = fromMicros(committed), fromMicros(removed)
-	return s, row.decode(&s.state)
+	return s, row.Decode(&s.state)
 }
 
 // findSource gives the row of a source; one with id 0 when there is none.

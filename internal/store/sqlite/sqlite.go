@@ -15,6 +15,7 @@ import (
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/internal/store/stored"
 )
 
 // Options says what to open and how.
@@ -31,7 +32,7 @@ type Store struct {
 	log     *slog.Logger
 	now     func() time.Time
 	seed    differ.Seed
-	bodies  *codec
+	bodies  *stored.Codec
 	lock    *lockFile    // nil when read-only
 	writer  chan *writer // holds the writer while nobody uses it; nil when read-only
 	readers *sql.DB
@@ -66,7 +67,7 @@ func (s *Store) close() error {
 	if s.lock != nil {
 		errs = append(errs, s.lock.release())
 	}
-	s.bodies.close()
+	s.bodies.Close()
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("store: %s: close: %w", s.path, err)
 	}

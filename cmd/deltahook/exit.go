@@ -1,6 +1,10 @@
 package main
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/deltahook/deltahook/internal/store"
+)
 
 // Exit codes. 75 and 78 are EX_TEMPFAIL and EX_CONFIG of sysexits.h.
 const (
@@ -28,7 +32,13 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-func failure(err error) error { return &exitError{code: exitFailure, err: err} }
+// failure ends the process because of err: temporarily when it is only that somebody else is at work.
+func failure(err error) error {
+	if _, owned := errors.AsType[*store.OwnedError](err); owned {
+		return &exitError{code: exitTemporary, err: err}
+	}
+	return &exitError{code: exitFailure, err: err}
+}
 
 func failureHint(err error, hint string) error {
 	return &exitError{code: exitFailure, err: err, hint: hint}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/deltahook/deltahook/internal/daemon"
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/internal/store/postgres"
 	"github.com/deltahook/deltahook/internal/store/sqlite"
 )
 
@@ -89,11 +91,23 @@ func (a *app) draft() (*config.Config, error) {
 }
 
 func (a *app) openStore(ctx context.Context, cfg *config.Config, secrets *setting.Secrets, p purpose) (store.Store, error) {
-	path, err := storePath(cfg, secrets)
+	url, err := storeURL(cfg, secrets)
 	if err != nil {
 		return nil, err
 	}
-	s, err := sqlite.Open(ctx, sqlite.Options{Path: path, ReadOnly: p == reading})
+	return openURL(ctx, url, p)
+}
+
+// openURL opens the store that a url names.
+func openURL(ctx context.Context, url string, p purpose) (store.Store, error) {
+	if isPostgres(url) {
+		s, err := postgres.Open(ctx, postgres.Options{URL: url, ReadOnly: p == reading})
+		if err != nil {
+			return nil, failure(err)
+		}
+		return s, nil
+	}
+	s, err := sqlite.Open(ctx, sqlite.Options{Path: strings.TrimPrefix(url, "sqlite:"), ReadOnly: p == reading})
 	if _, locked := errors.AsType[*sqlite.LockedError](err); locked {
 		return nil, &exitError{code: exitTemporary, err: err}
 	}
@@ -103,13 +117,22 @@ func (a *app) openStore(ctx context.Context, cfg *config.Config, secrets *settin
 	return s, nil
 }
 
-// storePath gives the file of the embedded store; the configuration was validated.
-func storePath(cfg *config.Config, secrets *setting.Secrets) (string, error) {
-	url, err := cfg.Store.Location(secrets)
+// storeURL gives where the store is; the configuration was validated. No password in it is ever printed.
+func storeURL(cfg *config.Config, secrets *setting.Secrets) (string, error) {
+	location, err := cfg.Store.Location(secrets)
 	if err != nil {
 		return "", &exitError{code: exitConfig, err: err, hint: setting.Hint(err)}
 	}
-	return strings.TrimPrefix(url, "sqlite:"), nil
+	if u, err := url.Parse(location); err == nil && u.User != nil {
+		if password, set := u.User.Password(); set {
+			secrets.Remember(password)
+		}
+	}
+	return location, nil
+}
+
+func isPostgres(url string) bool {
+	return strings.HasPrefix(url, "postgres:") || strings.HasPrefix(url, "postgresql:")
 }
 
 // view gives the running daemon, or what its store holds when it is down.
@@ -149,7 +172,7 @@ func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
 // client gives the running daemon; nil when there is none. It is also found while the files cannot run: because they were edited
 // badly, or because only the daemon has the secrets.
 func (a *app) client(ctx context.Context, cfg *config.Config, secrets *setting.Secrets) *admin.Client {
-	token, err := a.readToken(cfg, secrets)
+	token, err := a.readToken(ctx, cfg, secrets)
 	if err != nil {
 		token = "" // reading on loopback needs none
 	}
@@ -158,7 +181,7 @@ func (a *app) client(ctx context.Context, cfg *config.Config, secrets *setting.S
 		return nil
 	}
 	if token == "" { // perhaps another store is configured than the one that is open
-		if client.Token, err = a.readToken(withStoreOf(ctx, client, cfg), secrets); err != nil {
+		if client.Token, err = a.readToken(ctx, withStoreOf(ctx, client, cfg), secrets); err != nil {
 			client.Token = ""
 		}
 	}
@@ -171,35 +194,48 @@ func withStoreOf(ctx context.Context, client *admin.Client, cfg *config.Config) 
 	if err != nil {
 		return cfg
 	}
+	where := is["store"]["url"]
+	if isPostgres(where) { // its password is hidden
+		return cfg
+	}
 	with := *cfg
-	with.Store.URL = is["store"]["url"]
+	with.Store.URL = where
 	return &with
 }
 
 // owning lets do write to a store whose daemon is down.
 func owning(ctx context.Context, st store.Store, do func(store.Member) error) error {
-	m, err := st.Join(ctx, "command", time.Minute)
+	m, err := store.Own(ctx, st, "command", time.Minute)
 	if err != nil {
 		return err
-	}
-	if _, err := m.Acquire(ctx, store.AllShards()); err != nil {
-		return errors.Join(err, m.Leave(ctx))
 	}
 	return errors.Join(do(m), m.Leave(ctx))
 }
 
-// tokenPath is where the token for actions lies when the configuration has none: who may read the store may act.
-func tokenPath(cfg *config.Config, secrets *setting.Secrets) (string, error) {
-	path, err := storePath(cfg, secrets)
-	return path + ".token", err
+// tokenPath is where the token for actions lies when neither the configuration nor the store has one: who may read the store may
+// act.
+func tokenPath(url string) string { return strings.TrimPrefix(url, "sqlite:") + ".token" }
+
+// tokenKeeper is a store that has a token for those who may read it.
+type tokenKeeper interface {
+	Token(ctx context.Context) (string, error)
 }
 
-// newToken makes a token for commands of the same user.
-func (a *app) newToken(cfg *config.Config, secrets *setting.Secrets) (string, error) {
-	path, err := tokenPath(cfg, secrets)
+// newToken gives the token of the store, or makes one for commands of the same user.
+func (a *app) newToken(ctx context.Context, cfg *config.Config, secrets *setting.Secrets, st store.Store) (string, error) {
+	if keeper, ok := st.(tokenKeeper); ok {
+		token, err := keeper.Token(ctx)
+		if err != nil {
+			return "", failure(err)
+		}
+		secrets.Remember(token)
+		return token, nil
+	}
+	url, err := storeURL(cfg, secrets)
 	if err != nil {
 		return "", err
 	}
+	path := tokenPath(url)
 	token := rand.Text()
 	if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
 		return "", failure(fmt.Errorf("write the token for commands: %w", err))
@@ -208,19 +244,36 @@ func (a *app) newToken(cfg *config.Config, secrets *setting.Secrets) (string, er
 	return token, nil
 }
 
-func (a *app) readToken(cfg *config.Config, secrets *setting.Secrets) (string, error) {
+func (a *app) readToken(ctx context.Context, cfg *config.Config, secrets *setting.Secrets) (string, error) {
 	if !cfg.Admin.Token.IsZero() {
 		return secrets.Resolve(cfg.Admin.Token)
 	}
-	path, err := tokenPath(cfg, secrets)
+	url, err := storeURL(cfg, secrets)
 	if err != nil {
 		return "", err
 	}
-	raw, err := os.ReadFile(path)
+	if isPostgres(url) {
+		return storedToken(ctx, url), nil
+	}
+	raw, err := os.ReadFile(tokenPath(url))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
 		return "", failure(err)
 	}
 	return strings.TrimSpace(string(raw)), nil
+}
+
+// storedToken reads the token of a store; none when that does not answer: what only looks needs none.
+func storedToken(ctx context.Context, url string) string {
+	st, err := openURL(ctx, url, reading)
+	if err != nil {
+		return ""
+	}
+	defer st.Close()
+	token, err := st.(tokenKeeper).Token(ctx)
+	if err != nil {
+		return ""
+	}
+	return token
 }
 
 func closing(stderr io.Writer, c io.Closer) {

@@ -146,7 +146,7 @@ func (r *runner) start(ctx context.Context, cfg *config.Config, log *slog.Logger
 		return err
 	}
 	// The token for commands lies beside the store that is open, whatever is configured later.
-	token := sync.OnceValues(func() (string, error) { return r.newToken(cfg, r.secrets) })
+	token := sync.OnceValues(func() (string, error) { return r.newToken(ctx, cfg, r.secrets, r.store) })
 	r.daemon, err = daemon.New(ctx, daemon.Options{
 		Config: cfg, Secrets: r.secrets, Store: r.store, Log: log, Version: version,
 		NewToken: token, Paths: paths, Watch: r.watch, Reloaded: r.follow,

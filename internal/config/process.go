@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ import (
 
 // Store is where state is kept, the table [store].
 type Store struct {
-	URL          string           `toml:"url"`           // "sqlite:PATH", or a reference to a secret that holds it
+	URL          string           `toml:"url"`           // "sqlite:PATH" or "postgres://…", or a reference to a secret that holds it
 	KeepEvents   setting.Duration `toml:"keep_events"`   // settled events are kept this long
 	KeepAttempts setting.Duration `toml:"keep_attempts"` // attempts of settled deliveries too, at most as long as the events
 	KeepRemoved  setting.Duration `toml:"keep_removed"`  // the state of sources that left the configuration too
@@ -43,9 +44,13 @@ func (s *Store) Validate(secrets *setting.Secrets) setting.Problems {
 	case err != nil:
 		p.Add(setting.Hint(err), err.Error(), "url")
 	case kind == "postgres" || kind == "postgresql":
-		p.Add(`write "sqlite:deltahook.db"`, "this version keeps its state in SQLite only", "url")
+		if u, err := url.Parse(location); err != nil || strings.Trim(u.Path, "/") == "" {
+			p.Add(`write "postgres://USER@HOST/DATABASE"; with a password, keep it all in a secret: url = "env:DELTAHOOK_STORE"`,
+				"the store url is not postgres://USER@HOST/DATABASE", "url")
+		}
 	case kind != "sqlite" || path == "":
-		p.Add(`write "sqlite:" and the path of a file, like "sqlite:/var/lib/deltahook/deltahook.db"`, "the store url is not sqlite:PATH", "url")
+		p.Add(`write "sqlite:" and the path of a file, like "sqlite:/var/lib/deltahook/deltahook.db", or "postgres://USER@HOST/DATABASE"`,
+			"the store url is neither sqlite:PATH nor postgres://…", "url")
 	}
 	positive(&p, "keep_events", s.KeepEvents)
 	positive(&p, "keep_attempts", s.KeepAttempts)

@@ -10,7 +10,7 @@ import (
 func TestTheStoreURLMayBeASecret(t *testing.T) {
 	secrets := &setting.Secrets{LookupEnv: func(name string) (string, bool) { return "sqlite:/data/a.db", name == "STORE" }}
 	s := DefaultStore()
-	for url, want := range map[string]string{"env:STORE": "sqlite:/data/a.db", "sqlite:b.db": "sqlite:b.db"} {
+	for url, want := range map[string]string{"env:STORE": "sqlite:/data/a.db", "sqlite:b.db": "sqlite:b.db", "postgres://ann@/hooks?host=/run/postgresql": "postgres://ann@/hooks?host=/run/postgresql"} {
 		s.URL = url
 		if got, err := s.Location(secrets); err != nil || got != want {
 			t.Errorf("%s: %q, %v", url, got, err)

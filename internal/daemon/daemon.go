@@ -83,10 +83,6 @@ type cleanup struct {
 	do   func(ctx context.Context) error
 }
 
-// memberTTL is how long a member lives without a heartbeat. The embedded store has one member, which lives as long as its
-// process: the lock on the file, not time, keeps a second one out.
-const memberTTL = 100 * 365 * 24 * time.Hour
-
 // New builds everything and binds the admin address, but polls and sends nothing yet.
 func New(ctx context.Context, o Options) (d *Daemon, err error) {
 	d = &Daemon{opts: o, journal: &admin.Journal{}, probe: probe{write: o.Store.Probe}, ready: make(chan struct{}), started: time.Now()}
@@ -94,9 +90,10 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 		d.opts.Metrics = metrics.New()
 	}
 	d.reload.checked = d.started
+	begun := d // a return without a daemon leaves none in d
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
+			err = errors.Join(err, begun.unwind(context.WithoutCancel(ctx)))
 		}
 	}()
 	first, err := d.facts(o.Config, o.Secrets)
@@ -118,17 +115,8 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 func (d *Daemon) current() *running { return d.running.Load() }
 
 func (d *Daemon) join(ctx context.Context) error {
-	var err error
-	if d.member, err = d.opts.Store.Join(ctx, "deltahook", memberTTL); err != nil {
-		return fmt.Errorf("join the store: %w", err)
-	}
-	d.onStop("store membership", d.member.Leave)
-	leases, err := d.member.Acquire(ctx, store.AllShards())
-	if err != nil {
-		return fmt.Errorf("take over the sources: %w", err)
-	}
-	if len(leases) != store.Shards {
-		return fmt.Errorf("take over the sources: got %d of %d shards; another deltahook still holds the others", len(leases), store.Shards)
+	if err := d.own(ctx); err != nil {
+		return err
 	}
 	return d.setSources(ctx, d.opts.Config)
 }
@@ -177,6 +165,7 @@ func (d *Daemon) build() error {
 
 // Start begins to deliver, to poll and to serve. The context bounds the start only.
 func (d *Daemon) Start(ctx context.Context) error {
+	d.keepMembership(ctx)
 	if err := d.dispatcher.Start(ctx); err != nil {
 		return fmt.Errorf("start delivery: %w", err)
 	}

@@ -58,12 +58,9 @@ func edit(ctx context.Context, s surgeon, lists admin.Lists, c *config.Config, e
 
 // EditStopped changes what is stored of a source whose daemon is down.
 func EditStopped(ctx context.Context, st store.Store, c *config.Config, secrets *setting.Secrets, e admin.Edit, plan bool) (admin.Edited, error) {
-	m, err := st.Join(ctx, "command", time.Minute)
+	m, err := store.Own(ctx, st, "command", time.Minute)
 	if err != nil {
-		return admin.Edited{}, fmt.Errorf("join the store: %w", err)
-	}
-	if _, err := m.Acquire(ctx, []int{store.ShardOf(e.Source)}); err != nil {
-		return admin.Edited{}, fmt.Errorf("take over the source: %w", err)
+		return admin.Edited{}, err
 	}
 	done, err := edit(ctx, byHand(m, st, c, secrets), admin.Lists{Store: st}, c, e, plan)
 	return done, errors.Join(err, m.Leave(context.WithoutCancel(ctx)))

@@ -26,17 +26,23 @@ func (o *outlet) merging(w *emitter.Webhook, source *poller.Source, e *emitter.E
 // settled says whether nothing is left to send of a copy.
 func settled(m poller.Merging) bool { return m == poller.Absorbed || m == poller.Cancelled }
 
-// count notes what became of the copies of an event.
-func (h *handover) count(e *poller.Event) {
+// countMerges notes what becomes of the copies of an event, once the store asks.
+func (h *handover) countMerges(e *poller.Event) {
 	for i := range e.To {
 		c := &e.To[i]
-		n := map[poller.Merging]int{poller.Absorbed: 1, poller.Replaced: 1, poller.Cancelled: 2}[c.Merged]
-		if n == 0 {
+		if c.Merge == nil {
 			continue
 		}
-		if h.merged == nil {
-			h.merged = map[string]int{}
+		merge, webhook := c.Merge, c.Webhook
+		c.Merge = func(id string, waiting []byte) (poller.Merging, []byte) {
+			m, body := merge(id, waiting)
+			if n := map[poller.Merging]int{poller.Absorbed: 1, poller.Replaced: 1, poller.Cancelled: 2}[m]; n > 0 {
+				if h.merged == nil {
+					h.merged = map[string]int{}
+				}
+				h.merged[webhook] += n
+			}
+			return m, body
 		}
-		h.merged[c.Webhook] += n
 	}
 }

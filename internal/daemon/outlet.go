@@ -120,15 +120,12 @@ func (h *handover) watch(writes iter.Seq2[poller.Write, error]) iter.Seq2[poller
 			if w.Event != nil {
 				h.total++
 				h.counted(w.Event.Type)
+				h.countMerges(w.Event)
 				if len(h.events) < window {
 					h.events = append(h.events, w.Event)
 				}
 			}
-			goOn := yield(w, err)
-			if w.Event != nil {
-				h.count(w.Event)
-			}
-			if !goOn {
+			if !yield(w, err) {
 				return
 			}
 		}

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/deltahook/deltahook/emitter"
@@ -16,12 +15,9 @@ import (
 
 // ActStopped carries out, while the daemon is down, what only changes the store: the daemon goes by it when it starts.
 func ActStopped(ctx context.Context, st store.Store, c *config.Config, secrets *setting.Secrets, a admin.Action) error {
-	m, err := st.Join(ctx, "command", time.Minute)
+	m, err := store.Own(ctx, st, "command", time.Minute)
 	if err != nil {
-		return fmt.Errorf("join the store: %w", err)
-	}
-	if _, err := m.Acquire(ctx, store.AllShards()); err != nil {
-		return errors.Join(err, m.Leave(ctx))
+		return err
 	}
 	return errors.Join(actStopped(ctx, m, st, c, secrets, a), m.Leave(context.WithoutCancel(ctx)))
 }

@@ -54,6 +54,9 @@ type Store interface {
 	// Join starts a new incarnation of a member. Leases of its older incarnations are void at once. Time is judged by the
 	// store's clock alone.
 	Join(ctx context.Context, name string, ttl time.Duration) (Member, error)
+	// Shared says whether other processes may use the store at the same time. Then a membership needs a name of its own and
+	// heartbeats; else it lives as long as its process.
+	Shared() bool
 	// Housekeep deletes what need not be kept. An event of which a delivery is pending or parked stays, whatever its age and
 	// whatever the size. A source whose state was deleted starts anew when it comes back, except that Version and Sequence
 	// go on: a receiver must never see a sequence twice. One call does a bounded amount of work.
@@ -95,6 +98,9 @@ type Member interface {
 	ID() string
 	// Heartbeat extends the membership; ErrMemberLost once it had expired.
 	Heartbeat(ctx context.Context) error
+	// Rejoin starts a new incarnation in the place of one that has expired. It holds nothing: what is wanted has to be
+	// acquired again.
+	Rejoin(ctx context.Context) error
 	// Live lists the members that have not expired.
 	Live(ctx context.Context) ([]string, error)
 	// Acquire takes the wanted shards that are free, its own or a dead member's. When it returns, every commit that the

@@ -29,14 +29,14 @@ const (
 
 // member is one membership. Leases are judged by the rows of the database; the map only remembers their epochs.
 type member struct {
-	s           *Store
-	name        string
-	incarnation int64
-	ttl         time.Duration
-	looking     bool // reads without leases
+	s       *Store
+	name    string
+	ttl     time.Duration
+	looking bool // reads without leases
 
-	mu     sync.Mutex
-	leases map[int]int64 // shard: epoch
+	mu          sync.Mutex
+	incarnation int64
+	leases      map[int]int64 // shard: epoch
 }
 
 var _ store.Member = (*member)(nil)
@@ -52,6 +52,14 @@ func buryMembers(ctx context.Context, t *tx) error {
 
 // Join starts a new incarnation of a member.
 func (s *Store) Join(ctx context.Context, name string, ttl time.Duration) (store.Member, error) {
+	m, err := s.join(ctx, name, ttl)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (s *Store) join(ctx context.Context, name string, ttl time.Duration) (*member, error) {
 	m := &member{s: s, name: name, ttl: ttl, leases: map[int]int64{}}
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		if err := t.QueryRowContext(ctx, joinSQL, name, micros(s.now().Add(ttl))).Scan(&m.incarnation); err != nil {
@@ -69,7 +77,13 @@ func (s *Store) Join(ctx context.Context, name string, ttl time.Duration) (store
 func memberID(name string, incarnation int64) string { return fmt.Sprintf("%s#%d", name, incarnation) }
 
 // ID is name and incarnation.
-func (m *member) ID() string { return memberID(m.name, m.incarnation) }
+func (m *member) ID() string { return memberID(m.name, m.current()) }
+
+func (m *member) current() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.incarnation
+}
 
 // Heartbeat extends the membership.
 func (m *member) Heartbeat(ctx context.Context) error {
@@ -78,11 +92,24 @@ func (m *member) Heartbeat(ctx context.Context) error {
 
 func (m *member) extend(ctx context.Context, t *tx) error {
 	now := m.s.now()
-	n, err := t.exec(ctx, heartbeatSQL, m.name, m.incarnation, micros(now.Add(m.ttl)), micros(now))
+	n, err := t.exec(ctx, heartbeatSQL, m.name, m.current(), micros(now.Add(m.ttl)), micros(now))
 	if err == nil && n == 0 {
 		return store.ErrMemberLost
 	}
 	return err
+}
+
+// Rejoin starts a new incarnation.
+func (m *member) Rejoin(ctx context.Context) error {
+	next, err := m.s.join(ctx, m.name, m.ttl)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.incarnation = next.incarnation
+	clear(m.leases)
+	return nil
 }
 
 // Live lists the members that have not expired.
@@ -154,7 +181,7 @@ func (m *member) Leave(ctx context.Context) error {
 		if _, err := t.exec(ctx, disownSQL, m.ID()); err != nil {
 			return err
 		}
-		_, err := t.exec(ctx, leaveSQL, m.name, m.incarnation)
+		_, err := t.exec(ctx, leaveSQL, m.name, m.current())
 		return err
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/internal/store/stored"
 )
 
 const (
@@ -58,7 +59,7 @@ func (s *Store) print(ctx context.Context, q querier, book int64, key string) (s
 		return row, store.ErrNotFound
 	}
 	if err == nil {
-		row.Print, err = decodePrint(prints)
+		row.Print, err = stored.DecodePrint(prints)
 	}
 	return row, err
 }

@@ -50,6 +50,9 @@ var _ store.Store = (*Store)(nil)
 // Seed keys all hashes of this store.
 func (s *Store) Seed() differ.Seed { return s.seed }
 
+// Shared says that no other process writes here: the lock on the file keeps it out.
+func (s *Store) Shared() bool { return false }
+
 // Close ends the store; what was committed is durable with or without it. It waits for the write in progress. Closing
 // twice is harmless.
 func (s *Store) Close() error {

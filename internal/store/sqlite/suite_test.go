@@ -33,7 +33,7 @@ func (f *file) Open(t storetest.T) store.Store {
 
 func (f *file) now() time.Time { return f.start.Add(time.Duration(f.ahead.Load())) }
 
-func (f *file) Pass(d time.Duration) { f.ahead.Add(int64(d)) }
+func (f *file) Pass(_ storetest.T, d time.Duration) { f.ahead.Add(int64(d)) }
 
 func TestTheStoreKeepsItsPromises(t *testing.T) { storetest.Run(t, fresh) }
 

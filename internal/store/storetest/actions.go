@@ -25,7 +25,7 @@ func sinceKept(w *world) {
 	m = w.restart("b")
 	check()
 	w.must(m.Park(w.ctx(), d.Ref, "gave up", nil))
-	w.backend.Pass(time.Hour)
+	w.backend.Pass(w.T, time.Hour)
 	m = w.owner("b", shortTTL)
 	n, err := m.Replay(w.ctx(), store.DeliveryQuery{EventID: d.ID}, 0)
 	w.must(err)

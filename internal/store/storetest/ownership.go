@@ -21,6 +21,7 @@ func ownershipTests() []test {
 		{"a take-over is complete: what was confirmed is there, and nothing follows", takeOverIsComplete},
 		{"a member that has expired never revives", deadStaysDead},
 		{"a heartbeat keeps a member alive", heartbeatHelps},
+		{"a member that was lost joins again as another, and owns what it acquires anew", rejoined},
 		{"a new incarnation voids the leases of the old one", incarnationVoids},
 		{"a shard that is held gets a new epoch", reacquire},
 		{"what is not held cannot be used", notHeld},
@@ -137,7 +138,7 @@ func takeOverIsComplete(w *world) {
 
 func deadStaysDead(w *world) {
 	a := w.owner("a", shortTTL)
-	w.backend.Pass(shortTTL + 50*time.Millisecond)
+	w.backend.Pass(w.T, shortTTL+50*time.Millisecond)
 	for range 2 {
 		if err := a.Heartbeat(w.ctx()); !errors.Is(err, store.ErrMemberLost) {
 			w.Errorf("heartbeat: %v", err)
@@ -151,10 +152,34 @@ func deadStaysDead(w *world) {
 	w.equal("live", len(live), 0)
 }
 
+func rejoined(w *world) {
+	a := w.owner("a", shortTTL)
+	st := w.commit(a, "contacts", w.some("contacts", 1, 2, "app")...)
+	before := a.ID()
+	w.backend.Pass(w.T, shortTTL+50*time.Millisecond)
+	b := w.join("b", longTTL)
+	_, err := b.Acquire(w.ctx(), []int{store.ShardOf("orders")})
+	w.must(err)
+	w.must(a.Rejoin(w.ctx()))
+	if a.ID() == before {
+		w.Errorf("the new incarnation is %s, as the old one was", a.ID())
+	}
+	w.must(a.Heartbeat(w.ctx()))
+	_, err = a.Commit(w.ctx(), poll("contacts", st, w.news("contacts", 3, "k", "app")))
+	w.refused("commit before acquiring", err)
+	leases, err := a.Acquire(w.ctx(), store.AllShards())
+	w.must(err)
+	w.equal("acquired", len(leases), store.Shards-1)
+	w.commit(a, "contacts", w.news("contacts", 3, "k", "app"))
+	_, err = a.Load(w.ctx(), "orders")
+	w.refused("load of what b has", err)
+	w.equal("pending", len(w.pending(a)), 3)
+}
+
 func heartbeatHelps(w *world) {
 	a, b := w.owner("a", shortTTL), w.join("b", longTTL)
 	for range 6 {
-		w.backend.Pass(shortTTL / 4)
+		w.backend.Pass(w.T, shortTTL/4)
 		w.must(a.Heartbeat(w.ctx()))
 	}
 	leases, err := b.Acquire(w.ctx(), store.AllShards())

@@ -28,7 +28,7 @@ type Backend interface {
 	// Open opens the store. Called again after Close it finds what was there.
 	Open(t T) store.Store
 	// Pass lets the store's clock go on by d.
-	Pass(d time.Duration)
+	Pass(t T, d time.Duration)
 }
 
 // Fresh makes an empty place for one test.

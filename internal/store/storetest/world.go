@@ -77,7 +77,7 @@ func (w *world) owner(name string, ttl time.Duration) store.Member {
 // takeOver lets the present owner expire and gives a new one.
 func (w *world) takeOver(name string) store.Member {
 	w.Helper()
-	w.backend.Pass(shortTTL + 50*time.Millisecond)
+	w.backend.Pass(w.T, shortTTL+50*time.Millisecond)
 	return w.owner(name, longTTL)
 }
 
@@ -86,7 +86,8 @@ func (w *world) restart(name string) store.Member {
 	w.Helper()
 	w.must(w.st.Close())
 	w.st = w.backend.Open(w.T)
-	return w.takeOver(name)
+	w.backend.Pass(w.T, longTTL) // whoever the process was is gone, however long its leases
+	return w.owner(name, longTTL)
 }
 
 // hashOf is the hash under which the suite keeps a key.

@@ -25,11 +25,11 @@ func (l *loader) build() {
 		defaults = l.bind(p, &scratch)
 		l.warnOfLiterals(defaults, nil)
 	}
-	webhooks := l.names(kindWebhook)
+	sources, webhooks := l.names(kindSource), l.names(kindWebhook)
 	for _, p := range l.list {
 		switch p.kind {
 		case kindSource:
-			l.source(p, defaults, webhooks)
+			l.source(p, defaults, sources, webhooks)
 		case kindWebhook:
 			l.webhook(p)
 		case kindHost:
@@ -97,15 +97,18 @@ func unquoted(name string, tree map[string]any) string {
 // checkHosts warns of hosts that no source asks: a name that is misspelt limits nothing.
 func (l *loader) checkHosts() {
 	for _, p := range l.list {
+		if p.kind != kindHost || l.vague || unquoted(p.name, p.tree) != p.name {
+			continue
+		}
 		asked := slices.ContainsFunc(l.config.Sources, func(s *poller.Source) bool { return s.Asks(&poller.Host{Name: p.name}) })
-		if p.kind == kindHost && !asked && !l.vague && unquoted(p.name, p.tree) == p.name {
+		if !asked {
 			l.found.warn(p.doc, p.node.origin(), "no source asks "+p.name, "the name is that of the url, in lower case, with or without its port")
 		}
 	}
 }
 
 // source makes a source: the defaults in code, then [defaults], then its own table.
-func (l *loader) source(p *part, defaults *binding, webhooks []string) {
+func (l *loader) source(p *part, defaults *binding, sources, webhooks []string) {
 	s := poller.DefaultSource()
 	s.Name = p.name
 	if d := l.parts["[defaults]"]; d != nil {
@@ -116,7 +119,7 @@ func (l *loader) source(p *part, defaults *binding, webhooks []string) {
 	problems := s.Validate(l.secrets)
 	if !l.vague {
 		problems = append(problems, checkTo(&s, p.tree, webhooks)...)
-		problems = append(problems, checkPartitions(&s, l.names(kindSource))...)
+		problems = append(problems, checkPartitions(&s, sources)...)
 	}
 	l.check(b, defaults, problems)
 	if !p.again {
@@ -187,12 +190,12 @@ func checkPartitions(s *poller.Source, sources []string) setting.Problems {
 func (l *loader) names(kind string) []string {
 	var names []string
 	for _, p := range l.list {
-		if p.kind == kind && !slices.Contains(names, p.name) {
+		if p.kind == kind {
 			names = append(names, p.name)
 		}
 	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }
 
 // checkComplete says when there is nothing to do.

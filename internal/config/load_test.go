@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -220,4 +221,22 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What a section needs to know of all others is gathered once: this took minutes when each looked for itself.
+func TestFiveThousandSourcesAreRead(t *testing.T) {
+	const n = 5000
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "[source.s%04d]\nurl = \"https://erp.example.com/%d\"\nevery = \"1h\"\nkey = \"id\"\n", i, i)
+	}
+	text.WriteString("[webhook.app]\nurl = \"https://app.example.com/hooks\"\nsecret = \"env:SECRET\"\n")
+	secrets := &setting.Secrets{LookupEnv: func(string) (string, bool) { return "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", true }}
+	c, report := Parse([]File{{Path: "many.toml", Text: []byte(text.String())}}, secrets)
+	if err := report.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Sources) != n {
+		t.Errorf("%d sources", len(c.Sources))
+	}
 }

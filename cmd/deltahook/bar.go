@@ -19,7 +19,8 @@ func (b *bar) show(done, total int64, note string) {
 		return
 	}
 	b.drawn = true
-	fmt.Fprint(b.stdout, "\r"+barLine(done, total, note, b.width)+"\x1b[K")
+	b.steer("\r\x1b[K")
+	fmt.Fprint(b.stdout, barLine(done, total, note, b.width))
 }
 
 // end leaves the line.

@@ -61,10 +61,10 @@ func (a *app) printDeliveries(list []admin.Delivery) error {
 			d.Reason = "with " + d.Into
 		}
 		rows[i] = []string{
-			d.Event, d.Webhook, d.Type, clip(d.Key, 30), d.State, strconv.Itoa(d.Attempts), statusText(d), clip(d.Reason, 40),
+			d.Event, d.Webhook, d.Type, d.Key, d.State, strconv.Itoa(d.Attempts), statusText(d), d.Reason,
 		}
 	}
-	return table(a.stdout, []string{"EVENT", "WEBHOOK", "TYPE", "KEY", "STATE", "ATTEMPTS", "LAST", "REASON"}, rows)
+	return a.table([]string{"EVENT", "WEBHOOK", "TYPE", "KEY", "STATE", "ATTEMPTS", "LAST", "REASON"}, rows)
 }
 
 func statusText(d admin.Delivery) string {

@@ -61,9 +61,9 @@ func (a *app) printEvents(list []admin.Event) error {
 	}
 	rows := make([][]string, len(list))
 	for i, e := range list {
-		rows[i] = []string{local(e.At), e.ID, e.Type, clip(e.Key, 40), strconv.FormatInt(e.Sequence, 10)}
+		rows[i] = []string{local(e.At), e.ID, e.Type, e.Key, strconv.FormatInt(e.Sequence, 10)}
 	}
-	return table(a.stdout, []string{"DETECTED", "EVENT", "TYPE", "KEY", "SEQUENCE"}, rows)
+	return a.table([]string{"DETECTED", "EVENT", "TYPE", "KEY", "SEQUENCE"}, rows)
 }
 
 func (a *app) eventsShow() *cobra.Command {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,8 @@ type process struct {
 	// terminal says whether a person watches stdout; width is its width in columns.
 	terminal bool
 	width    int
+	// columns is how wide a table may be; 0: as wide as it is. A pipe gets whole lines, unless $COLUMNS says otherwise.
+	columns int
 	// asks says whether a person can answer on stdin.
 	asks bool
 }
@@ -46,13 +49,19 @@ func processOf(args []string) *process {
 		terminal: term.IsTerminal(int(os.Stdout.Fd())), width: 80, asks: term.IsTerminal(int(os.Stdin.Fd())),
 	}
 	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && w > 0 {
-		p.width = w
+		p.width, p.columns = w, w
+	}
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 && !p.terminal {
+		p.width, p.columns = n, n
 	}
 	return p
 }
 
 // execute runs one command and gives the exit code.
 func execute(ctx context.Context, p *process) int {
+	if p.terminal {
+		p.stdout = guarded{p.stdout}
+	}
 	root := newRoot(p)
 	root.SetArgs(p.args)
 	root.SetIn(p.stdin)
@@ -67,7 +76,7 @@ func execute(ctx context.Context, p *process) int {
 		exit = &exitError{code: exitUsage, err: err, hint: "see: deltahook --help"}
 	}
 	if exit.err != nil {
-		fmt.Fprintln(p.stderr, exit.err)
+		fmt.Fprintln(p.stderr, harmless(exit.err.Error()))
 	}
 	if exit.hint != "" {
 		fmt.Fprintln(p.stderr, "  "+exit.hint)
@@ -118,7 +127,7 @@ func (a *app) addCommands(root *cobra.Command) {
 		{"start", []*cobra.Command{a.demo(), a.initCommand(), a.check(), a.try(), a.run()}},
 		{"look", []*cobra.Command{a.status(), a.events(), a.deliveries()}},
 		{"act", []*cobra.Command{a.reload(), a.poll(), a.pause(), a.resume(), a.release(), a.discard(), a.rekey(), a.reset(), a.replay(), a.backfill()}},
-		{"plumbing", []*cobra.Command{a.secret(), a.verify(), a.listen(), a.ping(), a.healthcheck(), a.configCommand(), a.schema(), a.versionCommand()}},
+		{"plumbing", []*cobra.Command{a.secret(), a.verify(), a.listen(), a.ping(), a.healthcheck(), a.configCommand(), a.schema(), a.man(), a.versionCommand()}},
 	} {
 		for _, c := range g.commands {
 			c.GroupID = g.id

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -60,18 +59,6 @@ func jsonLines[T any](w io.Writer, rows []T) error {
 		}
 	}
 	return nil
-}
-
-// table writes aligned columns, without a header when there is none. Cells must not hold colours: they would count as width.
-func table(w io.Writer, header []string, rows [][]string) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	if len(header) > 0 {
-		fmt.Fprintln(tw, strings.Join(header, "\t"))
-	}
-	for _, r := range rows {
-		fmt.Fprintln(tw, strings.Join(r, "\t"))
-	}
-	return tw.Flush()
 }
 
 // ago gives a rough age: "12s", "4m", "3h", "2d"; "-" for the zero time.

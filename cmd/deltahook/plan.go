@@ -99,7 +99,7 @@ func (a *app) printSteps(steps []admin.Planned, running bool) error {
 			rows = append(rows, []string{"", "", "decide: " + strings.Join(s.Next, "   or   ") + "   or undo the edit"})
 		}
 	}
-	if err := table(a.stdout, nil, rows); err != nil {
+	if err := a.table(nil, rows); err != nil {
 		return err
 	}
 	if unchanged > 0 {

@@ -60,10 +60,10 @@ func (a *app) printStatus(s admin.Status, now time.Time) error {
 	for i, source := range s.Sources {
 		rows[i] = []string{
 			source.Name, sinceState(source.State, source.Since, now), ago(now, source.LastOK), untilNext(source.NextPoll, now),
-			count(source.Records), count(source.Sequence), clip(source.Note, max(20, a.width-64)),
+			count(source.Records), count(source.Sequence), source.Note,
 		}
 	}
-	if err := table(a.stdout, []string{"SOURCE", "STATE", "LAST OK", "NEXT", "RECORDS", "EVENTS", "NOTE"}, rows); err != nil {
+	if err := a.table([]string{"SOURCE", "STATE", "LAST OK", "NEXT", "RECORDS", "EVENTS", "NOTE"}, rows); err != nil {
 		return err
 	}
 	fmt.Fprintln(a.stdout)
@@ -71,10 +71,10 @@ func (a *app) printStatus(s admin.Status, now time.Time) error {
 	for i, w := range s.Webhooks {
 		rows[i] = []string{
 			w.Name, w.State, count(w.Queued), ago(now, w.Oldest), count(w.Parked),
-			count(w.Delivered) + " / " + count(w.Failed), clip(w.Note, max(20, a.width-64)),
+			count(w.Delivered) + " / " + count(w.Failed), w.Note,
 		}
 	}
-	if err := table(a.stdout, []string{"WEBHOOK", "STATE", "QUEUED", "OLDEST", "PARKED", "OK/FAILED", "NOTE"}, rows); err != nil {
+	if err := a.table([]string{"WEBHOOK", "STATE", "QUEUED", "OLDEST", "PARKED", "OK/FAILED", "NOTE"}, rows); err != nil {
 		return err
 	}
 	a.printNeeds(s)

@@ -74,6 +74,9 @@ func (c *chunk) full() bool { return c.writes >= chunkWrites || c.bytes >= chunk
 // add takes a record in.
 func (c *chunk) add(codec *stored.Codec, w *poller.Write) {
 	c.writes++
+	if w.Untouched {
+		return
+	}
 	r := record{hash: w.Hash, gone: w.Remove, key: w.Key, missing: int32(min(w.Missing, math.MaxInt32))} //nolint:gosec // bounded
 	if !w.Remove {
 		r.prints, r.body = stored.AppendPrint(nil, w.Print), codec.Pack(nil, w.Body)

@@ -93,6 +93,7 @@ type Secrets struct {
 	mu    sync.Mutex
 	files map[string]secretFile
 	known []string
+	met   map[string]struct{} // values of which all forms are known
 }
 
 type secretFile struct {
@@ -186,6 +187,13 @@ func (s *Secrets) remember(value string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, ok := s.met[value]; ok { // each request resolves its secrets
+		return
+	}
+	if s.met == nil {
+		s.met = map[string]struct{}{}
+	}
+	s.met[value] = struct{}{}
 	for _, form := range formsOf(value) {
 		if !slices.Contains(s.known, form) {
 			s.known = append(s.known, form)

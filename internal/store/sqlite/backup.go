@@ -25,5 +25,17 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	if _, err := s.readers.ExecContext(ctx, `VACUUM INTO ?`, path); err != nil {
 		return fmt.Errorf("backup to %s: %w", path, errors.Join(s.explain(err), os.Remove(path)))
 	}
+	if err := syncFile(path); err != nil {
+		return fmt.Errorf("backup to %s: %w", path, err)
+	}
 	return nil
+}
+
+// syncFile makes durable what SQLite has written: it does not sync the copies that it makes.
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

@@ -57,7 +57,7 @@ func hotJournal(err error) bool {
 	return errors.As(err, &e) && e.Code() == codes.SQLITE_READONLY_ROLLBACK
 }
 
-const damagedHint = "the file is damaged; restore a backup, or move it away and start anew with a baseline " +
+const damagedHint = "the file is damaged; put a backup in its place (deltahook backup makes them), or move it away and start anew with a baseline " +
 	"(sqlite3 FILE .recover may save its content)"
 
 func hintFor(code int) string {

@@ -1,8 +1,10 @@
 package daemon
 
 import (
+	"context"
 	"net/http"
 
+	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/admin/page"
 	"github.com/deltahook/deltahook/internal/config"
@@ -20,6 +22,11 @@ func (d *Daemon) handler() (http.Handler, error) {
 				list[i] = admin.Setting(e)
 			}
 			return list
+		},
+		Request: func(ctx context.Context, e admin.EventDetail, of admin.Delivery) (string, error) {
+			return d.dispatcher.Preview(ctx, of.Webhook, emitter.Delivery{
+				ID: e.ID, Source: e.Source, Key: e.Key, Type: e.Type, Sequence: e.Sequence, At: e.At, Body: e.Payload, Attempts: of.Attempts,
+			})
 		},
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ type eventPage struct {
 type deliveryView struct {
 	admin.Delivery
 	Actions []action
+	Request string // of the next attempt: method, address, headers
+	Format  string // when it is not the one that is shown
 	Curl    string
 }
 
@@ -39,11 +42,27 @@ func (p *page) event(r *http.Request) (shown, error) {
 		if delivery.State == store.StatePending {
 			waiting = 5
 		}
-		e.Deliveries = append(e.Deliveries, deliveryView{
-			Delivery: delivery, Actions: deliveryActions(delivery, d.At), Curl: curlOf(valuesOf(p.Webhook(delivery.Webhook)), d),
-		})
+		e.Deliveries = append(e.Deliveries, p.delivery(r.Context(), d, delivery))
 	}
 	return shown{view: "event", title: d.Type + " " + d.Key, nav: "events", refresh: waiting, body: e}, nil
+}
+
+// delivery shows the way to one webhook.
+func (p *page) delivery(ctx context.Context, e admin.EventDetail, d admin.Delivery) deliveryView {
+	set := valuesOf(p.Webhook(d.Webhook))
+	v := deliveryView{Delivery: d, Actions: deliveryActions(d, e.At), Curl: curlOf(set, e)}
+	if e.Payload == nil || len(set) == 0 {
+		return v
+	}
+	if set["format"] != "standard" {
+		v.Format = set["format"]
+	}
+	text, err := p.Request(ctx, e, d)
+	if err != nil {
+		text = err.Error()
+	}
+	v.Request = text
+	return v
 }
 
 // deliveryActions are what can be done to a delivery, and to those that failed like it.

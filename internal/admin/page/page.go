@@ -44,6 +44,8 @@ type Options struct {
 	Log  *slog.Logger
 	// Webhook gives the effective configuration of a webhook, secrets masked; nothing when there is none of the name.
 	Webhook func(name string) []admin.Setting
+	// Request shows the request that the next attempt at a delivery would be, with nothing in it that authenticates.
+	Request func(ctx context.Context, e admin.EventDetail, d admin.Delivery) (string, error)
 	Version string
 	Now     func() time.Time
 }

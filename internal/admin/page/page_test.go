@@ -158,7 +158,10 @@ func newSite(tb testing.TB) *site {
 	s.page, err = page.Handler(page.Options{
 		View: s.view, Door: s.door, Log: slog.New(slog.NewTextHandler(tb.Output(), nil)), Version: "1.0.0", Now: now,
 		Webhook: func(name string) []admin.Setting {
-			return []admin.Setting{{Key: "url", Value: "https://app.example.com/hooks?a=b&c='d'"}, {Key: "method", Value: "POST"}}
+			return []admin.Setting{{Key: "url", Value: "https://app.example.com/hooks?a=b&c='d'"}, {Key: "method", Value: "POST"}, {Key: "format", Value: "record"}}
+		},
+		Request: func(_ context.Context, e admin.EventDetail, d admin.Delivery) (string, error) {
+			return "POST https://app.example.com/hooks\nwebhook-id: " + e.ID + "\nwebhook-signature: v1,Jq0N…", nil
 		},
 	})
 	if err != nil {
@@ -465,6 +468,10 @@ func TestPayloadsThatAreNotShownAreNowhere(t *testing.T) {
 		t.Error("the payload is shown")
 	}
 	s.get("/sources/contacts/record?key=1").has(http.StatusOK, "admin.show_payloads = false")
+}
+
+func TestTheHeadersOfTheNextAttemptAreShownWithTheFormatOfTheWebhook(t *testing.T) {
+	newSite(t).get("/events/evt_1").has(http.StatusOK, "Headers and signature", "webhook-id: evt_1", "webhook-signature: v1,Jq0N…", "app gets the event in the format record")
 }
 
 func TestTheCurlCommandSurvivesAShell(t *testing.T) {

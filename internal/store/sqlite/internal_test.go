@@ -106,41 +106,6 @@ func oneChange(st poller.State, size int) poller.Commit {
 	return c
 }
 
-func TestAFullDiskChangesNothingAndPasses(t *testing.T) {
-	s := openTest(t, filepath.Join(t.TempDir(), "x.db"))
-	m, err := s.Join(t.Context(), "test", time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.Acquire(t.Context(), store.AllShards()); err != nil {
-		t.Fatal(err)
-	}
-	s.run(t, "PRAGMA max_page_count = 100")
-	var full error
-	var st poller.State
-	for full == nil {
-		if st, err = m.Load(t.Context(), "contacts"); err != nil {
-			t.Fatal(err)
-		}
-		_, full = m.Commit(t.Context(), oneChange(st, 20_000))
-	}
-	if !strings.Contains(full.Error(), "free some space") {
-		t.Errorf("a full disk: %v", full)
-	}
-	now, err := m.Load(t.Context(), "contacts")
-	if err != nil || now.Version != st.Version || now.Sequence != st.Sequence {
-		t.Fatalf("state %+v after %+v, %v", now, st, err)
-	}
-	queues, err := s.Queues(t.Context())
-	if err != nil || queues[0].Pending != st.Sequence {
-		t.Fatalf("queues %+v, %v", queues, err)
-	}
-	s.run(t, "PRAGMA max_page_count = 10000")
-	if _, err := m.Commit(t.Context(), oneChange(now, 20_000)); err != nil {
-		t.Fatalf("after space was freed: %v", err)
-	}
-}
-
 // A transaction that another program leaves open must end in an error that says so, not in silence.
 func TestADatabaseHeldByAnotherProgramSaysSo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")

@@ -1,10 +1,6 @@
 package main
 
-import (
-	"errors"
-
-	"github.com/deltahook/deltahook/internal/store"
-)
+import "errors"
 
 // Exit codes. 75 and 78 are EX_TEMPFAIL and EX_CONFIG of sysexits.h.
 const (
@@ -32,9 +28,10 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// failure ends the process because of err: temporarily when it is only that somebody else is at work.
+// failure ends the process because of err: temporarily when somebody else is at work, or a server does not answer yet.
 func failure(err error) error {
-	if _, owned := errors.AsType[*store.OwnedError](err); owned {
+	var passing interface{ Temporary() bool }
+	if errors.As(err, &passing) && passing.Temporary() {
 		return &exitError{code: exitTemporary, err: err}
 	}
 	return &exitError{code: exitFailure, err: err}

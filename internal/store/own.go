@@ -22,6 +22,9 @@ func (e *OwnedError) Error() string {
 		"stop the other one, or use a different store.url; one that crashed is taken for dead after some seconds", strings.Join(e.By, ", "))
 }
 
+// Temporary says that it may be otherwise soon.
+func (*OwnedError) Temporary() bool { return true }
+
 // Enter joins under a name that nobody else has: a second member of a name would void the leases of the first.
 func Enter(ctx context.Context, st Store, name string, ttl time.Duration) (Member, error) {
 	if st.Shared() {

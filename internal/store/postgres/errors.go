@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 
@@ -24,6 +25,17 @@ func (e *placedError) Error() string {
 }
 
 func (e *placedError) Unwrap() error { return e.err }
+
+// Temporary says whether the server was only not there, or not ready: refused passwords and the like stay.
+func (e *placedError) Temporary() bool {
+	var server *pgconn.PgError
+	if errors.As(e.err, &server) {
+		return strings.HasPrefix(server.Code, "57P0") || server.Code == "53300"
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(e.err, &connect) || errors.As(e.err, &network) || errors.Is(e.err, io.ErrUnexpectedEOF) || pgconn.Timeout(e.err)
+}
 
 // locate adds the place, and the next step if there is one.
 func (s *Store) locate(err error) error {

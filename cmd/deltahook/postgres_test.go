@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/hooktest"
+	"github.com/deltahook/deltahook/internal/store/postgres/pgtest"
+)
+
+// startPostgres starts a server whose writes reach the disk, with an empty database.
+func startPostgres(t *testing.T) (server *pgtest.Server, database string) {
+	t.Helper()
+	server, err := pgtest.Start(t.Context(), pgtest.Options{Durable: true})
+	if errors.Is(err, pgtest.ErrNotInstalled) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if database, err = server.Create(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	return server, database
+}
+
+// postgresConfig writes a configuration of a source and a webhook whose store is a database.
+func postgresConfig(t *testing.T, url, api, hooks, secret string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "deltahook.toml")
+	writeFile(t, path, fmt.Sprintf(`
+[source.things]
+url = %q
+every = "1s"
+records = "items"
+key = "id"
+initial = "emit"
+deletes = { detect = "scan" }
+guard = { max_deletes = "90%%" }
+[webhook.app]
+url = %q
+secret = %q
+[store]
+url = %q
+[admin]
+listen = "127.0.0.1:%s"
+`, api, hooks, secret, url, freePort(t)))
+	return path
+}
+
+func TestOnPostgreSQLItLosesNothingWhenItOrTheServerCrashes(t *testing.T) {
+	t.Parallel()
+	server, database := startPostgres(t)
+	binary := buildBinary(t)
+	upstream := newRestless(300)
+	api := httptest.NewServer(upstream)
+	defer api.Close()
+	secret := emitter.GenerateSecret()
+	receiver := &hooktest.Receiver{Secrets: []string{secret}, Keep: -1}
+	hooks := httptest.NewServer(receiver)
+	defer hooks.Close()
+	config := postgresConfig(t, server.URL(database), api.URL, hooks.URL, secret)
+
+	changing, calm := context.WithCancel(t.Context())
+	defer calm()
+	go upstream.run(changing)
+	moment := rand.New(rand.NewPCG(5, 6))
+	some := func() { wait(t.Context(), time.Duration(200+moment.IntN(1500))*time.Millisecond) }
+	rounds := 8
+	if testing.Short() {
+		rounds = 2
+	}
+	for range rounds {
+		stop := startDaemon(t, binary, config)
+		running(t, binary, config)
+		some()
+		restart(t, server)
+		some()
+		stop(os.Kill)
+		// Its lease would run out by itself, in some seconds.
+		if err := server.Do(t.Context(), database, `UPDATE dh_member SET expires_at = clock_timestamp()`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	calm()
+	checkConvergence(t, binary, config, upstream, receiver)
+}
+
+// restart lets the server crash and starts it again.
+func restart(t *testing.T, server *pgtest.Server) {
+	t.Helper()
+	if err := server.Crash(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestASecondDaemonOnADatabaseIsRefusedAndCommandsAreTooAsLongAsItLives(t *testing.T) {
+	t.Parallel()
+	server, database := startPostgres(t)
+	binary := buildBinary(t)
+	api := httptest.NewServer(newRestless(3))
+	defer api.Close()
+	receiver := httptest.NewServer(&hooktest.Receiver{})
+	defer receiver.Close()
+	secret := emitter.GenerateSecret()
+	url := strings.Replace(server.URL(database), "postgres@", "postgres:hunter2@", 1) // trusted: any password will do
+	first := postgresConfig(t, url, api.URL, receiver.URL, secret)
+	second := postgresConfig(t, url, api.URL, receiver.URL, secret)
+	stop := startDaemon(t, binary, first)
+	running(t, binary, first)
+
+	out, code := output(t, binary, "run", "--config", second)
+	if code != exitTemporary || !strings.Contains(out, "another deltahook works on this database") {
+		t.Errorf("the second daemon ended with %d:\n%s", code, out)
+	}
+	// Its admin API is not that of the one that runs: the command looks into the store.
+	if out, code := output(t, binary, "pause", "things", "--config", second); code != exitTemporary {
+		t.Errorf("a command that writes ended with %d:\n%s", code, out)
+	}
+	out, code = output(t, binary, "status", "--config", second)
+	if code != exitOK || !strings.Contains(out, "things") {
+		t.Errorf("a command that looks ended with %d:\n%s", code, out)
+	}
+	stop(os.Interrupt)
+	out, code = output(t, binary, "events", "--config", first)
+	if code != exitOK || !strings.Contains(out, "things.created") {
+		t.Errorf("events: %d\n%s", code, out)
+	}
+}
+
+// output runs the binary to its end. No password may be in what it says.
+func output(t *testing.T, binary string, args ...string) (text string, code int) {
+	t.Helper()
+	cmd := exec.Command(binary, args...)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(out), "hunter2") {
+		t.Errorf("the password is printed:\n%s", out)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// running waits until the daemon works.
+func running(t *testing.T, binary, config string) {
+	t.Helper()
+	for range 600 {
+		if exec.CommandContext(t.Context(), binary, "healthcheck", "--config", config).Run() == nil {
+			return
+		}
+		wait(t.Context(), 100*time.Millisecond)
+	}
+	t.Fatal("the daemon does not start in a minute")
+}

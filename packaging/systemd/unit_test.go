@@ -33,7 +33,9 @@ func TestTheUnitIsExposedAtMostOnePointTwo(t *testing.T) {
 func TestSystemdFindsNothingWrongWithTheUnit(t *testing.T) {
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "bin")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/deltahook").CombinedOutput(); err != nil {
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", binary, "../../cmd/deltahook")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	text, err := os.ReadFile(unit)

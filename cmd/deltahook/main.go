@@ -39,6 +39,7 @@ type process struct {
 	width    int
 	// columns is how wide a table may be; 0: as wide as it is. A pipe gets whole lines, unless $COLUMNS says otherwise.
 	columns int
+	height  int // of the terminal in lines; 0: it is none
 	// asks says whether a person can answer on stdin.
 	asks bool
 }
@@ -48,8 +49,8 @@ func processOf(args []string) *process {
 		args: args, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookupEnv: os.LookupEnv,
 		terminal: term.IsTerminal(int(os.Stdout.Fd())), width: 80, asks: term.IsTerminal(int(os.Stdin.Fd())),
 	}
-	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && w > 0 {
-		p.width, p.columns = w, w
+	if w, h, err := term.GetSize(int(os.Stdout.Fd())); err == nil && w > 0 {
+		p.width, p.columns, p.height = w, w, h
 	}
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 && !p.terminal {
 		p.width, p.columns = n, n
@@ -125,7 +126,7 @@ func (a *app) addCommands(root *cobra.Command) {
 		commands []*cobra.Command
 	}{
 		{"start", []*cobra.Command{a.demo(), a.initCommand(), a.check(), a.try(), a.run()}},
-		{"look", []*cobra.Command{a.status(), a.events(), a.deliveries()}},
+		{"look", []*cobra.Command{a.status(), a.events(), a.deliveries(), a.why(), a.tail()}},
 		{"act", []*cobra.Command{a.reload(), a.poll(), a.pause(), a.resume(), a.release(), a.discard(), a.rekey(), a.reset(), a.replay(), a.backfill()}},
 		{"plumbing", []*cobra.Command{a.secret(), a.verify(), a.listen(), a.ping(), a.healthcheck(), a.backup(), a.configCommand(), a.schema(), a.man(), a.versionCommand()}},
 	} {

@@ -11,28 +11,25 @@ import (
 )
 
 func (a *app) status() *cobra.Command {
-	var asJSON bool
+	w := &watching{app: a}
+	var watch bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show sources, webhooks and what needs a person",
-		Args:  cobra.NoArgs,
+		Long: "Shows sources, webhooks and what needs a person. With --watch it does so again and again until Ctrl-C: in place on a terminal,\n" +
+			"one below the other elsewhere.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			view, done, err := a.view(cmd.Context(), reading)
-			if err != nil {
-				return err
+			if watch {
+				return w.run(cmd.Context())
 			}
-			defer done()
-			s, err := view.Status(cmd.Context())
-			if err != nil {
-				return failure(err)
-			}
-			if asJSON {
-				return jsonLines(a.stdout, statusLines(s))
-			}
-			return a.printStatus(s, time.Now())
+			return w.once(cmd.Context(), a)
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	cmd.Flags().BoolVar(&watch, "watch", false, "again and again, until Ctrl-C")
+	cmd.Flags().DurationVar(&w.every, "interval", 2*time.Second, "how often, with --watch")
+	cmd.Flags().IntVar(&w.times, "times", 0, "end after so many times, with --watch; 0: never")
+	jsonFlag(cmd, &w.asJSON)
 	return cmd
 }
 

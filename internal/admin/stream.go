@@ -46,12 +46,13 @@ type Item struct {
 	TookMS  int64  `json:"took_ms,omitempty"`
 	Message string `json:"message,omitempty"`
 
-	Pages   int `json:"pages,omitempty"`
-	Records int `json:"records,omitempty"`
-	Created int `json:"created,omitempty"`
-	Updated int `json:"updated,omitempty"`
-	Deleted int `json:"deleted,omitempty"`
-	Ignored int `json:"ignored,omitempty"`
+	Pages   int  `json:"pages,omitempty"`
+	Records int  `json:"records,omitempty"`
+	Created int  `json:"created,omitempty"`
+	Updated int  `json:"updated,omitempty"`
+	Deleted int  `json:"deleted,omitempty"`
+	Ignored int  `json:"ignored,omitempty"`
+	Quiet   bool `json:"quiet,omitempty"` // what differed was no news: a baseline, or discarded
 }
 
 // StreamQuery selects items. Zero fields do not restrict.
@@ -64,7 +65,8 @@ type StreamQuery struct {
 	After    uint64 // the last item that is known: those that are remembered since come first; 0: none is
 }
 
-func (q *StreamQuery) wants(it *Item) bool {
+// Wants says whether the query selects an item.
+func (q *StreamQuery) Wants(it *Item) bool {
 	switch {
 	case it.Kind == KindGap:
 		return true
@@ -142,12 +144,20 @@ func (s *Stream) begin() {
 	}
 }
 
+// since is from when on it is remembered what happened.
+func (s *Stream) since() time.Time {
+	if len(s.recent) == 0 {
+		return time.Now()
+	}
+	return s.recent[s.place(s.last-uint64(len(s.recent))+1)].At
+}
+
 // place is where the item with an id is kept.
 func (s *Stream) place(id uint64) uint64 { return (id - s.first - 1) % remembered }
 
 // tell hands an item to a watcher, or drops it.
 func (s *Stream) tell(w *watcher, it *Item) {
-	if !w.query.wants(it) {
+	if !w.query.Wants(it) {
 		return
 	}
 	select {
@@ -233,11 +243,11 @@ func (s *Stream) join(w *watcher) ([]Item, error) {
 	var missed []Item
 	from := w.query.After + 1
 	if oldest := s.last - uint64(len(s.recent)) + 1; from < oldest {
-		missed = append(missed, Item{ID: oldest - 1, Kind: KindGap, At: time.Now(), Message: "what happened before is not remembered; the lists have it"})
+		missed = append(missed, Item{ID: oldest - 1, Kind: KindGap, At: s.since(), Message: "what happened before is not remembered; the lists have it"})
 		from = oldest
 	}
 	for id := from; id <= s.last; id++ {
-		if it := s.recent[s.place(id)]; w.query.wants(&it) {
+		if it := s.recent[s.place(id)]; w.query.Wants(&it) {
 			missed = append(missed, it)
 		}
 	}
@@ -249,7 +259,7 @@ func itemOfPoll(r *poller.Result) *Item {
 	return &Item{
 		Kind: KindPoll, At: p.At, Source: r.Source, Verdict: string(p.Verdict), Failed: p.Verdict == poller.Failed || p.Verdict == poller.Held,
 		Status: p.Status, TookMS: p.Took.Milliseconds(), Message: p.Message,
-		Pages: p.Pages, Records: p.Records, Created: p.Created, Updated: p.Updated, Deleted: p.Deleted, Ignored: p.Ignored,
+		Pages: p.Pages, Records: p.Records, Created: p.Created, Updated: p.Updated, Deleted: p.Deleted, Ignored: p.Ignored, Quiet: p.Quiet,
 	}
 }
 

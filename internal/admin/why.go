@@ -35,6 +35,7 @@ type Reason struct {
 	Webhook string `json:"webhook,omitempty"`
 	Event   string `json:"event,omitempty"`
 	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"` // the command that helps
 }
 
 // The codes of a Reason.
@@ -157,11 +158,11 @@ func (t *storyteller) absent() {
 		t.now(WhyNoBaseline, "%s has not been read completely yet", s.Source)
 	default:
 		s.State = "unknown"
-		message := "no record with this key is known: upstream does not list it, or lists it under another key; look: deltahook try " + s.Source + " --show records"
+		message := "no record with this key is known: upstream does not list it, or lists it under another key"
 		if src, ok := t.config.Source(s.Source); ok && len(src.Where)+len(src.Partitions.Values) > 0 {
-			message = "no record with this key is known: where leaves it out, upstream does not list it, or it has another key (the partition is its first part); look: deltahook try " + s.Source + " --show records"
+			message = "no record with this key is known: where leaves it out, upstream does not list it, or it has another key (the partition is its first part)"
 		}
-		t.now(WhyUnknown, "%s", message)
+		s.Reasons = append(s.Reasons, Reason{Code: WhyUnknown, Message: message, Hint: "deltahook try " + s.Source + " --show records"})
 	}
 }
 
@@ -213,7 +214,7 @@ func (t *storyteller) stuck() {
 	case "held":
 		t.now(WhyHeld, "%s is held: %s", t.source.Name, t.source.Note)
 	case "paused":
-		t.now(WhySourcePause, "%s is paused: deltahook resume %[1]s", t.source.Name)
+		t.story.Reasons = append(t.story.Reasons, Reason{Code: WhySourcePause, Message: t.source.Name + " is paused", Hint: "deltahook resume " + t.source.Name})
 	case "failing":
 		t.now(WhyFailing, "%s cannot be polled: %s", t.source.Name, t.source.Note)
 	}
@@ -278,7 +279,7 @@ func (t *storyteller) delivery(d *store.DeliveryRow) (Reason, bool) {
 	gate := t.gates[d.Webhook]
 	switch {
 	case d.State == store.StateParked:
-		r.Code, r.Message = WhyParked, "parked: "+d.Reason
+		r.Code, r.Message, r.Hint = WhyParked, "parked: "+d.Reason, "deltahook replay "+d.EventID
 	case d.State == store.StateDropped:
 		r.Code, r.Message = WhyDropped, d.Reason
 	case d.State == store.StateMerged && d.MergedInto != "":
@@ -289,6 +290,7 @@ func (t *storyteller) delivery(d *store.DeliveryRow) (Reason, bool) {
 		return r, false
 	case gate.State == "paused":
 		r.Code, r.Message = WhyPaused, d.Webhook+" is paused: "+gate.Reason
+		r.Hint = "deltahook resume " + d.Webhook
 	case gate.State == "shut":
 		r.Code, r.Message = WhyShut, d.Webhook+" is failing: "+gate.Reason
 	case d.Attempts > 0:

@@ -112,6 +112,8 @@ func (t *tailing) take(ctx context.Context, it admin.Item) error {
 		t.query.After = it.ID
 	}
 	switch {
+	case it.Kind == admin.KindIdle:
+		return nil
 	case it.Kind == admin.KindGap && !t.since.IsZero() && t.listed == nil:
 		return t.list(ctx, it.At)
 	case it.At.Before(t.since), t.listed[it.Event] && it.Kind == admin.KindEvent:

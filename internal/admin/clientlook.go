@@ -85,6 +85,11 @@ func readEvents(resp *http.Response, yield func(Item) error) error {
 		if name, ok := strings.CutPrefix(line, "event: "); ok {
 			kind = name
 		}
+		if id, ok := strings.CutPrefix(line, "id: "); ok {
+			if err := yield(Item{ID: number(id), Kind: KindIdle}); err != nil {
+				return err
+			}
+		}
 		data, ok := strings.CutPrefix(line, "data: ")
 		switch {
 		case !ok:
@@ -104,6 +109,15 @@ func readEvents(resp *http.Response, yield func(Item) error) error {
 		return fmt.Errorf("read the stream: %w", err)
 	}
 	return ErrEnded
+}
+
+// number reads an id; 0 for what is none.
+func number(text string) uint64 {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // ended turns the daemon's last word into the error that it was.

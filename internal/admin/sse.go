@@ -58,7 +58,10 @@ func (s *eventStream) begin() {
 }
 
 func (s *eventStream) item(it Item) error {
-	if it.Kind == KindIdle {
+	switch {
+	case it.Kind == KindIdle && it.ID != 0:
+		return s.write(fmt.Sprintf("id: %d\n\n", it.ID)) // who comes back goes on from here
+	case it.Kind == KindIdle:
 		return s.write(": idle\n\n") // keeps proxies from closing, and finds readers that are gone
 	}
 	data, err := json.Marshal(it)

@@ -20,7 +20,7 @@ const (
 	KindAttempt    = "attempt"
 	KindTransition = "transition" // of a source or a webhook
 	KindGap        = "gap"        // something is missing here, Message says what
-	KindIdle       = "idle"       // nothing has happened for a while; it has no id
+	KindIdle       = "idle"       // nothing has happened for a while; or, with an id, all that is known before has been told
 )
 
 // Item is one thing that happened. What does not apply to its kind is left out.
@@ -188,7 +188,7 @@ func (s *Stream) Close() {
 // Watch calls yield for what happens until ctx ends, yield fails or the watcher is dropped: ErrTooSlow, ErrTooMany, ErrEnded.
 func (s *Stream) Watch(ctx context.Context, q StreamQuery, yield func(Item) error) error {
 	w := &watcher{query: q, items: make(chan Item, maxBehind)}
-	missed, err := s.join(w)
+	missed, last, err := s.join(w)
 	if err != nil {
 		return err
 	}
@@ -201,6 +201,9 @@ func (s *Stream) Watch(ctx context.Context, q StreamQuery, yield func(Item) erro
 		if err := yield(missed[i]); err != nil {
 			return err
 		}
+	}
+	if err := yield(Item{ID: last, Kind: KindIdle, At: time.Now()}); err != nil { // from here on nothing is missed
+		return err
 	}
 	idle := time.NewTicker(sayIdle)
 	defer idle.Stop()
@@ -223,24 +226,23 @@ func (s *Stream) Watch(ctx context.Context, q StreamQuery, yield func(Item) erro
 	}
 }
 
-// join adds a watcher and gives what it missed since the item that it knows.
-func (s *Stream) join(w *watcher) ([]Item, error) {
+// join adds a watcher and gives what it missed since the item that it knows, and the id of the last item.
+func (s *Stream) join(w *watcher) (missed []Item, last uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
-		return nil, ErrEnded
+		return nil, 0, ErrEnded
 	case len(s.watchers) >= maxWatchers:
-		return nil, ErrTooMany
+		return nil, 0, ErrTooMany
 	case s.watchers == nil:
 		s.watchers = map[*watcher]bool{}
 	}
 	s.watchers[w] = true
 	s.begin()
 	if w.query.After == 0 || w.query.After >= s.last {
-		return nil, nil
+		return nil, s.last, nil
 	}
-	var missed []Item
 	from := w.query.After + 1
 	if oldest := s.last - uint64(len(s.recent)) + 1; from < oldest {
 		missed = append(missed, Item{ID: oldest - 1, Kind: KindGap, At: s.since(), Message: "what happened before is not remembered; the lists have it"})
@@ -251,7 +253,7 @@ func (s *Stream) join(w *watcher) ([]Item, error) {
 			missed = append(missed, it)
 		}
 	}
-	return missed, nil
+	return missed, s.last, nil
 }
 
 func itemOfPoll(r *poller.Result) *Item {

@@ -74,7 +74,7 @@ type tab struct {
 
 func newTab(tb testing.TB, browser context.Context, base string) *tab {
 	tb.Helper()
-	const most = 3 * time.Minute
+	const most = 5 * time.Minute
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext()) // with cookies of its own
 	tb.Cleanup(cancel)
 	ctx, cancel = context.WithTimeout(ctx, most)

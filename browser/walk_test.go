@@ -51,6 +51,7 @@ func views(w *world) [][2]string {
 		{"plan-replay", "/deliveries/replay?state=parked"},
 		{"plan-drop", "/deliveries/drop?event=" + event + "&webhook=erp"},
 		{"plan-release", "/act/release?source=stock"},
+		{"plan-backfill", "/sources/contacts/backfill"},
 		{"plan-reset", "/act/reset?source=contacts&level=all"},
 		{"plan-rekey", "/act/rekey?source=legacy"},
 		{"nothing", "/sources/nobody"},
@@ -209,6 +210,13 @@ func acts(tb testing.TB, w *world, t *tab) {
 	t.press("Rekey legacy")
 	t.has("keeps its records under the new keys")
 	w.within("legacy is well", func() bool { return w.source("legacy").State == "ok" })
+	t.open("/sources/contacts/config")
+	t.press("Backfill contacts")
+	t.fill("#f-to", "app")
+	t.press("Plan again")
+	t.has("3 known records as snapshots: 3 app", "deltahook backfill contacts --to app")
+	t.press("Backfill 3 records")
+	t.has("the backfill of contacts has begun")
 	for _, level := range []string{"validators", "cursor", "records", "all"} {
 		t.open("/sources/tickets2/config")
 		t.press("Reset " + level + " tickets2")

@@ -40,7 +40,7 @@ func needs(s admin.Status) []need {
 	}
 	order := []string{"rejected", "held", "failing", "parked", "quiet", "paused"}
 	slices.SortStableFunc(list, func(a, b need) int {
-		return cmp.Compare(uint(slices.Index(order, a.Kind)), uint(slices.Index(order, b.Kind))) //nolint:gosec // what is not listed comes last
+		return cmp.Compare(uint(slices.Index(order, a.Kind)), uint(slices.Index(order, b.Kind))) // what is not listed comes last
 	})
 	return list
 }

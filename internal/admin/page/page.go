@@ -91,6 +91,8 @@ func (p *page) routes() {
 	p.show("GET /sources/{source}/records", p.sourceRecords)
 	p.show("GET /sources/{source}/record", p.record)
 	p.show("GET /sources/{source}/config", p.sourceConfig)
+	p.show("GET /sources/{source}/backfill", p.backfill)
+	p.mux.HandleFunc("POST /sources/{source}/backfill", p.fill)
 	p.show("GET /webhooks/{webhook}", p.webhook)
 	p.show("GET /events", p.events)
 	p.show("GET /events/{event}", p.event)

@@ -101,6 +101,14 @@ func (v *view) Edit(_ context.Context, e admin.Edit, plan bool) (admin.Edited, e
 	return admin.Edited{Verb: e.Verb, Source: e.Source, Level: e.Level, Records: 1204, Sequence: 77}, v.err
 }
 
+func (v *view) Backfill(_ context.Context, b admin.Backfill, step admin.BackfillStep) (admin.Backfilled, error) {
+	if step == admin.LookBackfill {
+		return admin.Backfilled{Source: b.Source, State: "running", Records: 5000, Looked: 1200, Told: 1100}, nil
+	}
+	v.asked = append(v.asked, fmt.Sprintf("backfill %s to=%v keys=%v rate=%s %s", b.Source, b.To, b.Keys, b.Rate, step))
+	return admin.Backfilled{Source: b.Source, Records: 12, ByWebhook: map[string]int64{"app": 12}, Bytes: 4096}, v.err
+}
+
 func (v *view) Change(_ context.Context, c admin.Change, plan bool) (admin.Changed, error) {
 	v.asked = append(v.asked, fmt.Sprintf("%s %s/%s/%s rate=%s by=%s why=%s plan=%v", c.Kind, c.Query.Webhook, c.Query.State, c.Query.EventID, c.Rate, c.By, c.Why, plan))
 	return v.plan, v.err
@@ -109,7 +117,7 @@ func (v *view) Change(_ context.Context, c admin.Change, plan bool) (admin.Chang
 // done gives what was changed, and forgets it.
 func (v *view) done() []string {
 	list := slices.DeleteFunc(v.asked, func(s string) bool {
-		return strings.HasSuffix(s, "plan=true") || strings.HasPrefix(s, "activity") || strings.HasPrefix(s, "deliveries")
+		return strings.HasSuffix(s, "plan=true") || strings.HasSuffix(s, " plan") || strings.HasPrefix(s, "activity") || strings.HasPrefix(s, "deliveries")
 	})
 	v.asked = nil
 	return list
@@ -321,7 +329,7 @@ func views() []string {
 	return []string{
 		"/", "/?q=con&state=ok&sort=name", "/sources/contacts", "/sources/contacts/events", "/sources/contacts/records", "/sources/contacts/config",
 		"/sources/contacts/record?key=" + url.QueryEscape(hostile), "/sources/stock", "/webhooks/app", "/events", "/events/evt_1", "/deliveries", "/deliveries?state=parked",
-		"/live", "/login", "/act/pause?source=contacts", "/act/reset?source=contacts&level=records", "/deliveries/replay?state=parked", "/deliveries/drop?state=parked",
+		"/live", "/login", "/sources/contacts/backfill", "/act/pause?source=contacts", "/act/reset?source=contacts&level=records", "/deliveries/replay?state=parked", "/deliveries/drop?state=parked",
 	}
 }
 
@@ -493,6 +501,8 @@ func TestEveryActionWorksWithoutAScript(t *testing.T) {
 		{"/act/discard?source=stock", "Discard stock", "discard stock", "without events"},
 		{"/act/rekey?source=stock", "Rekey stock", "rekey stock  plan=false", "keeps its records"},
 		{"/act/reset?source=contacts&level=records", "Reset contacts", "reset contacts records plan=false", "contacts is reset"},
+		{"/sources/contacts/backfill?to=app&rate=20/s", "Backfill 12 records", "backfill contacts to=[app] keys=[] rate=20/s start", "the backfill of contacts has begun"},
+		{"/sources/contacts", "Stop the backfill of contacts", "backfill contacts to=[] keys=[] rate= stop", "what it told stays told"},
 		{"/deliveries/replay?state=parked&webhook=app&rate=20/s", "Replay 2 deliveries", "replay app/parked/ rate=20/s by=somebody on the web page why= plan=false", "2 deliveries queued again"},
 		{"/deliveries/drop?event=evt_1", "Drop 2 deliveries", "drop //evt_1 rate= by=somebody on the web page why= plan=false", "2 deliveries dropped"},
 		{"/deliveries/replay?state=delivered&source=contacts", "Replay 2 deliveries", "replay /delivered/ rate= by=somebody on the web page why= plan=false", "2 deliveries queued again"},
@@ -530,7 +540,7 @@ func TestNothingIsDoneBeforeSomebodySignedIn(t *testing.T) {
 func TestAFormOfAForeignPageIsRefused(t *testing.T) {
 	s := newSite(t)
 	s.door.signed = true
-	for _, path := range []string{"/act/pause", "/act/reset", "/deliveries/drop", "/deliveries/replay", "/logout"} {
+	for _, path := range []string{"/act/pause", "/act/reset", "/deliveries/drop", "/deliveries/replay", "/sources/contacts/backfill", "/logout"} {
 		s.post(path, url.Values{"source": {"contacts"}, "level": {"all"}, "csrf": {"guessed"}}).has(http.StatusForbidden, "Nothing was done")
 	}
 	if done := s.view.done(); len(done) > 0 || !s.door.signed {

@@ -2,6 +2,7 @@ package page
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -19,6 +20,7 @@ type sourcePage struct {
 	Surgery []action
 	Trend   sparkline
 	Cursors string
+	Filling *admin.Backfilled // the backfill that runs
 	Polls   []admin.PastPoll
 	Events  eventList
 	Known   recordList
@@ -45,12 +47,31 @@ func (p *page) source(r *http.Request, tab string) (sourcePage, error) {
 	if len(d.Cursor) > 0 && string(d.Cursor) != "null" {
 		out.Cursors = string(d.Cursor)
 	}
+	if err := p.filling(r, &out); err != nil {
+		return out, err
+	}
 	if !d.Removed {
+		out.Surgery = append(out.Surgery, backfillAction(d.Name))
 		for _, level := range []string{"validators", "cursor", "records", "all"} {
 			out.Surgery = append(out.Surgery, resetAction(d.Name, level))
 		}
 	}
 	return out, nil
+}
+
+// filling looks for a backfill that runs.
+func (p *page) filling(r *http.Request, s *sourcePage) error {
+	if s.Removed {
+		return nil
+	}
+	b, err := p.View.Backfill(r.Context(), admin.Backfill{Source: s.Name}, admin.LookBackfill)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, admin.ErrNotRunning) {
+		return nil
+	}
+	if err == nil && b.State == "running" {
+		s.Filling = &b
+	}
+	return err
 }
 
 func (s sourcePage) shown(refresh int) shown {

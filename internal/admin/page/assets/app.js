@@ -101,7 +101,7 @@
     const add = (...list) => parts.push(...list.filter(Boolean));
     switch (it.kind) {
       case "event": add(it.type, it.key, "sequence " + it.sequence); break;
-      case "attempt": add(it.type, it.key, "→ " + it.webhook, it.status || it.reason, it.took_ms + " ms", it.attempt > 1 && "attempt " + it.attempt, it.message); break;
+      case "attempt": add(it.type, it.key, "→ " + it.webhook, it.status || it.reason, (it.took_ms || 0) + " ms", it.attempt > 1 && "attempt " + it.attempt, it.message); break;
       case "poll": add(it.source, it.verdict, (it.records || 0) + " records", (it.created || it.updated || it.deleted) && `+${it.created || 0} ~${it.updated || 0} −${it.deleted || 0}`, it.message); break;
       case "transition": add(it.source, it.webhook && "→ " + it.webhook, it.state, it.key, it.message); break;
       default: add(it.message);

@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -88,9 +89,13 @@ type program struct {
 	name    string
 	needs   string // the interpreter, found on the PATH
 	command func(t *testing.T) []string
+	// at is where it listens when it cannot say so itself; empty: it says so.
+	at string
 }
 
-func receivers() []program {
+func receivers(t *testing.T) []program {
+	t.Helper()
+	phpAt := freeAddress(t)
 	return []program{
 		{"go", "go", func(t *testing.T) []string {
 			t.Helper()
@@ -99,21 +104,33 @@ func receivers() []program {
 				t.Fatalf("build: %v\n%s", err, out)
 			}
 			return []string{bin}
-		}},
-		{"node", "node", func(*testing.T) []string { return []string{"node", "receivers/node/receiver.mjs"} }},
-		{"python", "python3", func(*testing.T) []string { return []string{"python3", "receivers/python/receiver.py"} }},
+		}, ""},
+		{"node", "node", func(*testing.T) []string { return []string{"node", "receivers/node/receiver.mjs"} }, ""},
+		{"python", "python3", func(*testing.T) []string { return []string{"python3", "receivers/python/receiver.py"} }, ""},
+		{"ruby", "ruby", func(t *testing.T) []string {
+			t.Helper()
+			if err := exec.CommandContext(t.Context(), "ruby", "-e", "require 'webrick'").Run(); err != nil {
+				t.Skip("webrick is not installed: the receiver in ruby was not run")
+			}
+			return []string{"ruby", "receivers/ruby/receiver.rb"}
+		}, ""},
+		{"java", "java", func(*testing.T) []string { return []string{"java", "receivers/java/Receiver.java"} }, ""},
+		{"php", "php", func(t *testing.T) []string {
+			t.Helper()
+			return []string{"env", "MEMORY=" + filepath.Join(t.TempDir(), "seen.json"), "php", "-q", "-S", phpAt, "receivers/php/receiver.php"}
+		}, phpAt},
 	}
 }
 
 func TestReceiversAcceptWhatIsSignedAndNothingElse(t *testing.T) {
 	t.Parallel()
-	for _, p := range receivers() {
+	for _, p := range receivers(t) {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			if _, err := exec.LookPath(p.needs); err != nil {
 				t.Skipf("%s is not installed: the receiver in %s was not run", p.needs, p.name)
 			}
-			r := start(t, p.command(t))
+			r := start(t, p.command(t), p.at)
 			for _, c := range requests(t) {
 				r.check(t, c)
 			}
@@ -184,7 +201,7 @@ type running struct {
 }
 
 // start runs command on a free port of the loopback interface and waits until it listens.
-func start(t *testing.T, command []string) *running {
+func start(t *testing.T, command []string, at string) *running {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
@@ -211,12 +228,44 @@ func start(t *testing.T, command []string) *running {
 		}
 		_ = cmd.Wait()
 	})
+	if at != "" {
+		answers(t, at)
+		r.url = "http://" + at + "/hooks"
+		return r
+	}
 	url, ok := strings.CutPrefix(r.line(t), "listening on ")
 	if !ok {
 		t.Fatalf("%v does not say where it listens", command)
 	}
 	r.url = url + "/hooks"
 	return r
+}
+
+// freeAddress gives an address of the loopback interface where nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().String()
+}
+
+// answers waits until somebody listens.
+func answers(t *testing.T, at string) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for range 600 {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", at)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		<-tick.C
+	}
+	t.Fatalf("nobody listens at %s", at)
 }
 
 // line gives the next line that the receiver prints.

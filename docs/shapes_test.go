@@ -58,11 +58,11 @@ func (r *reply) fits(req *http.Request, body string) (score int, ok bool) {
 	if r.with == "" {
 		return score, true
 	}
-	all := body
+	found := strings.Contains(body, r.with)
 	for _, values := range req.Header {
-		all += "\n" + strings.Join(values, "\n")
+		found = found || strings.Contains(strings.Join(values, "\n"), r.with)
 	}
-	return score + 1, strings.Contains(all, r.with)
+	return score + 1, found
 }
 
 // pretend is a server that answers as a page says.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,7 +80,7 @@ func (t *tailing) run(ctx context.Context) error {
 		})
 		switch {
 		case ctx.Err() != nil, errors.Is(err, errEnough):
-			return nil
+			return nil //nolint:nilerr // a person ended it
 		case errors.Is(err, admin.ErrTooSlow), errors.Is(err, admin.ErrEnded):
 			heard = true
 		case !heard && !errors.Is(err, admin.ErrTooMany):
@@ -140,8 +141,7 @@ func (t *tailing) list(ctx context.Context, until time.Time) error {
 	if len(list) == most {
 		fmt.Fprintf(t.stderr, "there are more than %d events; these are the last ones\n", most)
 	}
-	for i := len(list) - 1; i >= 0; i-- {
-		e := list[i]
+	for _, e := range slices.Backward(list) {
 		it := admin.Item{Kind: admin.KindEvent, At: e.At, Source: e.Source, Event: e.ID, Type: e.Type, Key: e.Key, Sequence: e.Sequence}
 		if t.listed[e.ID] = true; !t.query.Wants(&it) {
 			continue

@@ -41,7 +41,7 @@ func (w *watching) run(ctx context.Context) error {
 	for n := 1; ; n++ {
 		err := w.show(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // a person ended it
 		}
 		if n == w.times || err != nil && n == 1 {
 			return err
@@ -61,7 +61,7 @@ func (w *watching) show(ctx context.Context) error {
 	to.process = &process
 	err := w.once(ctx, &to)
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // a person ended it
 	}
 	if err != nil {
 		out.Reset()

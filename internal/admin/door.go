@@ -213,7 +213,7 @@ func (d *Door) find(r *http.Request) *session {
 
 // cookie is sent to this site only, never from another one, and no script reads it.
 func cookie(r *http.Request, value string, age int) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure where there is TLS: over plain HTTP, as on loopback, browsers would drop it
 		Name: cookieName(r), Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: overTLS(r), SameSite: http.SameSiteStrictMode,
 	}
 }

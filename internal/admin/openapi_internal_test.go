@@ -214,8 +214,7 @@ func (d *describer) object(t reflect.Type) object {
 
 // fields adds those of a struct, and those of the structs in it that have no name of their own.
 func (d *describer) fields(t reflect.Type, properties object, required *[]string) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if f.Anonymous && name == "" {
 			d.fields(f.Type, properties, required)

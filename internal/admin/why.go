@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/deltahook/deltahook/emitter"
@@ -169,9 +170,9 @@ func (t *storyteller) absent() {
 // first says since when the record is known.
 func (t *storyteller) first() {
 	s := t.story
-	for i := len(s.Steps) - 1; i >= 0; i-- {
-		if s.Steps[i].Change == "created" {
-			s.FirstSeen, s.First = s.Steps[i].At, "created"
+	for _, step := range slices.Backward(s.Steps) {
+		if step.Change == "created" {
+			s.FirstSeen, s.First = step.At, "created"
 			return
 		}
 	}
@@ -319,7 +320,7 @@ func (t *storyteller) refusals(id string, body []byte, got map[string]bool) []Re
 		case key != "":
 			r.Code, r.Message = key, fmt.Sprintf("%s does not want it (%s)", w.Name, key)
 		default:
-			r.Code, r.Message = WhyLater, fmt.Sprintf("%s would get it as it is configured now; it was configured otherwise then, or not at all", w.Name)
+			r.Code, r.Message = WhyLater, w.Name+" would get it as it is configured now; it was configured otherwise then, or not at all"
 		}
 		list = append(list, r)
 	}
@@ -329,10 +330,9 @@ func (t *storyteller) refusals(id string, body []byte, got map[string]bool) []Re
 // waiting marks deliveries that wait for an earlier event of the record: only the oldest one has another reason.
 func (t *storyteller) waiting() {
 	first := map[string]string{} // webhook → the event that goes first
-	steps := t.story.Steps
-	for i := len(steps) - 1; i >= 0; i-- {
-		for n := range steps[i].Reasons {
-			r := &steps[i].Reasons[n]
+	for _, step := range slices.Backward(t.story.Steps) {
+		for n := range step.Reasons {
+			r := &step.Reasons[n]
 			if r.Code != WhyQueued && r.Code != WhyRetry {
 				continue
 			}

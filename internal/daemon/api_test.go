@@ -267,6 +267,7 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 		"what cannot be now":        {"POST", "/api/v1/sources/things/release", "", token, 409, "not held"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			req, err := http.NewRequestWithContext(t.Context(), one.method, "http://"+b.daemon.Addr()+one.path, strings.NewReader(one.body))
 			if err != nil {
 				t.Fatal(err)

@@ -58,10 +58,9 @@ func (p *pulse) every(ctx context.Context, loop string, period time.Duration, do
 	}
 }
 
+// How old the answer to a write check may be, and how long a write may wait for others: a large baseline is one transaction.
 const (
-	// probeEvery is for how long the answer to a write check stands.
 	probeEvery = 10 * time.Second
-	// probeLimit is how long a write may wait for others: a large baseline is one transaction.
 	probeLimit = 2 * time.Minute
 )
 

@@ -20,7 +20,7 @@ import (
 // others lists the programs whose lines in the documentation are not run here.
 func others() []string {
 	return []string{
-		"apt", "apt-get", "bash", "cargo", "cd", "chmod", "cosign", "cp", "cron", "curl", "docker", "export", "find", "git", "go", "head", "helm", "install", "jq", "journalctl",
+		"apt", "apt-get", "bash", "cargo", "cd", "chmod", "cosign", "cp", "cron", "curl", "date", "docker", "export", "find", "git", "go", "head", "helm", "install", "jq", "journalctl",
 		"java", "kill", "kubectl", "make", "mkdir", "node", "npm", "openssl", "php", "podman", "rabbitmq-plugins", "promtool", "psql", "python3", "rpm", "dpkg", "dnf", "ruby", "sha256sum",
 		"sqlite3", "systemctl", "systemd-analyze", "systemd-creds", "tar", "tee", "useradd", "watch", "while", "done", "for", "sed", "grep", "rm", "sh", "mv", "echo", "cat", "pg_dump",
 	}
@@ -31,6 +31,10 @@ func statements(block string) []string {
 	block = regexp.MustCompile(`\\\n\s*`).ReplaceAllString(block, " ")
 	block = regexp.MustCompile(`(?m)(^|\s)#.*$`).ReplaceAllString(block, "")
 	var list []string
+	block = regexp.MustCompile(`\$\(([^)]*)\)`).ReplaceAllStringFunc(block, func(inner string) string {
+		list = append(list, strings.TrimSpace(inner[2:len(inner)-1]))
+		return "VALUE"
+	})
 	var b strings.Builder
 	quote := rune(0)
 	flush := func() {

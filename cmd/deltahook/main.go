@@ -106,7 +106,7 @@ func newRoot(p *process) *cobra.Command {
 	}
 	root.SetVersionTemplate("deltahook {{.Version}}\n")
 	root.PersistentFlags().StringArrayVar(&a.config, "config", nil,
-		"configuration file or folder of *.toml (default: $DELTAHOOK_CONFIG, ./deltahook.toml, /etc/deltahook/deltahook.toml)")
+		"configuration `FILE` or folder of *.toml (default: $DELTAHOOK_CONFIG, ./deltahook.toml, /etc/deltahook/deltahook.toml)")
 	root.PersistentFlags().StringVar(&a.color, "color", "auto", "colours: auto, always or never")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkColor() }
 	a.addCommands(root)

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -16,6 +19,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 )
 
 var update = flag.Bool("update", false, "write what the commands say into the scripts")
@@ -65,6 +69,7 @@ func TestEveryCommandSaysWhatItsScriptSays(t *testing.T) {
 			"eventually": eventually,
 			"hangup":     hangup,
 			"showevent":  showEvent,
+			"code":       exitsWith,
 		},
 	})
 }
@@ -126,4 +131,42 @@ func eventually(ts *testscript.TestScript, _ bool, args []string) {
 		case <-tick.C:
 		}
 	}
+}
+
+// exitsWith runs deltahook, which must end with this code: code N ARGS...
+func exitsWith(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec("deltahook", args[1:]...)
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || strconv.Itoa(exit.ExitCode()) != args[0] {
+		ts.Fatalf("deltahook %s: %v, want exit code %s", strings.Join(args[1:], " "), err, args[0])
+	}
+}
+
+// Each command has a script that runs it.
+func TestEveryCommandHasAScript(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, path := range paths {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(raw)
+	}
+	var check func(c *cobra.Command)
+	check = func(c *cobra.Command) {
+		for _, below := range c.Commands() {
+			words := strings.TrimPrefix(below.CommandPath(), "deltahook ")
+			said := regexp.MustCompile(`(?m)^(!? ?exec deltahook|code \d+|eventually \S+|eventually '[^']*')( --\S+ \S+)* ` + words + `\b`)
+			if !said.MatchString(all.String()) {
+				t.Errorf("no script runs deltahook %s", words)
+			}
+			check(below)
+		}
+	}
+	check(newRoot(&process{stdout: io.Discard, stderr: io.Discard, lookupEnv: os.LookupEnv}))
 }

@@ -14,6 +14,8 @@ FUZZTIME ?= 10s
 BENCH    ?= .
 BENCHTIME ?= 1s
 FOR      ?= 1m
+SEEDS    ?= 1000
+FIRST    ?= 0
 
 # Where the linter may be: this checkout first, then where `go install` puts it, then the PATH.
 GOLANGCI = $(shell for f in bin/golangci-lint "$$(go env GOPATH)/bin/golangci-lint" "$$(command -v golangci-lint)"; do \
@@ -67,6 +69,10 @@ fuzz: ## Run every fuzz target for a while (FUZZTIME=10s each)
 		echo "fuzz $$package $$target"; \
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
 	done
+
+.PHONY: simulate
+simulate: ## Live through simulated worlds of 1,000 steps (SEEDS=1000 FIRST=0)
+	go test ./internal/simtest -run TestEveryPromiseHoldsInEveryWorld -seeds $(SEEDS) -first $(FIRST) -steps 1000 -timeout 0
 
 .PHONY: bench
 bench: ## Run the benchmarks (BENCH=regexp, BENCHTIME=1s)

@@ -187,7 +187,7 @@ func (r *reading) proven(key string) {
 			return
 		}
 		lacked := !r.u.history.throughout(key, s.from, s.to)
-		if !s.complete && !(s.perhaps && lacked) {
+		if !s.complete && (!s.perhaps || !lacked) {
 			continue
 		}
 		if !lacked {

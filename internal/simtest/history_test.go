@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -71,18 +72,16 @@ func (h *history) set(step int64, key, body string) {
 		list[n-1].to = step
 	}
 	_, there := h.now[key]
-	switch {
-	case body == "":
+	if body == "" {
 		delete(h.now, key)
 		h.order = slices.DeleteFunc(h.order, func(k string) bool { return k == key })
-	default:
-		list = append(list, version{body: body, from: step})
-		h.now[key] = body
-		if !there {
-			h.insert(key)
-		}
+		return
 	}
-	h.was[key] = list
+	h.was[key] = append(list, version{body: body, from: step})
+	h.now[key] = body
+	if !there {
+		h.insert(key)
+	}
 }
 
 func (h *history) insert(key string) {
@@ -115,7 +114,7 @@ func respelt(r *rand.Rand, body string, noise bool) string {
 			b.WriteString([]string{",", ", ", ",\n\t"}[r.IntN(3)])
 		}
 		if m.name == "seen" && noise {
-			m.raw = fmt.Sprint(r.IntN(1000))
+			m.raw = strconv.Itoa(r.IntN(1000))
 		}
 		fmt.Fprintf(&b, "%q:%s%s", m.name, []string{"", " "}[r.IntN(2)], m.raw)
 	}

@@ -60,6 +60,13 @@ func (i *ills) heal() {
 	i.fault = faultdisk.None
 }
 
+// restarted forgets when anything was: the clock has jumped.
+func (i *ills) restarted() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.fault, i.until, i.ended = faultdisk.None, time.Time{}, time.Time{}
+}
+
 // any says whether the disk fails.
 func (i *ills) any() bool {
 	i.mu.Lock()

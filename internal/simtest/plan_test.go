@@ -37,6 +37,9 @@ func (w *world) act() {
 		w.edit()
 	case dice < 97 && w.process != nil:
 		w.stop()
+	case dice < 98:
+		w.jumps = true
+		w.step.Add(1)
 	default:
 		w.mend()
 	}

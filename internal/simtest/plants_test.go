@@ -57,6 +57,7 @@ func garden() []plant {
 
 // Each planted bug is found, by a world among the first 200, and mostly by one among the first few.
 func TestTheSimulatorFindsABugOfEachPromise(t *testing.T) {
+	t.Parallel()
 	steps := int64(600)
 	if testing.Short() {
 		steps = 400

@@ -37,6 +37,8 @@ type world struct {
 	chance *rand.Rand // of the plan
 	plant  plant
 	pace   time.Duration // between two acts of the plan, about
+	clock  time.Duration // what it shows when the next age begins
+	jumps  bool          // the age ends, and the clock is set
 	step   atomic.Int64  // see doc.go
 
 	net       *network
@@ -98,7 +100,7 @@ func (w *world) violation() *violation {
 func newWorld(t *testing.T, seed uint64, p plant) *world {
 	t.Helper()
 	w := &world{
-		t: t, seed: seed, chance: rand.New(rand.NewPCG(seed, 1)), plant: p, net: newNetwork(), dir: t.TempDir(), truth: newTruth(), paused: map[string]bool{}, journal: &journal{},
+		t: t, seed: seed, chance: rand.New(rand.NewPCG(seed, 1)), plant: p, dir: t.TempDir(), truth: newTruth(), paused: map[string]bool{}, journal: &journal{},
 	}
 	w.pace = []time.Duration{300 * time.Millisecond, 2 * time.Second, 10 * time.Second, time.Minute}[w.chance.IntN(4)]
 	var err error
@@ -160,27 +162,39 @@ func (w *world) serve() {
 	w.net.serve(foreign+":80", http.HandlerFunc(w.foreign))
 }
 
-// run lives through so many steps, comes to rest, and gives what went wrong.
-func (w *world) run(steps int64) *violation {
+// age lives until so many steps are done and all is at rest, or until the clock jumps: virtual time can only be set by beginning
+// another age of the same world. It says whether there is more to come.
+func (w *world) age(t *testing.T, steps int64) (more bool) {
+	t.Helper()
+	w.t, w.net, w.jumps = t, newNetwork(), false
+	time.Sleep(w.clock)
+	start := time.Now()
+	w.ills.restarted()
 	w.serve()
 	w.start()
-	for w.step.Load() < steps && w.violation() == nil {
+	for w.step.Load() < steps && w.violation() == nil && !w.jumps {
 		w.act()
 		time.Sleep(time.Duration(w.chance.Int64N(int64(2 * w.pace))))
 		w.watch()
 	}
-	if w.violation() == nil {
+	if w.violation() == nil && !w.jumps {
 		w.rest()
 	}
 	w.end()
-	return w.violation()
+	w.clock = max(w.clock+time.Since(start)+w.jump(), 0)
+	return w.jumps && w.violation() == nil
+}
+
+// jump gives how far the clock is set.
+func (w *world) jump() time.Duration {
+	return []time.Duration{-24 * time.Hour, -time.Hour, -time.Minute, time.Minute, time.Hour, 24 * time.Hour}[w.chance.IntN(6)]
 }
 
 // end stops everything, whatever state it is in.
 func (w *world) end() {
 	w.ills.heal()
 	if w.process != nil {
-		if w.ills.dying() || w.violation() != nil {
+		if w.ills.dying() || w.violation() != nil || w.jumps {
 			w.bury()
 		} else {
 			w.stop()
@@ -188,7 +202,6 @@ func (w *world) end() {
 	}
 	w.net.kill()
 	w.net.close()
-	w.disk.Close()
 }
 
 // start starts a process. It says whether it runs.

@@ -202,6 +202,7 @@ func (w *world) end() {
 	}
 	w.net.kill()
 	w.net.close()
+	time.Sleep(time.Minute) // who still waits for a connection gives up
 }
 
 // start starts a process. It says whether it runs.

@@ -52,6 +52,7 @@ func views(w *world) [][2]string {
 		{"plan-drop", "/deliveries/drop?event=" + event + "&webhook=erp"},
 		{"plan-release", "/act/release?source=stock"},
 		{"plan-backfill", "/sources/contacts/backfill"},
+		{"plan-reload", "/reload"},
 		{"plan-reset", "/act/reset?source=contacts&level=all"},
 		{"plan-rekey", "/act/rekey?source=legacy"},
 		{"nothing", "/sources/nobody"},

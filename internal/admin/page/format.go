@@ -12,21 +12,22 @@ import (
 // funcs are what templates can call.
 func (p *page) funcs() template.FuncMap {
 	return template.FuncMap{
-		"ago":     func(t time.Time) string { return ago(p.Now(), t) },
-		"until":   func(t time.Time) string { return until(p.Now(), t) },
-		"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"clock":   func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000") },
-		"full":    func(t time.Time) string { return t.Local().Format("Mon 2 Jan 2006 15:04:05 MST") },
-		"num":     num,
-		"plural":  plural,
-		"ms":      func(n int64) string { return short(time.Duration(n) * time.Millisecond) },
-		"short":   short,
-		"bytes":   bytesText,
-		"join":    strings.Join,
-		"state":   stateOf,
-		"command": commandOf,
-		"path":    url.PathEscape,
-		"args":    args,
+		"ago":       func(t time.Time) string { return ago(p.Now(), t) },
+		"until":     func(t time.Time) string { return until(p.Now(), t) },
+		"stamp":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"clock":     func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000") },
+		"full":      func(t time.Time) string { return t.Local().Format("Mon 2 Jan 2006 15:04:05 MST") },
+		"num":       num,
+		"plural":    plural,
+		"ms":        func(n int64) string { return short(time.Duration(n) * time.Millisecond) },
+		"short":     short,
+		"bytes":     bytesText,
+		"join":      strings.Join,
+		"multiline": func(s string) bool { return strings.Contains(s, "\n") },
+		"state":     stateOf,
+		"command":   commandOf,
+		"path":      url.PathEscape,
+		"args":      args,
 	}
 }
 

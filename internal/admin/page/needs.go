@@ -54,7 +54,7 @@ func configNeeds(c *admin.Config) []need {
 	if !c.OK {
 		list = append(list, need{
 			Kind: "rejected", Name: "configuration", Text: "What stands in the files now cannot run; the one from before goes on.",
-			Output: c.Error, Command: commandOf("check"),
+			Output: c.Error, Command: commandOf("check"), Actions: []action{reloadAction()},
 		})
 	}
 	if len(c.Restart) > 0 {

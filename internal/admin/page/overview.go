@@ -21,6 +21,7 @@ type overview struct {
 	Running  bool
 	Started  time.Time
 	Config   *admin.Config
+	Reload   action
 	Needs    []need
 	Sources  int // all of them
 	Matching int
@@ -112,7 +113,7 @@ func (p *page) overview(r *http.Request) (shown, error) {
 	if err != nil {
 		return shown{}, err
 	}
-	o := overview{Running: status.Running, Started: status.Started, Config: status.Config, Sources: len(status.Sources), Find: findingOf(r.URL.Query())}
+	o := overview{Running: status.Running, Started: status.Started, Config: status.Config, Reload: reloadAction(), Sources: len(status.Sources), Find: findingOf(r.URL.Query())}
 	o.Needs = needs(status)
 	o.States = countStates(status.Sources, o.Find)
 	if o.Rows, err = p.rows(r.Context(), o.sift(status.Sources)); err != nil {

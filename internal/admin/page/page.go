@@ -98,6 +98,8 @@ func (p *page) routes() {
 	p.show("GET /events/{event}", p.event)
 	p.show("GET /deliveries", p.deliveries)
 	p.show("GET /live", p.live)
+	p.show("GET /reload", p.askReload)
+	p.mux.HandleFunc("POST /reload", p.reload)
 	p.show("GET /act/{verb}", p.confirm)
 	p.mux.HandleFunc("POST /act/{verb}", p.act)
 	p.show("GET /deliveries/{kind}", p.plan)
@@ -148,9 +150,12 @@ type refused struct{ error }
 func (p *page) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, title := http.StatusInternalServerError, "That did not work"
 	_, wrong := errors.AsType[refused](err)
+	_, rejected := errors.AsType[*admin.RejectedError](err)
 	switch {
 	case wrong:
 		status, title = http.StatusBadRequest, "That cannot be done"
+	case rejected:
+		status, title = http.StatusUnprocessableEntity, "The configuration cannot run; the one from before goes on"
 	case errors.Is(err, admin.ErrState):
 		status, title = http.StatusConflict, "Not now"
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, admin.ErrNoSource), errors.Is(err, admin.ErrNoWebhook), errors.Is(err, admin.ErrNoVerb):

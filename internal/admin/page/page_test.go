@@ -109,6 +109,11 @@ func (v *view) Backfill(_ context.Context, b admin.Backfill, step admin.Backfill
 	return admin.Backfilled{Source: b.Source, Records: 12, ByWebhook: map[string]int64{"app": 12}, Bytes: 4096}, v.err
 }
 
+func (v *view) Reload(context.Context) (admin.Reloaded, error) {
+	v.asked = append(v.asked, "reload")
+	return admin.Reloaded{Changed: 1, Steps: []admin.Planned{{Source: "contacts", Kind: admin.PlanUnchanged}, {Webhook: "app", Kind: admin.PlanChanged}}}, v.err
+}
+
 func (v *view) Change(_ context.Context, c admin.Change, plan bool) (admin.Changed, error) {
 	v.asked = append(v.asked, fmt.Sprintf("%s %s/%s/%s rate=%s by=%s why=%s plan=%v", c.Kind, c.Query.Webhook, c.Query.State, c.Query.EventID, c.Rate, c.By, c.Why, plan))
 	return v.plan, v.err
@@ -329,7 +334,7 @@ func views() []string {
 	return []string{
 		"/", "/?q=con&state=ok&sort=name", "/sources/contacts", "/sources/contacts/events", "/sources/contacts/records", "/sources/contacts/config",
 		"/sources/contacts/record?key=" + url.QueryEscape(hostile), "/sources/stock", "/webhooks/app", "/events", "/events/evt_1", "/deliveries", "/deliveries?state=parked",
-		"/live", "/login", "/sources/contacts/backfill", "/act/pause?source=contacts", "/act/reset?source=contacts&level=records", "/deliveries/replay?state=parked", "/deliveries/drop?state=parked",
+		"/live", "/login", "/sources/contacts/backfill", "/reload", "/act/pause?source=contacts", "/act/reset?source=contacts&level=records", "/deliveries/replay?state=parked", "/deliveries/drop?state=parked",
 	}
 }
 
@@ -502,6 +507,7 @@ func TestEveryActionWorksWithoutAScript(t *testing.T) {
 		{"/act/rekey?source=stock", "Rekey stock", "rekey stock  plan=false", "keeps its records"},
 		{"/act/reset?source=contacts&level=records", "Reset contacts", "reset contacts records plan=false", "contacts is reset"},
 		{"/sources/contacts/backfill?to=app&rate=20/s", "Backfill 12 records", "backfill contacts to=[app] keys=[] rate=20/s start", "the backfill of contacts has begun"},
+		{"/reload", "Reload", "reload", "1 section changed: webhook.app (changed)"},
 		{"/sources/contacts", "Stop the backfill of contacts", "backfill contacts to=[] keys=[] rate= stop", "what it told stays told"},
 		{"/deliveries/replay?state=parked&webhook=app&rate=20/s", "Replay 2 deliveries", "replay app/parked/ rate=20/s by=somebody on the web page why= plan=false", "2 deliveries queued again"},
 		{"/deliveries/drop?event=evt_1", "Drop 2 deliveries", "drop //evt_1 rate= by=somebody on the web page why= plan=false", "2 deliveries dropped"},
@@ -540,7 +546,7 @@ func TestNothingIsDoneBeforeSomebodySignedIn(t *testing.T) {
 func TestAFormOfAForeignPageIsRefused(t *testing.T) {
 	s := newSite(t)
 	s.door.signed = true
-	for _, path := range []string{"/act/pause", "/act/reset", "/deliveries/drop", "/deliveries/replay", "/sources/contacts/backfill", "/logout"} {
+	for _, path := range []string{"/act/pause", "/act/reset", "/deliveries/drop", "/deliveries/replay", "/sources/contacts/backfill", "/reload", "/logout"} {
 		s.post(path, url.Values{"source": {"contacts"}, "level": {"all"}, "csrf": {"guessed"}}).has(http.StatusForbidden, "Nothing was done")
 	}
 	if done := s.view.done(); len(done) > 0 || !s.door.signed {
@@ -600,6 +606,8 @@ func TestAnErrorIsAPageWithItsStatus(t *testing.T) {
 	s.get("/deliveries/replay?rate=fast").has(http.StatusBadRequest, "fast")
 	s.view.err = fmt.Errorf("%w: the source is not held", admin.ErrState)
 	s.post("/act/release", url.Values{"source": {"contacts"}, "csrf": {"form-token"}}).has(http.StatusConflict, "the source is not held")
+	s.view.err = &admin.RejectedError{Problems: "deltahook.toml:4:1: unknown key\n    4 | evry"}
+	s.post("/reload", url.Values{"csrf": {"form-token"}}).has(http.StatusUnprocessableEntity, "deltahook.toml:4:1: unknown key", "the one from before goes on")
 	s.view.err = errors.New("the disk is on fire")
 	s.get("/").has(http.StatusInternalServerError, "the disk is on fire")
 	if a := s.get("/nowhere"); a.Code != http.StatusNotFound {

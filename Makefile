@@ -110,6 +110,18 @@ install-tools: ## Install the pinned linter into ./bin, unless it is there
 		GOBIN='$(CURDIR)/bin' go install 'github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION)'; \
 	fi
 
+# The one version of nfpm; newer ones need modules that the Go proxy does not have.
+NFPM ?= go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
+ARCH ?= $(shell go env GOARCH)
+
+.PHONY: package
+package: ## Build deb, rpm and bill of materials into ./dist (ARCH=amd64; needs the network the first time)
+	@NFPM='$(NFPM)' packaging/package.sh '$(VERSION)' '$(ARCH)'
+
+.PHONY: package-check
+package-check: package ## Install, run, upgrade and purge the deb in a minimal Debian (root, debootstrap)
+	@packaging/check-deb.sh "$$(ls -t dist/*_$(ARCH).deb | head -n 1)"
+
 .PHONY: promtool
 promtool: ## Put promtool, which judges metrics and alerts, into ./bin (from the Debian package prometheus; none of its services)
 	@[ -x bin/promtool ] || command -v promtool >/dev/null || { \

@@ -87,7 +87,9 @@ func (l *listener) serve(ctx context.Context, addr string) error {
 	}
 	fmt.Fprintf(l.stderr, "listening on http://%s, verifying as %s with %d secret(s); Ctrl-C stops\n", ln.Addr(), l.how.Style, len(l.how.Secrets))
 	server := &http.Server{Handler: l, ReadHeaderTimeout: 10 * time.Second}
+	answered := make(chan struct{})
 	stopped := context.AfterFunc(ctx, func() {
+		defer close(answered)
 		shut, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		_ = server.Shutdown(shut)
@@ -96,6 +98,7 @@ func (l *listener) serve(ctx context.Context, addr string) error {
 	if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 		return failure(err)
 	}
+	<-answered // the last answer is on its way
 	return nil
 }
 

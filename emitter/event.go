@@ -18,8 +18,11 @@ type Event struct {
 	notice string // the event's type, when it is not about a record, see Notice
 }
 
+// Own is the source of the events of deltahook itself, and what their types begin with.
+const Own = "deltahook"
+
 // Notice makes an event that is not about a record: of deltahook's own health, or a ping. Its data is a JSON object, and stands
-// where that of a change stands. It has no source, key and sequence.
+// where that of a change stands. It has no source, key and sequence unless they are set.
 func Notice(eventType string, at time.Time, data []byte) *Event {
 	return &Event{At: at, notice: eventType, Change: differ.Change{Record: data}}
 }

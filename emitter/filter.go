@@ -36,6 +36,23 @@ func (w *Webhook) subscribes(eventType string) bool {
 	})
 }
 
+// Takes says whether the webhook wants an event of deltahook itself that it is named for. Patterns of such events choose among them;
+// without any it gets all, whatever it wants of sources.
+func (w *Webhook) Takes(eventType string) bool {
+	own := w.ownGlobs()
+	return len(own) == 0 || slices.ContainsFunc(own, func(glob string) bool {
+		ok, err := path.Match(glob, eventType)
+		return ok && err == nil
+	})
+}
+
+// AlertsOnly says that the webhook wants events of deltahook itself, and of no source.
+func (w *Webhook) AlertsOnly() bool { return len(w.Events) > 0 && len(w.ownGlobs()) == len(w.Events) }
+
+func (w *Webhook) ownGlobs() []string {
+	return slices.DeleteFunc(slices.Clone(w.Events), func(glob string) bool { return !strings.HasPrefix(glob, Own+".") })
+}
+
 // dataOf gives the member data of a body in the format "standard", without copying.
 func dataOf(standard []byte) []byte { return differ.MustPath("data").Get(standard).Raw }
 

@@ -40,7 +40,7 @@ func attributes(d *Delivery) []attribute {
 
 // sourceOf gives the source; that of a notice is deltahook itself.
 func sourceOf(d *Delivery) string {
-	if d.Source == "" {
+	if d.Source == "" || d.Source == Own {
 		return "/deltahook"
 	}
 	return "/sources/" + url.PathEscape(d.Source)

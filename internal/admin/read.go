@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/config"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
@@ -153,9 +154,11 @@ func (o Offline) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, fmt.Errorf("read sources: %w", err)
 	}
-	status := Status{Sources: make([]Source, len(rows)), Webhooks: []Webhook{}}
-	for i, r := range rows {
-		status.Sources[i] = SourceOf(r)
+	status := Status{Sources: make([]Source, 0, len(rows)), Webhooks: []Webhook{}}
+	for i := range rows {
+		if rows[i].Name != emitter.Own {
+			status.Sources = append(status.Sources, SourceOf(rows[i]))
+		}
 	}
 	gates, err := o.Store.GateStates(ctx)
 	if err != nil {

@@ -40,12 +40,15 @@ func (l *loader) build() {
 			l.single(p, &l.config.Admin)
 		case kindLog:
 			l.single(p, &l.config.Log)
+		case kindAlerts:
+			l.alerts(p, webhooks)
 		}
 	}
 	slices.SortFunc(l.config.Sources, func(a, b *poller.Source) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(l.config.Webhooks, func(a, b *emitter.Webhook) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(l.config.Hosts, func(a, b poller.Host) int { return strings.Compare(a.Name, b.Name) })
 	l.checkHosts()
+	l.checkDeaf()
 	l.checkComplete(webhooks)
 }
 
@@ -121,6 +124,9 @@ func (l *loader) source(p *part, defaults *binding, sources, webhooks []string) 
 		problems = append(problems, checkTo(&s, p.tree, webhooks)...)
 		problems = append(problems, checkPartitions(&s, sources)...)
 	}
+	if s.Name == emitter.Own || s.Type == emitter.Own {
+		problems.Add("choose another name", fmt.Sprintf("%q is what the events of deltahook itself are named by", emitter.Own))
+	}
 	l.check(b, defaults, problems)
 	if !p.again {
 		l.config.Sources = append(l.config.Sources, &s)
@@ -151,7 +157,17 @@ func checkTo(s *poller.Source, own map[string]any, webhooks []string) setting.Pr
 	if list, ok := own["to"].([]any); ok && len(list) == 0 {
 		p.Add("leave the key out to send to every webhook", "to = [] names no webhook", "to")
 	}
-	for i, name := range s.To {
+	by := ""
+	if own["to"] != nil {
+		by = " (used by source " + s.Name + ")"
+	}
+	checkNames(&p, s.To, webhooks, by)
+	return p
+}
+
+// checkNames reports webhooks in the key to that do not exist.
+func checkNames(p *setting.Problems, to, webhooks []string, by string) {
+	for i, name := range to {
 		if slices.Contains(webhooks, name) {
 			continue
 		}
@@ -162,13 +178,8 @@ func checkTo(s *poller.Source, own map[string]any, webhooks []string) setting.Pr
 		if len(webhooks) == 0 {
 			hint = fmt.Sprintf("add [webhook.%s] with url and secret", name)
 		}
-		message := fmt.Sprintf("webhook %q does not exist", name)
-		if own["to"] != nil {
-			message += " (used by source " + s.Name + ")"
-		}
-		p.Add(hint, message, "to", strconv.Itoa(i))
+		p.Add(hint, fmt.Sprintf("webhook %q does not exist", name)+by, "to", strconv.Itoa(i))
 	}
-	return p
 }
 
 // checkPartitions reports a source of partitions that does not exist.

@@ -45,7 +45,7 @@ func (p *part) label() string {
 
 // tables lists the tables that a configuration may have, as they are written.
 func tables() []string {
-	return []string{"[source.NAME]", "[webhook.NAME]", `[host."NAME"]`, "[defaults]", "[store]", "[admin]", "[log]"}
+	return []string{"[source.NAME]", "[webhook.NAME]", `[host."NAME"]`, "[defaults]", "[store]", "[admin]", "[log]", "[alerts]"}
 }
 
 // collect finds the sections of a document.
@@ -75,7 +75,7 @@ func (l *loader) collect(doc *document) {
 
 func isKind(word string) bool {
 	switch word {
-	case kindSource, kindWebhook, kindHost, kindDefaults, kindStore, kindAdmin, kindLog:
+	case kindSource, kindWebhook, kindHost, kindDefaults, kindStore, kindAdmin, kindLog, kindAlerts:
 		return true
 	}
 	return false
@@ -166,7 +166,7 @@ func (l *loader) unknownTable(word string, doc *document, n *node) (kind string)
 		l.found.add(doc, n.named(), fmt.Sprintf("unknown key %q outside of all tables", word), strayHint(word))
 		return ""
 	}
-	kinds := []string{kindSource, kindWebhook, kindHost, kindDefaults, kindStore, kindAdmin, kindLog}
+	kinds := []string{kindSource, kindWebhook, kindHost, kindDefaults, kindStore, kindAdmin, kindLog, kindAlerts}
 	kind = Suggest(word, kinds)
 	for _, s := range synonyms(word) {
 		if kind == "" && isKind(s) {
@@ -184,7 +184,7 @@ func (l *loader) unknownTable(word string, doc *document, n *node) (kind string)
 
 // strayHint says where a key that stands before the first header belongs.
 func strayHint(word string) string {
-	for _, kind := range []string{kindSource, kindWebhook, kindHost, kindStore, kindAdmin, kindLog} {
+	for _, kind := range []string{kindSource, kindWebhook, kindHost, kindStore, kindAdmin, kindLog, kindAlerts} {
 		if _, ok := fieldType(typeOf(kind), word); ok {
 			return fmt.Sprintf("write %s above it", headerOf(kind))
 		}
@@ -205,6 +205,8 @@ func typeOf(kind string) reflect.Type {
 		return reflect.TypeFor[Admin]()
 	case kindLog:
 		return reflect.TypeFor[Log]()
+	case kindAlerts:
+		return reflect.TypeFor[Alerts]()
 	}
 	return reflect.TypeFor[poller.Source]()
 }

@@ -20,6 +20,7 @@ const (
 	kindStore    = "store"
 	kindAdmin    = "admin"
 	kindLog      = "log"
+	kindAlerts   = "alerts"
 )
 
 // Config is a valid configuration. Load makes it.
@@ -30,6 +31,7 @@ type Config struct {
 	Store    Store
 	Admin    Admin
 	Log      Log
+	Alerts   Alerts
 
 	Files       []string // that it was read from
 	Fingerprint string   // of the content of the files, see Fingerprint
@@ -37,7 +39,7 @@ type Config struct {
 
 // Default gives the configuration of an empty file.
 func Default() *Config {
-	return &Config{Store: DefaultStore(), Admin: DefaultAdmin(), Log: DefaultLog()}
+	return &Config{Store: DefaultStore(), Admin: DefaultAdmin(), Log: DefaultLog(), Alerts: DefaultAlerts()}
 }
 
 // Source gives the source of this name.

@@ -73,6 +73,8 @@ func defaultsOf(table string) any {
 		return DefaultAdmin()
 	case kindLog:
 		return DefaultLog()
+	case kindAlerts:
+		return DefaultAlerts()
 	}
 	return nil
 }
@@ -95,7 +97,7 @@ func TestTheReferenceHasEveryKeyAndNoOther(t *testing.T) {
 		have[e.table+"."+strings.Join(e.path, ".")]++
 	}
 	want := map[string]int{}
-	for _, table := range []string{"source.self", "webhook.app", hostTable, kindStore, kindAdmin, kindLog} {
+	for _, table := range []string{"source.self", "webhook.app", hostTable, kindStore, kindAdmin, kindLog, kindAlerts} {
 		keysUnder(table, reflect.TypeOf(defaultsOf(table)), want)
 	}
 	for k, n := range have {

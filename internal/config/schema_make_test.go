@@ -66,7 +66,7 @@ func (m *maker) document() schema {
 	}
 	defs := schema{}
 	for _, table := range []struct{ name, example string }{
-		{"source", "source.self"}, {"webhook", "webhook.app"}, {"host", hostTable}, {kindStore, kindStore}, {kindAdmin, kindAdmin}, {kindLog, kindLog},
+		{"source", "source.self"}, {"webhook", "webhook.app"}, {"host", hostTable}, {kindStore, kindStore}, {kindAdmin, kindAdmin}, {kindLog, kindLog}, {kindAlerts, kindAlerts},
 	} {
 		defs = append(defs, member{table.name, m.table(table.example, reflect.TypeOf(defaultsOf(table.example)))})
 	}
@@ -93,6 +93,7 @@ func (m *maker) document() schema {
 			{kindStore, ref(kindStore)},
 			{kindAdmin, ref(kindAdmin)},
 			{kindLog, ref(kindLog)},
+			{kindAlerts, ref(kindAlerts)},
 		}},
 		{"additionalProperties", false},
 		// What [defaults] has may be left out of a source.
@@ -233,7 +234,7 @@ func wordsIn(hint string) []string {
 
 // tableOf splits a path into its table, which may have a dotted name, and the key.
 func tableOf(path string) (table, key string) {
-	for _, table := range []string{"source.self", "webhook.app", hostTable, kindStore, kindAdmin, kindLog} {
+	for _, table := range []string{"source.self", "webhook.app", hostTable, kindStore, kindAdmin, kindLog, kindAlerts} {
 		if rest, ok := strings.CutPrefix(path, table+"."); ok {
 			return table, rest
 		}

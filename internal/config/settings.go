@@ -85,6 +85,7 @@ func sectionsOf(c *Config) map[string]section {
 	all[kindStore] = newSection(c.Store, DefaultStore())
 	all[kindAdmin] = newSection(c.Admin, DefaultAdmin())
 	all[kindLog] = newSection(c.Log, DefaultLog())
+	all[kindAlerts] = newSection(c.Alerts, DefaultAlerts())
 	return all
 }
 

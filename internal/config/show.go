@@ -33,6 +33,7 @@ func Show(c *Config) string {
 	s.section(kindStore, c.Store, DefaultStore())
 	s.section(kindAdmin, c.Admin, DefaultAdmin())
 	s.section(kindLog, c.Log, DefaultLog())
+	s.section(kindAlerts, c.Alerts, DefaultAlerts())
 	return strings.TrimPrefix(s.out.String(), "\n")
 }
 

@@ -70,6 +70,7 @@ type Daemon struct {
 	entrance   *entrance // of the admin API
 	running    atomic.Pointer[running]
 	reload     reload
+	alerts     *alerts
 	started    time.Time
 	ready      chan struct{} // closed once it works
 	background sync.WaitGroup
@@ -101,6 +102,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 		return nil, err
 	}
 	d.running.Store(first)
+	d.alerts = newAlerts(o.Log, func() *config.Config { return d.current().config })
 	d.door = admin.NewDoor(func() string { return d.current().token })
 	if err := d.join(ctx); err != nil {
 		return nil, err
@@ -122,10 +124,11 @@ func (d *Daemon) join(ctx context.Context) error {
 }
 
 func (d *Daemon) setSources(ctx context.Context, c *config.Config) error {
-	names := make([]string, len(c.Sources))
+	names := make([]string, len(c.Sources), len(c.Sources)+1)
 	for i, s := range c.Sources {
 		names[i] = s.Name
 	}
+	names = append(names, emitter.Own)
 	if err := d.member.SetSources(ctx, names, time.Now()); err != nil {
 		return fmt.Errorf("tell the store which sources there are: %w", err)
 	}
@@ -137,21 +140,23 @@ func (d *Daemon) build() error {
 	var err error
 	d.dispatcher, err = emitter.New(emitter.Options{
 		Outbox: d.member, Webhooks: webhooks, Secrets: d.opts.Secrets, Version: d.opts.Version,
-		Observer: receiverWatcher{log: d.opts.Log, journal: d.journal, attempted: d.opts.Delivered, metrics: d.opts.Metrics}.observer(), Dial: d.opts.Dial, Sampled: d.opts.Sampled,
+		Observer: receiverWatcher{log: d.opts.Log, journal: d.journal, attempted: d.opts.Delivered, metrics: d.opts.Metrics, alerts: d.alerts}.observer(), Dial: d.opts.Dial, Sampled: d.opts.Sampled,
 	})
 	if err != nil {
 		return fmt.Errorf("prepare delivery: %w", err)
 	}
 	d.queues = newQueues(d.opts.Store, webhooks, d.opts.Log, &d.pulse)
+	d.alerts.ledger = &ledger{Member: d.member, dispatcher: d.dispatcher, journal: d.journal, metrics: d.opts.Metrics}
+	d.alerts.seed = d.opts.Store.Seed()
 	d.outlet = newOutlet(webhooks, d.opts.Store.Seed(), d.queues.full)
 	d.scheduler = poller.NewScheduler(poller.Options{
-		Ledger:    &ledger{Member: d.member, dispatcher: d.dispatcher, journal: d.journal, metrics: d.opts.Metrics},
+		Ledger:    d.alerts.ledger,
 		Outlet:    d.outlet,
 		Secrets:   d.opts.Secrets,
 		Hosts:     d.opts.Config.Hosts,
 		Vault:     d.member,
 		Seed:      d.opts.Store.Seed(),
-		Observer:  watcher{log: d.opts.Log, journal: d.journal, polled: d.opts.Polled, metrics: d.opts.Metrics},
+		Observer:  watcher{log: d.opts.Log, journal: d.journal, polled: d.opts.Polled, metrics: d.opts.Metrics, alerts: d.alerts},
 		UserAgent: "deltahook/" + d.opts.Version,
 		Dial:      d.opts.Dial,
 	})
@@ -172,6 +177,17 @@ func (d *Daemon) Start(ctx context.Context) error {
 	d.onStop("delivery", d.dispatcher.Stop)
 	d.dispatcher.Take(store.AllShards()...)
 
+	if err := d.alerts.restore(ctx); err != nil {
+		return fmt.Errorf("read what was told: %w", err)
+	}
+	d.alerts.keep(d.current().config)
+	d.alerts.gates(d.dispatcher.Stats())
+	d.onStop("alerts", func(ctx context.Context) error {
+		d.alerts.hurry()
+		_, err := d.alerts.tell(ctx, time.Now())
+		return err
+	})
+
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	d.onStop("background work", func(context.Context) error {
 		cancel()
@@ -181,6 +197,8 @@ func (d *Daemon) Start(ctx context.Context) error {
 	d.background.Go(func() { d.housekeep(running) })
 	d.background.Go(func() { d.queues.watch(running) })
 	d.background.Go(func() { d.recall(running) })
+	d.background.Go(func() { d.alerts.run(running) })
+	d.background.Go(func() { d.heartbeat(running) })
 	if err := d.resumeBackfills(ctx, running); err != nil {
 		return fmt.Errorf("read which backfills go on: %w", err)
 	}

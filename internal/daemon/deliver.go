@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -15,6 +16,7 @@ type receiverWatcher struct {
 	journal   *admin.Journal
 	attempted func(emitter.Delivery, emitter.Outcome)
 	metrics   *metrics.Metrics
+	alerts    *alerts
 }
 
 func (w receiverWatcher) observer() emitter.Observer {
@@ -28,14 +30,17 @@ func (w receiverWatcher) observer() emitter.Observer {
 		},
 		Failing: func(webhook string, state emitter.GateState, o emitter.Outcome) {
 			w.journal.Turned(webhook, "failing", o.Error, true)
+			w.alerts.gateShut(webhook, &state)
 			w.log.Warn("webhook is failing; its events wait", "webhook", webhook, "status", o.Status, "reason", o.Reason, "err", o.Error, "next_try", state.Until)
 		},
 		Recovered: func(webhook string, was emitter.GateState) {
 			w.journal.Turned(webhook, "recovered", "", false)
+			w.alerts.gateOpen(webhook)
 			w.log.Info("webhook has recovered", "webhook", webhook, "failures", was.Failures, "lasted", time.Since(was.Since).Round(time.Second).String())
 		},
 		Paused: func(webhook string, state emitter.GateState) {
 			w.journal.Turned(webhook, "paused", state.Reason, true)
+			w.alerts.gatePaused(webhook, &state)
 			log := w.log.With("webhook", webhook, "reason", state.Reason, "hint", "deltahook resume "+webhook)
 			if !state.Until.IsZero() {
 				log = log.With("next_try", state.Until)
@@ -44,11 +49,16 @@ func (w receiverWatcher) observer() emitter.Observer {
 		},
 		Resumed: func(webhook string) {
 			w.journal.Turned(webhook, "resumed", "", false)
+			w.alerts.gateOpen(webhook)
 			w.log.Info("webhook is resumed", "webhook", webhook)
 		},
 		Parked: func(d emitter.Delivery, reason string, o emitter.Outcome) {
 			w.journal.Parked(&d, reason)
-			w.log.Warn("event is parked until a person decides",
+			level := slog.LevelDebug // the others of a crowd
+			if w.alerts.park(&d, reason) {
+				level = slog.LevelWarn
+			}
+			w.log.Log(context.Background(), level, "event is parked until a person decides",
 				"webhook", d.Webhook, "event", d.ID, "type", d.Type, "reason", reason, "status", o.Status,
 				"hint", "deltahook deliveries --parked; deltahook replay "+d.ID)
 		},

@@ -16,12 +16,14 @@ type watcher struct {
 	// polled is told of every poll; nil: nobody.
 	polled  func(poller.Result)
 	metrics *metrics.Metrics
+	alerts  *alerts
 }
 
 // Polled logs a poll at debug level.
 func (w watcher) Polled(r poller.Result) {
 	w.journal.Polled(&r)
 	w.metrics.Polled(&r)
+	w.alerts.polled(&r)
 	if w.polled != nil {
 		w.polled(r)
 	}
@@ -36,6 +38,7 @@ func (w watcher) Polled(r poller.Result) {
 // Transition logs that a source changed its state.
 func (w watcher) Transition(t poller.Transition) {
 	w.journal.Transition(&t)
+	w.alerts.turned(&t)
 	log := w.log.With("source", t.Source)
 	if t.Hint != "" {
 		log = log.With("hint", t.Hint)

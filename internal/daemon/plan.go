@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/config"
 	"github.com/deltahook/deltahook/internal/store"
@@ -24,7 +25,9 @@ type Stored struct {
 func Plan(c *config.Config, next *Facts, was Stored) ([]admin.Planned, error) {
 	p := &planner{config: c, was: was, comparison: comparison{was: was.Running, next: next}, rows: map[string]store.SourceRow{}}
 	for _, r := range was.Sources {
-		p.rows[r.Name] = r
+		if r.Name != emitter.Own {
+			p.rows[r.Name] = r
+		}
 	}
 	for _, s := range c.Sources {
 		if err := p.source(s); err != nil {

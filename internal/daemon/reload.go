@@ -191,6 +191,7 @@ func (d *Daemon) prepare(ctx context.Context, cmp comparison, next *running) (sw
 		d.outlet.webhooks.Store(&all)
 		d.queues.limit(all)
 		d.running.Store(next)
+		d.alerts.keep(next.config)
 		// The polls of removed sources end soon; a commit that is under way does no harm.
 		_ = d.scheduler.Apply(ctx, sources)
 		if d.opts.Reloaded != nil {
@@ -239,6 +240,7 @@ func changedSources(cmp comparison, was, next *config.Config) poller.Change {
 
 // judge notes what came of a reload, and tells it: what is wrong once, and not again each time it is tried.
 func (d *Daemon) judge(ctx context.Context, out *admin.Reloaded, steps []string, err error) {
+	defer func() { d.alerts.rejected(d.reload.status(d.current()).Error, out.At) }()
 	r := &d.reload
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -134,7 +134,7 @@ func (v view) Status(ctx context.Context) (admin.Status, error) {
 // now is the status with the lengths of the queues as they were read last, some seconds ago.
 func (v view) now() admin.Status {
 	s := admin.Status{Running: true, Version: v.d.opts.Version, Started: v.d.started, Sources: []admin.Source{}, Webhooks: []admin.Webhook{}}
-	s.Config = v.d.reload.status(v.d.current())
+	s.Config, s.Alerts = v.d.reload.status(v.d.current()), v.d.alerts.look()
 	for _, source := range v.d.scheduler.Statuses() {
 		s.Sources = append(s.Sources, v.source(source))
 	}

@@ -37,6 +37,7 @@ const housekeeping = "housekeeping"
 func (d *Daemon) housekeep(ctx context.Context) {
 	full := false // as was said
 	d.pulse.every(ctx, housekeeping, time.Minute, func(ctx context.Context) {
+		d.journal.Keep(d.configured())
 		swept, err := d.sweep(ctx)
 		if swept.Used > 0 {
 			d.used.Store(swept.Used)
@@ -53,6 +54,16 @@ func (d *Daemon) housekeep(ctx context.Context) {
 		}
 		full = swept.Stuck
 	})
+}
+
+// configured names the sources that there are now.
+func (d *Daemon) configured() []string {
+	sources := d.current().config.Sources
+	names := make([]string, len(sources))
+	for i, s := range sources {
+		names[i] = s.Name
+	}
+	return names
 }
 
 // sweep calls the store's housekeeping until there is no more to do. Between two steps others write.

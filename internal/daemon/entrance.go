@@ -33,6 +33,8 @@ func (d *Daemon) open(ctx context.Context) error {
 	d.entrance = &entrance{listen: d.opts.Listen, log: d.opts.Log, server: &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(d.opts.Log.Handler(), slog.LevelDebug),
 	}}
 	if d.entrance.listen == nil {

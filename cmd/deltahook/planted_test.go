@@ -350,6 +350,7 @@ func (h *house) look() {
 	for _, path := range []string{
 		"/", "/healthz", "/readyz", "/metrics", "/api/v1/status", "/api/v1/config", "/api/v1/events?limit=100", "/api/v1/deliveries?limit=100",
 		"/api/v1/replay", "/api/v1/drop", "/api/v1/sources/basic/reset?level=all", "/api/v1/sources/nobody/rekey", "/api/v1/openapi.json",
+		"/api/v1/sources", "/api/v1/webhooks", "/api/v1/webhooks/app", "/api/v1/nothing?" + strings.Repeat("x", 10),
 	} {
 		h.get(http.MethodGet, path)
 	}
@@ -359,8 +360,13 @@ func (h *house) look() {
 	} {
 		h.get(http.MethodGet, path)
 	}
+	for _, s := range h.status().Sources { // excerpts of answers that could not be used are in the polls
+		for _, what := range []string{"", "/polls?limit=200", "/records", "/why?key=1", "/record?key=1"} {
+			h.get(http.MethodGet, "/api/v1/sources/"+s.Name+what)
+		}
+	}
 	for _, args := range [][]string{
-		{"status"}, {"status", "--json"}, {"events"}, {"events", "--json"}, {"deliveries"}, {"deliveries", "--json"}, {"check"}, {"check", "--plan"}, {"config", "show"},
+		{"why", "basic", "1"}, {"status"}, {"status", "--json"}, {"events"}, {"events", "--json"}, {"deliveries"}, {"deliveries", "--json"}, {"check"}, {"check", "--plan"}, {"config", "show"},
 	} {
 		h.command(args...)
 	}

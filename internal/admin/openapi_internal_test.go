@@ -194,8 +194,9 @@ func (d *describer) schema(t reflect.Type) object {
 			d.schemas[name] = d.object(t)
 		}
 		return object{"$ref": "#/components/schemas/" + name}
+	default:
+		panic("no schema for " + t.String())
 	}
-	panic("no schema for " + t.String())
 }
 
 func (d *describer) object(t reflect.Type) object {

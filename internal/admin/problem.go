@@ -17,7 +17,7 @@ const (
 )
 
 // Problem is the body of an error answer (RFC 9457).
-type Problem struct {
+type Problem struct { //nolint:errname // the name that the RFC has for it
 	Title  string `json:"title"`  // what the status means
 	Status int    `json:"status"` // of the answer
 	Detail string `json:"detail"` // what is wrong, for people

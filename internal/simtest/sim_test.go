@@ -33,7 +33,7 @@ func TestEveryPromiseHoldsInEveryWorld(t *testing.T) {
 	if *oneSeed >= 0 {
 		first, n = *oneSeed, 1
 	} else if testing.Short() {
-		n = min(n, 6)
+		n = min(n, 3)
 	}
 	for seed := first; seed < first+n; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {

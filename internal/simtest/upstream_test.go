@@ -92,6 +92,13 @@ func (u *upstream) change(n int) {
 	}
 }
 
+// forget drops what only matters to those who check: a world without an end must not grow itself.
+func (u *upstream) forget() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.scans, u.history.was = nil, map[string][]version{}
+}
+
 // calmDown ends all trouble.
 func (u *upstream) calmDown() { u.harm(0, false) }
 

@@ -308,11 +308,11 @@ func (w *world) client() *admin.Client {
 
 // stop ends the process as SIGTERM does.
 func (w *world) stop() {
-	p := w.process
+	p, ill := w.process, w.ills.any()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), 20*time.Second)
 	defer cancel()
 	err := p.daemon.Stop(ctx)
-	if err = errors.Join(err, p.store.Close()); err != nil && !w.ills.any() && !w.ills.dying() {
+	if err = errors.Join(err, p.store.Close()); err != nil && !ill && !w.ills.any() && !w.ills.dying() {
 		w.violated(12, "it does not stop well: %v", err)
 	}
 	w.net.kill()

@@ -129,7 +129,7 @@ func (l *loader) checkName(p *part) {
 	if p.kind == kindHost { // the section knows better
 		return
 	}
-	if regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`).MatchString(p.name) {
+	if isName(p.name) {
 		return
 	}
 	hint := "a name is made of a-z, 0-9, _ and -, begins with a letter and has at most 63 characters"
@@ -137,6 +137,12 @@ func (l *loader) checkName(p *part) {
 		hint = fmt.Sprintf("write [%s.%s]; %s", p.kind, better, hint)
 	}
 	l.found.add(p.doc, p.node.named(), fmt.Sprintf("%q is not a name", p.name), hint)
+}
+
+// isName says whether a text matches ^[a-z][a-z0-9_-]{0,62}$.
+func isName(text string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	return text != "" && len(text) <= 63 && strings.Contains(letters, text[:1]) && strings.Trim(text, letters+"0123456789_-") == ""
 }
 
 // validName makes a name of a text, or nothing when too little of it is left.

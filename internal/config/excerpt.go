@@ -130,7 +130,7 @@ func runeOffset(text string, n int) int {
 // of a syntax error is shown too.
 func suspicious(line string) []span {
 	var out []span
-	for _, m := range secretAssignment().FindAllStringSubmatchIndex(line, -1) {
+	for _, m := range secretAssignment.FindAllStringSubmatchIndex(line, -1) {
 		value := strings.Trim(line[m[2]:m[3]], `"'`)
 		if !isReference(value) && value != "" {
 			out = append(out, span{m[2], m[3]})
@@ -141,7 +141,7 @@ func suspicious(line string) []span {
 
 // looksSecret says whether a key, to judge by its name, holds a secret; also when it is misspelt.
 func looksSecret(name string) bool {
-	return secretName().MatchString(name) || Suggest(name, []string{"secret", "password", "passphrase", "authorization", "credential", "apikey"}) != ""
+	return secretName.MatchString(name) || Suggest(name, []string{"secret", "password", "passphrase", "authorization", "credential", "apikey"}) != ""
 }
 
 // scrubText takes passwords in URLs and headers out of a sentence.
@@ -153,7 +153,7 @@ func scrubText(text string) string {
 // embedded finds secrets inside URLs and the values of headers.
 func embedded(text string) []span {
 	var out []span
-	for _, r := range []*regexp.Regexp{userinfo(), credentials(), queryParameter()} {
+	for _, r := range []*regexp.Regexp{userinfo, credentials, queryParameter} {
 		for _, m := range r.FindAllStringSubmatchIndex(text, -1) {
 			if found := text[m[2]:m[3]]; !isReference(found) && !isReference(strings.TrimPrefix(found, "{")) {
 				out = append(out, span{m[2], m[3]})
@@ -165,31 +165,28 @@ func embedded(text string) []span {
 
 // scrub takes what looks like a secret out of a text.
 func scrub(text string) string {
+	if !strings.ContainsAny(text, "=: \t\r\n\f") { // each of what looks like one has one of these
+		return text
+	}
 	text, _ = hide(text, suspicious(text), span{})
 	return text
 }
 
 // secretAssignment finds the values of keys, headers and query parameters whose name tells of a secret.
-func secretAssignment() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)[\w-]*` + secretWord + `[\w-]*["']?\s*[=:]\s*("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s"'\[{&][^\s,}\]&"']*)`)
-}
+var secretAssignment = regexp.MustCompile(`(?i)[\w-]*` + secretWord + `[\w-]*["']?\s*[=:]\s*("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s"'\[{&][^\s,}\]&"']*)`)
 
-func secretName() *regexp.Regexp { return regexp.MustCompile(`(?i)` + secretWord) }
+var secretName = regexp.MustCompile(`(?i)` + secretWord)
 
 const secretWord = `(?:secret|passw(?:or)?d|passphrase|token|authorization|cookie|credential|api[-_]?key|access[-_]?key|private[-_]?key|signature)`
 
 // userinfo finds the password in a URL.
-func userinfo() *regexp.Regexp { return regexp.MustCompile(`://[^/\s"'@:]*:([^/\s"'@]+)@`) }
+var userinfo = regexp.MustCompile(`://[^/\s"'@:]*:([^/\s"'@]+)@`)
 
 // queryParameter finds the values of parameters of a URL whose name tells of a secret.
-func queryParameter() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)[?&][\w-]*` + secretWord + `[\w-]*=([^&\s"'#]+)`)
-}
+var queryParameter = regexp.MustCompile(`(?i)[?&][\w-]*` + secretWord + `[\w-]*=([^&\s"'#]+)`)
 
 // credentials finds the value of an Authorization header.
-func credentials() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)\b(?:bearer|basic)\s+([\w.~+/=-]{6,})`)
-}
+var credentials = regexp.MustCompile(`(?i)\b(?:bearer|basic)\s+([\w.~+/=-]{6,})`)
 
 // isReference says whether a text shows where a secret is and not the secret itself.
 func isReference(text string) bool {

@@ -113,7 +113,7 @@ func shown(name string, v reflect.Value) any {
 
 // withoutSecret masks a text that is a secret to judge by the name of its key, and what looks like one in other texts.
 func withoutSecret(name, text string) string {
-	if text != "" && secretName().MatchString(name) && !isReference(text) {
+	if text != "" && secretName.MatchString(name) && !isReference(text) {
 		return mask
 	}
 	return scrub(text)

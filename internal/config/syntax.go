@@ -51,7 +51,7 @@ func (d *document) syntaxError(x *index, bad toml.ParseError, at int, found *fin
 	gone := x.brokenExtent(e, at)
 	value := x.valueSpan(e, at)
 	text := value.in(x.text)
-	if secretName().MatchString(e.name.in(x.text)) && !e.header {
+	if secretName.MatchString(e.name.in(x.text)) && !e.header {
 		d.secrets = append(d.secrets, span{value.start, gone.end})
 		message, hint := explain(withoutEcho(bad.Message), "", rest)
 		if bareWord(bad.Message, text) != "" {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/deltahook/deltahook/internal/setting"
@@ -58,7 +59,8 @@ func (p Proxy) Reveal() string { return p.text }
 
 // HasLiteral says whether a password stands in the text itself.
 func (p Proxy) HasLiteral() bool {
-	return regexp.MustCompile(`//[^:/?#@]*:[^/?#]+@`).MatchString(proxySecret().ReplaceAllString(p.text, ""))
+	return strings.Contains(p.text, "@") &&
+		regexp.MustCompile(`//[^:/?#@]*:[^/?#]+@`).MatchString(proxySecret().ReplaceAllString(p.text, ""))
 }
 
 func proxySecret() *regexp.Regexp {

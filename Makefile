@@ -9,6 +9,8 @@ export CGO_ENABLED := 0
 # The one version of the linter: a newer one may find new things, so it changes by a commit.
 GOLANGCI_VERSION := 2.15.0
 
+BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
+
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 BENCH    ?= .
@@ -75,8 +77,19 @@ simulate: ## Live through simulated worlds of 1,000 steps (SEEDS=1000 FIRST=0)
 	go test ./internal/simtest -run TestEveryPromiseHoldsInEveryWorld -seeds $(SEEDS) -first $(FIRST) -steps 1000 -timeout 0
 
 .PHONY: bench
-bench: ## Run the benchmarks (BENCH=regexp, BENCHTIME=1s)
-	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
+bench: ## Run the benchmarks and print figures, bounds and targets (BENCH=regexp, BENCHTIME=1s); all that they say is in bin/bench.txt
+	@mkdir -p bin
+	@go test -p 1 -timeout 2h -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./... | tee bin/bench.txt | go run ./cmd/benchtable
+
+# A few that take a short time, and say something on a machine that others use too: what is done with one record and one attempt.
+.PHONY: bench-compare
+bench-compare: ## Compare quick benchmarks with those of the last tag
+	@tag=$$(git describe --tags --abbrev=0 2>/dev/null) || { echo 'bench-compare: skipped, there is no tag to compare with' >&2; exit 0; }; \
+	dir=$$(mktemp -d); trap 'git worktree remove --force "$$dir/then"; rm -rf "$$dir"' EXIT; \
+	git worktree add -q --detach "$$dir/then" "$$tag"; \
+	quick() { go test -run '^$$' -bench '^(BenchmarkRecord|BenchmarkAttempt)$$' -benchtime 50ms -count 6 -benchmem ./differ ./emitter; }; \
+	(cd "$$dir/then" && quick) >"$$dir/then.txt"; quick >"$$dir/now.txt"; \
+	go run golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION) "$$tag=$$dir/then.txt" "now=$$dir/now.txt"
 
 .PHONY: fmt
 fmt: install-tools ## Format the code

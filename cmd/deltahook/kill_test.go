@@ -114,7 +114,7 @@ func (r *restless) equals(replica map[string]json.RawMessage) bool {
 }
 
 // buildBinary builds the program as it is installed.
-func buildBinary(t *testing.T) string {
+func buildBinary(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "deltahook")
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, ".").CombinedOutput()
@@ -198,7 +198,7 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-func writeFile(t *testing.T, path, text string) {
+func writeFile(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -188,6 +188,28 @@ func (b *bench) acknowledge(n int) time.Duration {
 	return time.Since(start)
 }
 
+// BenchmarkBacklog commits and acknowledges single events in a store with a backlog and in an empty one, in turns.
+func BenchmarkBacklog(b *testing.B) {
+	full, empty := newBench(b), newBench(b)
+	full.fill(backlog(b))
+	stores := [2]*bench{full, empty}
+	var commits, acks [2][]time.Duration
+	for b.Loop() {
+		for i, s := range stores {
+			commits[i] = append(commits[i], s.commit(1))
+			acks[i] = append(acks[i], s.acknowledge(1))
+		}
+	}
+	micro := func(list []time.Duration) float64 { return float64(median(list).Nanoseconds()) / 1000 }
+	b.ReportMetric(micro(commits[0]), "us-commit")
+	b.ReportMetric(micro(commits[1]), "us-commit-empty")
+	b.ReportMetric(micro(commits[0])/micro(commits[1]), "x/commit")
+	b.ReportMetric(micro(acks[0]), "us-ack")
+	b.ReportMetric(micro(acks[1]), "us-ack-empty")
+	b.ReportMetric(micro(acks[0])/micro(acks[1]), "x/ack")
+	b.ReportMetric(0, "ns/op")
+}
+
 // baseline commits n records of 255 bytes without events.
 func (b *bench) baseline(n int) {
 	b.Helper()

@@ -128,7 +128,7 @@ func (a *app) addCommands(root *cobra.Command) {
 		{"start", []*cobra.Command{a.demo(), a.initCommand(), a.check(), a.try(), a.run()}},
 		{"look", []*cobra.Command{a.status(), a.events(), a.deliveries(), a.why(), a.tail()}},
 		{"act", []*cobra.Command{a.reload(), a.poll(), a.pause(), a.resume(), a.release(), a.discard(), a.rekey(), a.reset(), a.replay(), a.backfill()}},
-		{"plumbing", []*cobra.Command{a.secret(), a.verify(), a.listen(), a.ping(), a.healthcheck(), a.backup(), a.configCommand(), a.schema(), a.man(), a.versionCommand()}},
+		{"plumbing", []*cobra.Command{a.secret(), a.verify(), a.listen(), a.ping(), a.healthcheck(), a.backup(), a.storeCommand(), a.configCommand(), a.schema(), a.man(), a.versionCommand()}},
 	} {
 		for _, c := range g.commands {
 			c.GroupID = g.id

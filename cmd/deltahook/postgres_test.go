@@ -172,3 +172,46 @@ func running(t *testing.T, binary, config string) {
 	}
 	t.Fatal("the daemon does not start in a minute")
 }
+
+func TestAMoveToPostgreSQLAndBackLosesAndRepeatsNothing(t *testing.T) {
+	t.Parallel()
+	server, database := startPostgres(t)
+	binary := buildBinary(t)
+	upstream := newRestless(200)
+	api := httptest.NewServer(upstream)
+	defer api.Close()
+	secret := emitter.GenerateSecret()
+	receiver := &hooktest.Receiver{Secrets: []string{secret}, Keep: -1}
+	hooks := httptest.NewServer(receiver)
+	defer hooks.Close()
+	changing, calm := context.WithCancel(t.Context())
+	defer calm()
+	go upstream.run(changing)
+
+	dir := t.TempDir()
+	places := []string{"sqlite:" + filepath.Join(dir, "a.db"), server.URL(database), "sqlite:" + filepath.Join(dir, "b.db")}
+	var config string
+	for i, place := range places {
+		if i > 0 {
+			if out, code := output(t, binary, "store", "copy", "--from", places[i-1], "--to", place); code != exitOK || !strings.Contains(out, "copied and compared") {
+				t.Fatalf("copy to %s: %d\n%s", place, code, out)
+			}
+			if out, code := output(t, binary, "store", "copy", "--from", places[0], "--to", place); code != exitFailure || !strings.Contains(out, "not empty") {
+				t.Errorf("copy to what is not empty: %d\n%s", code, out)
+			}
+		}
+		config = postgresConfig(t, place, api.URL, hooks.URL, secret)
+		stop := startDaemon(t, binary, config)
+		running(t, binary, config)
+		wait(t.Context(), 3*time.Second)
+		if out, code := output(t, binary, "store", "copy", "--from", place, "--to", "sqlite:"+filepath.Join(dir, "c.db")); code != exitTemporary {
+			t.Errorf("copy from under a running daemon: %d\n%s", code, out)
+		}
+		stop(os.Interrupt)
+	}
+	calm()
+	checkConvergence(t, binary, config, upstream, receiver)
+	if again := receiver.Replica.Report().Duplicates; again > 0 {
+		t.Errorf("%d events came twice", again)
+	}
+}

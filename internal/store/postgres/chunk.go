@@ -3,7 +3,6 @@ package postgres
 import (
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -144,10 +143,8 @@ func follows(e *poller.Event, source string, last *int64) error {
 	return nil
 }
 
-// clean makes a text one that the database takes: it knows neither the character 0 nor what is not UTF-8.
-func clean(text string) string {
-	return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "\uFFFD"), "\uFFFD")
-}
+// clean makes a text one that the database takes.
+func clean(text string) string { return stored.Clean(text) }
 
 // notNil makes an empty body one that the database takes for empty, not for missing.
 func notNil(b []byte) []byte {

@@ -70,11 +70,4 @@ func (s *Store) weigh(ctx context.Context, f *filter, sums []store.Sum) error {
 	return err
 }
 
-func stateOf(name string) int {
-	for state, n := range stateNames() {
-		if n == name {
-			return state
-		}
-	}
-	return -1
-}
+func stateOf(name string) int { return store.StateNumber(name) }

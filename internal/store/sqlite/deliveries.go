@@ -29,12 +29,7 @@ const (
 )
 
 // stateNames has the contract's word for each stored state.
-func stateNames() []string {
-	return []string{
-		statePending: store.StatePending, stateDelivered: store.StateDelivered,
-		stateParked: store.StateParked, stateDropped: store.StateDropped, stateMerged: store.StateMerged,
-	}
-}
+func stateNames() []string { return store.PortStates() }
 
 // deliveryRow is a row of the list, as the database knows it.
 type deliveryRow struct {

@@ -38,3 +38,5 @@ func (f *file) Pass(_ storetest.T, d time.Duration) { f.ahead.Add(int64(d)) }
 func TestTheStoreKeepsItsPromises(t *testing.T) { storetest.Run(t, fresh) }
 
 func TestTheSuiteNoticesBrokenStores(t *testing.T) { storetest.RunMutants(t, fresh) }
+
+func TestEverythingGoesToAnotherFile(t *testing.T) { storetest.RunCopy(t, fresh, fresh) }

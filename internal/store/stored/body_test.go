@@ -96,3 +96,11 @@ func TestExcerptsAreCutBetweenCharacters(t *testing.T) {
 		}
 	}
 }
+
+func TestATextForPeopleIsOneThatEveryDatabaseTakes(t *testing.T) {
+	for text, want := range map[string]string{"": "", "é <&>": "é <&>", "a\x00b\xffc": "a\uFFFDb\uFFFDc"} {
+		if got := Clean(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}

@@ -36,3 +36,8 @@ func Clip(text string) string {
 	}
 	return strings.ToValidUTF8(text[:ExcerptLimit], "")
 }
+
+// Clean makes a text for people one that PostgreSQL takes: it knows neither the character 0 nor what is not UTF-8.
+func Clean(text string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "\uFFFD"), "\uFFFD")
+}

@@ -153,7 +153,8 @@ func fill(ctx context.Context, tx pgx.Tx) error {
 // fits gives the version of the schema, 0 for a database without one, and fails when this program cannot work with it.
 func (s *Store) fits(ctx context.Context, q querier) (version int, err error) {
 	var found bool
-	if err := q.QueryRow(ctx, `SELECT to_regclass('dh_meta') IS NOT NULL`).Scan(&found); err != nil {
+	// Not by to_regclass: that may remember that there was none before the lock.
+	if err := q.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_tables WHERE tablename = 'dh_meta' AND schemaname = ANY(current_schemas(false)))`).Scan(&found); err != nil {
 		return 0, err
 	}
 	known := len(migrations())

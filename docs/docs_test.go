@@ -264,7 +264,7 @@ func split(fields []string) (command string, flags []string) {
 		case i > 0 && fields[i-1] == "--config":
 		case command == "" && word.MatchString(f):
 			command = f
-		case command == "config" || (f == "show" || f == "drop") && !arguments:
+		case command == "config" || command == "store" || (f == "show" || f == "drop") && !arguments:
 			command += " " + f
 			arguments = true
 		default:

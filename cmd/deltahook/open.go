@@ -268,9 +268,11 @@ func storedToken(ctx context.Context, url string) string {
 	if err != nil {
 		return ""
 	}
-	defer st.Close()
-	token, err := st.(tokenKeeper).Token(ctx)
-	if err != nil {
+	token := ""
+	if keeper, ok := st.(tokenKeeper); ok {
+		token, err = keeper.Token(ctx)
+	}
+	if errors.Join(err, st.Close()) != nil {
 		return ""
 	}
 	return token

@@ -109,7 +109,7 @@ func (c *chunk) event(e *poller.Event) int32 {
 	x.ids = append(x.ids, e.ID)
 	x.sequence = append(x.sequence, e.Sequence)
 	x.types = append(x.types, clean(e.Type))
-	x.changes = append(x.changes, int16(e.Change)) //nolint:gosec // one of a few
+	x.changes = append(x.changes, int16(e.Change))
 	x.keys = append(x.keys, []byte(e.Key))
 	x.times = append(x.times, at(e.At))
 	x.bodies = append(x.bodies, notNil(e.Body))

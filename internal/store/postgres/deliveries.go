@@ -55,7 +55,7 @@ func (f *filter) text(condition, value string) {
 // key restricts to a key of a record. The index has the beginnings of keys.
 func (f *filter) key(key string) {
 	if key != "" {
-		place := f.args.add([]byte(key))
+		place := f.add([]byte(key))
 		f.where = append(f.where, "substring(e.key FROM 1 FOR 200) = substring("+place+"::bytea FROM 1 FOR 200)", "e.key = "+place)
 	}
 }

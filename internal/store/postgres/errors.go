@@ -28,8 +28,7 @@ func (e *placedError) Unwrap() error { return e.err }
 
 // Temporary says whether the server was only not there, or not ready: refused passwords and the like stay.
 func (e *placedError) Temporary() bool {
-	var server *pgconn.PgError
-	if errors.As(e.err, &server) {
+	if server, ok := errors.AsType[*pgconn.PgError](e.err); ok {
 		return strings.HasPrefix(server.Code, "57P0") || server.Code == "53300"
 	}
 	var connect *pgconn.ConnectError
@@ -59,9 +58,8 @@ func (s *Store) explain(err error) error {
 
 func hintFor(err error) string {
 	var e *pgconn.PgError
-	var connect *pgconn.ConnectError
 	if !errors.As(err, &e) {
-		if errors.As(err, &connect) {
+		if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 			return "is PostgreSQL running there, and may this machine reach it? deltahook goes on by itself once it answers"
 		}
 		return ""
@@ -90,8 +88,7 @@ func hintFor(err error) string {
 // failedForSure says whether the server has told that a statement, or a transaction, had no effect. After another error it
 // may have.
 func failedForSure(err error) bool {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Severity == "ERROR"
 	}
 	return pgconn.SafeToRetry(err)

@@ -80,7 +80,7 @@ func blocked(t *testing.T, db *database, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
+	defer func() { _ = conn.Close(t.Context()) }()
 	for range 2000 {
 		var waiting int
 		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting); err != nil {
@@ -178,7 +178,7 @@ func epochOf(t *testing.T, db *database) (epoch int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
+	defer func() { _ = conn.Close(t.Context()) }()
 	if err := conn.QueryRow(t.Context(), `SELECT epoch FROM dh_shard WHERE id = $1`, store.ShardOf("contacts")).Scan(&epoch); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -58,7 +59,7 @@ func (in *importer) add(ctx context.Context, row store.Row) error {
 	case store.PortEvent:
 		size := eventOverhead + len(r.Body)
 		return in.named(ctx, r.Source, "dh_event", "source", "seq id sequence type change key at bytes body",
-			r.Seq, r.ID, r.Sequence, clean(r.Type), int16(r.Change), notNil(r.Key), at(r.At), size, notNil(r.Body)) //nolint:gosec // one of a few
+			r.Seq, r.ID, r.Sequence, clean(r.Type), int16(r.Change), notNil(r.Key), at(r.At), size, notNil(r.Body))
 	case store.PortDelivery:
 		return in.delivery(ctx, &r)
 	case store.PortAttempt:
@@ -172,7 +173,7 @@ func (in *importer) finish(ctx context.Context) error {
 		return err
 	}
 	for _, query := range []string{
-		`UPDATE dh_event e SET bytes = bytes + d.n FROM (SELECT d.seq, count(*) * ` + fmt.Sprint(deliveryOverhead) + ` + coalesce(sum(octet_length(c.body)), 0) AS n
+		`UPDATE dh_event e SET bytes = bytes + d.n FROM (SELECT d.seq, count(*) * ` + strconv.Itoa(deliveryOverhead) + ` + coalesce(sum(octet_length(c.body)), 0) AS n
 			FROM dh_delivery d LEFT JOIN dh_copy c ON c.seq = d.seq AND c.webhook = d.webhook GROUP BY d.seq) d WHERE d.seq = e.seq`,
 		`UPDATE dh_source s SET event_bytes = e.n FROM (SELECT source, sum(bytes) AS n FROM dh_event GROUP BY source) e WHERE e.source = s.id`,
 		`UPDATE dh_meta SET swept_bytes = 0`,

@@ -40,7 +40,7 @@ const (
 	holdsSQL = `SELECT count(*) > 0 FROM dh_shard WHERE id = $1 AND owner = $2 AND epoch = $3`
 	ownedSQL = `SELECT id, epoch FROM dh_shard WHERE owner = $1`
 
-	// fenceCTE holds the lease until the end of the transaction: nobody takes the shard over meanwhile.
+	// The fence holds the lease until the end of the transaction: nobody takes the shard over meanwhile.
 	fenceCTE = `f AS MATERIALIZED (SELECT 1 FROM dh_shard WHERE id = $1::integer AND owner = $2 AND epoch = $3::bigint FOR SHARE)`
 )
 

@@ -108,7 +108,7 @@ func TestItWorksWithoutPreparedStatements(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	m := owner(t, s, "a")
 	for n := range int64(3) {
 		if _, err := m.Commit(t.Context(), change(s, n+1)); err != nil {

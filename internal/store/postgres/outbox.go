@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// lanesSQL walks from lane to lane, two probes of the index each, however many deliveries wait.
+	// It walks from lane to lane, two probes of the index each, however many deliveries wait.
 	lanesSQL = `WITH RECURSIVE lane AS (
 			(SELECT shard, webhook FROM dh_delivery WHERE state = 0 ORDER BY shard, webhook, seq LIMIT 1)
 		UNION ALL

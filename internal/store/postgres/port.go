@@ -42,8 +42,14 @@ func (s *Store) Export(ctx context.Context, yield func(store.Row) error) error {
 			query string
 			scan  func(r pgx.Rows) (store.Row, error)
 		}{
-			{exportSourcesSQL, scanPortSource}, {exportPollsSQL, scanPortPoll}, {exportRecordsSQL, s.scanPortRecord}, {exportVaultSQL, scanPortSecret},
-			{exportEventsSQL, scanPortEvent}, {exportDeliveriesSQL, scanPortDelivery}, {exportAttemptsSQL, scanPortAttempt}, {gatesSQL, scanPortGate},
+			{exportSourcesSQL, scanPortSource},
+			{exportPollsSQL, scanPortPoll},
+			{exportRecordsSQL, s.scanPortRecord},
+			{exportVaultSQL, scanPortSecret},
+			{exportEventsSQL, scanPortEvent},
+			{exportDeliveriesSQL, scanPortDelivery},
+			{exportAttemptsSQL, scanPortAttempt},
+			{gatesSQL, scanPortGate},
 		} {
 			rows, err := tx.Query(ctx, kind.query)
 			if err != nil {

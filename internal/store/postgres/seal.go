@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// contentsSQL gives what of a parcel is still to be sent, in the order that was asked for.
+	// It gives what of a parcel is still to be sent, in the order that was asked for.
 	contentsSQL = `WITH ` + fenceCTE + ` ` + pendingColumns + ` FROM f CROSS JOIN unnest($4::bigint[]) WITH ORDINALITY t(seq, o)
 		CROSS JOIN LATERAL (SELECT * FROM dh_delivery q WHERE q.seq = t.seq AND q.webhook = $5::integer AND q.shard = $1 AND q.state = 0 LIMIT 1) d` +
 		pendingTables + `ORDER BY t.o`

@@ -23,7 +23,7 @@ const (
 			(SELECT q.ctid AS c FROM dh_delivery q WHERE q.seq = r.seq AND q.webhook = r.webhook AND q.state IN (0, 2, 3) LIMIT 1) x))
 		AND d.seq = r.seq AND d.webhook = r.webhook AND d.state IN (0, 2, 3)`
 
-	// failSQL records what came of deliveries of one lane: an attempt if there was one, and what follows. The answer is kept with
+	// It records what came of deliveries of one lane: an attempt if there was one, and what follows. The answer is kept with
 	// the first of them.
 	failSQL = `WITH ` + fenceCTE + `,
 		t AS MATERIALIZED (SELECT q.seq, q.o FROM f CROSS JOIN unnest($5::bigint[]) WITH ORDINALITY q(seq, o)),

@@ -45,8 +45,14 @@ func (s *Store) Export(ctx context.Context, yield func(store.Row) error) error {
 			query string
 			scan  func(r *sql.Rows) (store.Row, error)
 		}{
-			{exportSourcesSQL, scanPortSource}, {exportPollsSQL, scanPortPoll}, {exportRecordsSQL, s.scanPortRecord}, {exportVaultSQL, scanPortSecret},
-			{exportEventsSQL, scanPortEvent}, {exportDeliveriesSQL, scanPortDelivery}, {exportAttemptsSQL, scanPortAttempt}, {gatesSQL, scanPortGate},
+			{exportSourcesSQL, scanPortSource},
+			{exportPollsSQL, scanPortPoll},
+			{exportRecordsSQL, s.scanPortRecord},
+			{exportVaultSQL, scanPortSecret},
+			{exportEventsSQL, scanPortEvent},
+			{exportDeliveriesSQL, scanPortDelivery},
+			{exportAttemptsSQL, scanPortAttempt},
+			{gatesSQL, scanPortGate},
 		} {
 			err := each(ctx, q, func(r *sql.Rows) error {
 				row, err := kind.scan(r)

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -94,7 +95,7 @@ type churnSource struct {
 const churnSecrets = 4
 
 func churnSecret(n int) string {
-	return fmt.Sprintf("whsec_%s", strings.Repeat(string(rune('A'+n)), 32))
+	return "whsec_" + strings.Repeat(string(rune('A'+n)), 32)
 }
 
 func newChurn(api, hooks, folder string, random *rand.Rand) *churn {
@@ -365,7 +366,7 @@ func converged(s *shop, c *churn, r *hooktest.Receiver) bool {
 		}
 		for _, one := range is {
 			var got thing
-			if json.Unmarshal(bytes.TrimSpace(held[fmt.Sprint(one.ID)]), &got) != nil || got != one {
+			if json.Unmarshal(bytes.TrimSpace(held[strconv.Itoa(one.ID)]), &got) != nil || got != one {
 				return false
 			}
 		}

@@ -99,7 +99,7 @@ func (o *entrance) answer(ln net.Listener) {
 
 // prepare binds another address. Where that is the same port of another interface, the former listener has to go first: it is
 // opened again when the new one cannot be.
-func (o *entrance) prepare(ctx context.Context, address string) (move func(), undo func(), err error) {
+func (o *entrance) prepare(ctx context.Context, address string) (move, undo func(), err error) {
 	o.mu.Lock()
 	was, former := o.address, o.current
 	o.mu.Unlock()

@@ -114,12 +114,12 @@ func (r *restless) equals(replica map[string]json.RawMessage) bool {
 }
 
 // buildBinary builds the program as it is installed.
-func buildBinary(t testing.TB) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "deltahook")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, ".").CombinedOutput()
+func buildBinary(tb testing.TB) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "deltahook")
+	out, err := exec.CommandContext(tb.Context(), "go", "build", "-o", path, ".").CombinedOutput()
 	if err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		tb.Fatalf("go build: %v\n%s", err, out)
 	}
 	return path
 }
@@ -198,9 +198,9 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-func writeFile(t testing.TB, path, text string) {
-	t.Helper()
+func writeFile(tb testing.TB, path, text string) {
+	tb.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/deltahook/deltahook/poller"
 )
 
-// BenchmarkPoll goes from HTTP to the verdict, and to the committed events where records changed, over a real store. x/bound compares
+// BenchmarkPoll goes from HTTP to the verdict, and to the committed events where records changed, over a real store. Its x/bound compares
 // with what any program has to do that follows a list: read the answer, validate it, take the id of each record; x/unchanged with a poll
 // that finds nothing. They take turns, and medians count. DELTAHOOK_BENCH_RECORDS=1000000 adds a list of that length.
 func BenchmarkPoll(b *testing.B) {

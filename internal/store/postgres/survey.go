@@ -34,6 +34,11 @@ func (s *Store) Survey(ctx context.Context, dq store.DeliveryQuery) ([]store.Sum
 	if err != nil {
 		return nil, err
 	}
+	if dq.Limit > 0 { // the newest ones, to the end of the event
+		newest := `d.seq >= (SELECT min(l.seq) FROM (SELECT d.seq FROM dh_delivery d JOIN dh_event e ON e.seq = d.seq` + f.String() +
+			` ORDER BY d.seq DESC LIMIT ` + f.add(dq.Limit) + `) l)`
+		f.where = append(f.where, newest)
+	}
 	sums, err := collect(ctx, s, func(r pgx.Rows) (sum store.Sum, err error) {
 		var state int
 		err = r.Scan(&sum.Webhook, &sum.Type, &state, &sum.Deliveries, (*instant)(&sum.First), (*instant)(&sum.Last))

@@ -22,6 +22,7 @@ func aboutVerb() []struct {
 		{Poll, "source", "Polls a source at once, also outside its active hours."},
 		{Pause, "source", "Stops polling a source until it is resumed. Nothing is lost meanwhile."},
 		{Resume, "source", "Lets a paused source go on where it stopped."},
+		{Jump, "source", "Lets a paused source go on from now: its next complete poll is taken in without events."},
 		{Release, "source", "Lets the next complete poll of a held source be applied, with its events."},
 		{Discard, "source", "Lets the next complete poll of a held source be taken in without events."},
 		{Pause, "webhook", "Stops delivering to a webhook until it is resumed. Its events wait."},

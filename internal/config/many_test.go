@@ -37,7 +37,7 @@ func TestASourceCostsAsMuchAmongManyAsAmongFew(t *testing.T) {
 
 // What a reload compares, and the web page shows, is made for every source at the start.
 func TestTheSettingsOfASourceAreMadeOfLittle(t *testing.T) {
-	const sources, most = 100, 64 << 10
+	const sources, most = 100, 512 << 10 // about 30 KiB; a few times that under the race detector, where pools forget
 	c := &Config{}
 	for i := range sources {
 		s := poller.DefaultSource()

@@ -63,27 +63,8 @@ func TestP7AReplicaConvergesThroughKillsAndEveryFaultOfItsReceiver(t *testing.T)
 	hooks := httptest.NewServer(receiver)
 	defer hooks.Close()
 	defer hooks.CloseClientConnections()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "deltahook.toml")
-	writeFile(t, config, fmt.Sprintf(`
-[source.things]
-url = %q
-every = "1s"
-records = "items"
-key = "id"
-initial = "emit"
-deletes = { detect = "scan" }
-guard = { max_deletes = "90%%" }
-[webhook.app]
-url = %q
-secret = %q
-timeout = "700ms"
-retry = { schedule = ["0s", "1s"] }
-[store]
-url = "sqlite:%s"
-[admin]
-listen = "127.0.0.1:%s"
-`, api.URL, hooks.URL, secret, filepath.Join(dir, "deltahook.db"), freePort(t)))
+	config := thingsConfig(t, "sqlite:"+filepath.Join(t.TempDir(), "deltahook.db"), api.URL, hooks.URL, secret,
+		"timeout = \"700ms\"\nretry = { schedule = [\"0s\", \"1s\"] }")
 
 	changing, calm := context.WithCancel(t.Context())
 	defer calm()

@@ -124,19 +124,11 @@ func buildBinary(tb testing.TB) string {
 	return path
 }
 
-func TestKilledAtRandomMomentsItLosesNothingAndRepeatsOnlyTheSameBytes(t *testing.T) {
-	t.Parallel()
-	binary := buildBinary(t)
-	upstream := newRestless(300)
-	api := httptest.NewServer(upstream)
-	defer api.Close()
-	secret := emitter.GenerateSecret()
-	receiver := &hooktest.Receiver{Secrets: []string{secret}, Keep: -1}
-	hooks := httptest.NewServer(receiver)
-	defer hooks.Close()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "deltahook.toml")
-	writeFile(t, config, fmt.Sprintf(`
+// thingsConfig writes a configuration of a source and a webhook, of which more may say more, and gives its path.
+func thingsConfig(t *testing.T, store, api, hooks, secret, more string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "deltahook.toml")
+	writeFile(t, path, fmt.Sprintf(`
 [source.things]
 url = %q
 every = "1s"
@@ -148,11 +140,26 @@ guard = { max_deletes = "90%%" }
 [webhook.app]
 url = %q
 secret = %q
+%s
 [store]
-url = "sqlite:%s"
+url = %q
 [admin]
 listen = "127.0.0.1:%s"
-`, api.URL, hooks.URL, secret, filepath.Join(dir, "deltahook.db"), freePort(t)))
+`, api, hooks, secret, more, store, freePort(t)))
+	return path
+}
+
+func TestKilledAtRandomMomentsItLosesNothingAndRepeatsOnlyTheSameBytes(t *testing.T) {
+	t.Parallel()
+	binary := buildBinary(t)
+	upstream := newRestless(300)
+	api := httptest.NewServer(upstream)
+	defer api.Close()
+	secret := emitter.GenerateSecret()
+	receiver := &hooktest.Receiver{Secrets: []string{secret}, Keep: -1}
+	hooks := httptest.NewServer(receiver)
+	defer hooks.Close()
+	config := thingsConfig(t, "sqlite:"+filepath.Join(t.TempDir(), "deltahook.db"), api.URL, hooks.URL, secret, "")
 
 	changing, calm := context.WithCancel(t.Context())
 	defer calm()

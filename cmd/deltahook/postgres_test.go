@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/http/httptest"
 	"os"
@@ -39,30 +38,6 @@ func startPostgres(t *testing.T) (server *pgtest.Server, database string) {
 	return server, database
 }
 
-// postgresConfig writes a configuration of a source and a webhook whose store is a database.
-func postgresConfig(t *testing.T, url, api, hooks, secret string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "deltahook.toml")
-	writeFile(t, path, fmt.Sprintf(`
-[source.things]
-url = %q
-every = "1s"
-records = "items"
-key = "id"
-initial = "emit"
-deletes = { detect = "scan" }
-guard = { max_deletes = "90%%" }
-[webhook.app]
-url = %q
-secret = %q
-[store]
-url = %q
-[admin]
-listen = "127.0.0.1:%s"
-`, api, hooks, secret, url, freePort(t)))
-	return path
-}
-
 func TestOnPostgreSQLItLosesNothingWhenItOrTheServerCrashes(t *testing.T) {
 	t.Parallel()
 	server, database := startPostgres(t)
@@ -74,7 +49,7 @@ func TestOnPostgreSQLItLosesNothingWhenItOrTheServerCrashes(t *testing.T) {
 	receiver := &hooktest.Receiver{Secrets: []string{secret}, Keep: -1}
 	hooks := httptest.NewServer(receiver)
 	defer hooks.Close()
-	config := postgresConfig(t, server.URL(database), api.URL, hooks.URL, secret)
+	config := thingsConfig(t, server.URL(database), api.URL, hooks.URL, secret, "")
 
 	changing, calm := context.WithCancel(t.Context())
 	defer calm()
@@ -122,8 +97,8 @@ func TestASecondDaemonOnADatabaseIsRefusedAndCommandsAreTooAsLongAsItLives(t *te
 	defer receiver.Close()
 	secret := emitter.GenerateSecret()
 	url := strings.Replace(server.URL(database), "postgres@", "postgres:hunter2@", 1) // trusted: any password will do
-	first := postgresConfig(t, url, api.URL, receiver.URL, secret)
-	second := postgresConfig(t, url, api.URL, receiver.URL, secret)
+	first := thingsConfig(t, url, api.URL, receiver.URL, secret, "")
+	second := thingsConfig(t, url, api.URL, receiver.URL, secret, "")
 	stop := startDaemon(t, binary, first)
 	running(t, binary, first)
 
@@ -200,7 +175,7 @@ func TestAMoveToPostgreSQLAndBackLosesAndRepeatsNothing(t *testing.T) {
 				t.Errorf("copy to what is not empty: %d\n%s", code, out)
 			}
 		}
-		config = postgresConfig(t, place, api.URL, hooks.URL, secret)
+		config = thingsConfig(t, place, api.URL, hooks.URL, secret, "")
 		stop := startDaemon(t, binary, config)
 		running(t, binary, config)
 		wait(t.Context(), 3*time.Second)

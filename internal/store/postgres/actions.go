@@ -36,7 +36,7 @@ const actionStep = 500
 
 // Replay queues settled deliveries again.
 func (m *member) Replay(ctx context.Context, q store.DeliveryQuery, every time.Duration) (int, error) {
-	turns, err := m.turns(ctx, q, every)
+	turns, err := store.NewTurns(ctx, m.s, q, every, m.s.now())
 	if err != nil {
 		return 0, err
 	}
@@ -48,7 +48,7 @@ func (m *member) Replay(ctx context.Context, q store.DeliveryQuery, every time.D
 				continue
 			}
 			t.add(&rows[i])
-			next = append(next, at(turns.next()))
+			next = append(next, at(turns.Next()))
 		}
 		tag, err := tx.Exec(ctx, replaySQL, t.seqs, t.webhooks, next, at(m.s.now()))
 		return tag.RowsAffected(), err
@@ -63,40 +63,6 @@ type targets struct {
 
 func (t *targets) add(d *deliveryRow) {
 	t.seqs, t.webhooks = append(t.seqs, d.Seq), append(t.webhooks, d.webhook)
-}
-
-// turns says when each of the deliveries that are replayed may be sent. The newest are replayed first and sent last.
-type turns struct {
-	from  time.Time
-	every time.Duration
-	left  int64
-}
-
-// turns counts what a replay will queue, if it has to be spread.
-func (m *member) turns(ctx context.Context, q store.DeliveryQuery, every time.Duration) (*turns, error) {
-	out := &turns{from: m.s.now(), every: every}
-	if every <= 0 {
-		return out, nil
-	}
-	sums, err := m.s.Survey(ctx, q)
-	for _, s := range sums {
-		if s.State != store.StatePending && s.State != store.StateMerged {
-			out.left += s.Deliveries
-		}
-	}
-	if q.Limit > 0 {
-		out.left = min(out.left, int64(q.Limit))
-	}
-	return out, err
-}
-
-// next gives when the next one may be sent; zero: at once.
-func (t *turns) next() time.Time {
-	t.left = max(t.left-1, 0)
-	if t.every <= 0 || t.left == 0 {
-		return time.Time{}
-	}
-	return t.from.Add(time.Duration(t.left) * t.every)
 }
 
 // Drop settles parked deliveries, or pending ones, as dropped.

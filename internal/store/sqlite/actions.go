@@ -25,7 +25,7 @@ const actionStep = 500
 
 // Replay queues settled deliveries again.
 func (m *member) Replay(ctx context.Context, q store.DeliveryQuery, every time.Duration) (int, error) {
-	turns, err := m.turns(ctx, q, every)
+	turns, err := store.NewTurns(ctx, m.s, q, every, m.s.now())
 	if err != nil {
 		return 0, err
 	}
@@ -42,40 +42,9 @@ func (m *member) Replay(ctx context.Context, q store.DeliveryQuery, every time.D
 			change.parked = -1
 		}
 		t.count(d.webhook, change)
-		_, err := t.exec(ctx, replaySQL, micros(m.s.now()), micros(turns.next()), d.Seq, d.webhook)
+		_, err := t.exec(ctx, replaySQL, micros(m.s.now()), micros(turns.Next()), d.Seq, d.webhook)
 		return true, err
 	})
-}
-
-// turns says when each of the deliveries that are replayed may be sent. The newest are replayed first and sent last.
-type turns struct {
-	from  time.Time
-	every time.Duration
-	left  int64
-}
-
-// turns counts what a replay will queue, if it has to be spread.
-func (m *member) turns(ctx context.Context, q store.DeliveryQuery, every time.Duration) (*turns, error) {
-	out := &turns{from: m.s.now(), every: every}
-	if every <= 0 {
-		return out, nil
-	}
-	sums, err := m.s.Survey(ctx, q)
-	for _, s := range sums {
-		if s.State != store.StatePending && s.State != store.StateMerged {
-			out.left += s.Deliveries
-		}
-	}
-	return out, err
-}
-
-// next gives when the next one may be sent; zero: at once.
-func (t *turns) next() time.Time {
-	t.left = max(t.left-1, 0)
-	if t.every <= 0 || t.left == 0 {
-		return time.Time{}
-	}
-	return t.from.Add(time.Duration(t.left) * t.every)
 }
 
 // Drop settles parked deliveries, or pending ones, as dropped.

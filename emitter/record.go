@@ -11,8 +11,8 @@ import (
 
 // Acknowledgements are collected for a moment, so that one transaction takes many.
 const (
-	lingerTime  = 10 * time.Millisecond
-	lingerCount = 500
+	lingerTime  = 25 * time.Millisecond
+	lingerCount = 1000
 )
 
 // spareAcks bounds the memory that is kept for acknowledgements to come.

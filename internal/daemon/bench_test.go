@@ -24,7 +24,7 @@ import (
 func BenchmarkDelivery(b *testing.B) {
 	for _, concurrency := range []int{8, 64} {
 		b.Run(fmt.Sprintf("concurrency-%d", concurrency), func(b *testing.B) {
-			const rounds, n = 9, 5_000
+			const rounds, n = 9, 20_000
 			receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				w.WriteHeader(http.StatusNoContent)

@@ -64,7 +64,7 @@ func (q *queue) place(l *lane, now time.Time) {
 
 // nextBundle takes what may be sent now in one request; nil when there is nothing. If only time is missing, it sets the timer.
 func (q *queue) nextBundle(now time.Time) *bundle {
-	if !q.running || q.inFlight >= q.webhook.MaxInFlight {
+	if !q.running || q.inFlight >= q.webhook.MaxInFlight || q.distrusted(now) {
 		return nil
 	}
 	if q.gate.Probes() {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/internal/trust"
 )
 
 // Options make a Dispatcher. Outbox, Webhooks and Secrets are required.
@@ -28,6 +29,8 @@ type Options struct {
 	Window   Window // zero: DefaultWindow
 	// Sampled says whether a trace is one that is recorded; nil: each is.
 	Sampled func(TraceID) bool
+	// Trust says until when attempts may begin; nil: for ever.
+	Trust *trust.Window
 }
 
 // Observer hears what happens. Each function may be nil, must not block, and must not call the Dispatcher. All but
@@ -249,21 +252,6 @@ func (d *Dispatcher) Merged(webhook string, n int) {
 	}
 }
 
-// Take begins to deliver what is queued in the shards, and what will be dispatched for them. It returns at once.
-func (d *Dispatcher) Take(shards ...int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	queues := d.all()
-	for _, s := range shards {
-		d.taken[s] = struct{}{}
-		for _, q := range queues {
-			q.take(s)
-		}
-	}
-	taken := slices.Clone(shards)
-	d.loaders.Go(func() { d.load(queues, taken) })
-}
-
 // Reread forgets what of a webhook is in memory and not in flight, and reads it from the store again: deliveries were settled there
 // behind the dispatcher's back. It says whether there is such a webhook.
 func (d *Dispatcher) Reread(webhook string) bool {
@@ -335,18 +323,6 @@ func loaded(queues map[string]*queue, shards []int, lanes []Lane, batches map[La
 			lane := Lane{Shard: s, Webhook: name}
 			_, ok := pending[lane]
 			q.loaded(s, ok, batches[lane])
-		}
-	}
-}
-
-// Drop stops delivering for the shards, except for what is in flight. It returns at once.
-func (d *Dispatcher) Drop(shards ...int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, s := range shards {
-		delete(d.taken, s)
-		for _, q := range d.all() {
-			q.drop(s)
 		}
 	}
 }

@@ -12,7 +12,7 @@ func (q *queue) take(shard int) {
 		q.windows[shard] = w
 	}
 	q.disown(w)
-	w.owned, w.loading = true, true
+	w.owned, w.loading, w.yielding = true, true, false
 }
 
 // loaded hears whether the store has something for a shard that was taken.
@@ -36,12 +36,31 @@ func (q *queue) loaded(shard int, pending bool, batches [][]Delivery) {
 	q.wantRead()
 }
 
+// yield ends looking after a shard in good order: what is in flight is still ours to write down.
+func (q *queue) yield(shard int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if w := q.windows[shard]; w != nil {
+		q.disown(w)
+		w.yielding = true
+	}
+}
+
+// settled says whether nothing of a shard is in flight, or not acknowledged durably.
+func (q *queue) settled(shard int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.windows[shard]
+	return w == nil || len(w.known) == 0
+}
+
 // drop ends looking after a shard. What is in flight stays known, so that the same process never sends it twice at a time.
 func (q *queue) drop(shard int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if w := q.windows[shard]; w != nil {
 		q.disown(w)
+		w.yielding = false
 	}
 }
 
@@ -63,12 +82,12 @@ func (q *queue) disown(w *window) {
 	}
 }
 
-// owns says whether the shard is looked after.
+// owns says whether what becomes of deliveries of the shard is ours to write down.
 func (q *queue) owns(shard int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	w := q.windows[shard]
-	return w != nil && w.owned
+	return w != nil && (w.owned || w.yielding)
 }
 
 // requeue makes the queue read a shard, or all of them, from the start; what is in memory is not repeated.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/deltahook/deltahook/internal/trust"
 )
 
 // queue is everything about one webhook: its deliveries in memory, its gate, its budget of attempts. Webhooks share nothing but
@@ -16,6 +18,7 @@ type queue struct {
 	observe *Observer
 	record  *recorder
 	seal    *sealer
+	trust   *trust.Window
 	batch   int // deliveries in one request; 0: each is one
 	limits  Window
 	workers sync.WaitGroup // attempts and reads
@@ -50,7 +53,7 @@ type queue struct {
 func newQueue(w Webhook, d *Dispatcher, s *Sender) *queue {
 	q := &queue{
 		webhook: w, send: s.send, close: s.closeIdle, begun: make(chan struct{}), ended: make(chan struct{}), outbox: d.opts.Outbox, observe: &d.opts.Observer, limits: d.opts.Window,
-		record: d.record, seal: &sealer{outbox: d.opts.Outbox}, batch: w.batchEvents(),
+		record: d.record, trust: d.opts.Trust, seal: &sealer{outbox: d.opts.Outbox}, batch: w.batchEvents(),
 		lanes: map[laneKey]*lane{}, windows: map[int]*window{}, tally: Stats{Webhook: w.Name},
 		limiter: rate.NewLimiter(rate.Inf, 1), reader: reader{lanes: map[*lane]struct{}{}, windows: map[*window]struct{}{}},
 	}
@@ -250,7 +253,7 @@ func (q *queue) pump(now time.Time) {
 
 // next takes the delivery that may be sent now; nil when there is none. If only time is missing, it sets the timer.
 func (q *queue) next(now time.Time) *item {
-	if !q.running || q.inFlight >= q.webhook.MaxInFlight {
+	if !q.running || q.inFlight >= q.webhook.MaxInFlight || q.distrusted(now) {
 		return nil
 	}
 	if q.gate.Probes() {
@@ -274,6 +277,15 @@ func (q *queue) next(now time.Time) *item {
 	}
 	q.agenda.turn++
 	return q.launch(l, false)
+}
+
+// distrusted says that somebody else may own the shards by now.
+func (q *queue) distrusted(now time.Time) bool {
+	if q.trust.Open(now) {
+		return false
+	}
+	q.wakeAt(now.Add(trust.Pause), now)
+	return true
 }
 
 // nextProbe picks what a gate that is not open is tried with: the oldest delivery that is due, or else the one that is due first, and rather

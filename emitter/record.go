@@ -59,6 +59,7 @@ type recorder struct {
 	gates   map[string]GateState
 	notes   []func(*Observer)
 	waiting []barrier
+	open    map[int]int // entries that are not written, by shard
 
 	spare    []ack     // for the next acknowledgements, while those before them are written
 	receipts []Receipt // of one round; only the goroutine that writes has it
@@ -69,7 +70,7 @@ type recorder struct {
 
 func newRecorder(outbox Outbox, observe *Observer) *recorder {
 	return &recorder{
-		outbox: outbox, observe: observe, gates: map[string]GateState{},
+		outbox: outbox, observe: observe, gates: map[string]GateState{}, open: map[int]int{},
 		wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
 	}
 }
@@ -119,8 +120,16 @@ func (r *recorder) park(q *queue, it *item, attempt Attempt, reason string, o Ou
 func (r *recorder) enter(e entry) {
 	r.mu.Lock()
 	r.entries = append(r.entries, e)
+	r.open[e.item.Shard]++
 	r.mu.Unlock()
 	signal(r.wake)
+}
+
+// settled says whether each entry of a shard is written, or will never be.
+func (r *recorder) settled(shard int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.open[shard] == 0
 }
 
 func (r *recorder) gate(webhook string, state GateState) {
@@ -220,6 +229,10 @@ func (r *recorder) flush(ctx context.Context) (more bool, refused error) {
 		r.spare = written[:0]
 	}
 	r.entries = slices.Concat(entries, rest, r.entries)
+	clear(r.open)
+	for i := range r.entries {
+		r.open[r.entries[i].item.Shard]++
+	}
 	r.lift()
 	return len(rest) > 0, cmp.Or(gateErr, entryErr, ackErr)
 }

@@ -65,6 +65,11 @@ func (d *Dispatcher) halt() []*queue {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.stopped = true
+	return d.everyone()
+}
+
+// everyone gives all that may still be at work, those included that were replaced or removed. It is called with the lock held.
+func (d *Dispatcher) everyone() []*queue {
 	return slices.AppendSeq(slices.Collect(maps.Values(d.all())), maps.Values(d.leaving))
 }
 

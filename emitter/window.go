@@ -51,10 +51,12 @@ type window struct {
 	shard   int
 	owned   bool
 	loading bool // it is not yet known what the store has
-	gen     int  // grows at each change of ownership
-	cursor  cursor
-	known   map[int64]*item // unsettled in the store as far as we know, and seen by us: queued, in flight, or not yet durably settled
-	load    load
+	// yielding: nothing is begun any more, but what was begun is written down.
+	yielding bool
+	gen      int // grows at each change of ownership
+	cursor   cursor
+	known    map[int64]*item // unsettled in the store as far as we know, and seen by us: queued, in flight, or not yet durably settled
+	load     load
 }
 
 // knows says whether a delivery that was read is in memory. One that was settled and replayed before we heard that it is settled

@@ -6,6 +6,7 @@ import (
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/internal/trust"
 )
 
 // Options are what all sources of a process share. Ledger, Outlet and Secrets are required.
@@ -23,6 +24,7 @@ type Options struct {
 	TempDir   string           // for what a poll cannot keep in memory; empty: the system's
 	UserAgent string           // of sources that set none; empty: "deltahook"
 	Dial      outbound.Dial    // opens connections; nil: the network
+	Trust     *trust.Window    // until when a scheduler may begin polls; nil: for ever
 }
 
 func (o Options) withDefaults() Options {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/trust"
 )
 
 // Errors of a Scheduler.
@@ -151,6 +153,9 @@ func (s *Scheduler) startDue() time.Duration {
 		// What is due within so short a time begins together: waking up costs more than beginning.
 		shortestSleep = 5 * time.Millisecond
 	)
+	if !s.opts.Trust.Open(time.Now()) {
+		return trust.Pause
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.queue) > 0 && s.slots > 0 && s.started() {
@@ -267,11 +272,13 @@ func (s *Scheduler) build(source Source) (*task, error) {
 	return &task{place: -1, source: source, schedule: schedule, hours: hours, poller: p}, nil
 }
 
-// put begins to poll a source.
+// put begins to poll a source, or will at the start.
 func (s *Scheduler) put(t *task) {
 	s.tasks[t.source.Name] = t
-	t.begin(s.now())
-	s.enqueue(t)
+	if s.started() {
+		t.begin(s.now())
+		s.enqueue(t)
+	}
 }
 
 // Remove forgets a source. When it returns without error, no poll of it runs any more.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 )
 
 // Change is what a scheduler is to poll otherwise than now. All is left as it is that is not named.
@@ -11,6 +12,9 @@ type Change struct {
 	Put    []Source // that are new, or take the place of one of the same name; valid
 	Remove []string // names; unknown ones do not matter
 	Hosts  []Host   // all limits of hosts from now on; nil: as they are
+	// Since is until when somebody else polled a source of Put, by name: what has been due since then is due now, and the source
+	// goes on with its schedule. One that is not named begins as at a start.
+	Since map[string]time.Time
 }
 
 // Prepared is a change that will not fail.
@@ -27,6 +31,7 @@ func (s *Scheduler) Prepare(c Change) (*Prepared, error) {
 		if err != nil {
 			return nil, err
 		}
+		t.since = c.Since[t.source.Name]
 		p.tasks = append(p.tasks, t)
 	}
 	return p, nil

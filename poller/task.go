@@ -16,6 +16,7 @@ type task struct {
 	schedule Schedule // inside the hours
 	hours    Hours
 
+	since time.Time // until then somebody else polled it; zero: nobody did
 	due   time.Time // when it is to be polled; what the schedule, a server or a person said
 	place int       // in the queue; -1: not in it
 
@@ -94,8 +95,18 @@ func interrupted(r *Result) bool {
 // longestBackOff caps how long a failing source is left alone; one whose schedule is slower keeps its schedule.
 const longestBackOff = time.Hour
 
+// crowd is the time over which those are spread that are due all at once because nobody looked after them for a while.
+const crowd = time.Second
+
 // begin says when the source is due first.
 func (t *task) begin(now time.Time) {
+	if !t.since.IsZero() {
+		t.plan(t.schedule.Next(t.since))
+		if t.since = (time.Time{}); !t.due.IsZero() && !t.due.After(now) {
+			t.due = now.Add(rand.N(crowd))
+		}
+		return
+	}
 	if t.source.OnStart == "schedule" {
 		t.plan(t.schedule.Next(now))
 		return

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -114,10 +115,10 @@ func (r *restless) equals(replica map[string]json.RawMessage) bool {
 }
 
 // buildBinary builds the program as it is installed.
-func buildBinary(tb testing.TB) string {
+func buildBinary(tb testing.TB, tags ...string) string {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "deltahook")
-	out, err := exec.CommandContext(tb.Context(), "go", "build", "-o", path, ".").CombinedOutput()
+	out, err := exec.CommandContext(tb.Context(), "go", "build", "-tags", strings.Join(tags, ","), "-o", path, ".").CombinedOutput()
 	if err != nil {
 		tb.Fatalf("go build: %v\n%s", err, out)
 	}

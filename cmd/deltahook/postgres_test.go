@@ -87,7 +87,7 @@ func restart(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-func TestASecondDaemonOnADatabaseIsRefusedAndCommandsAreTooAsLongAsItLives(t *testing.T) {
+func TestTwoDaemonsShareADatabaseAndCommandsAreRefusedAsLongAsOneLives(t *testing.T) {
 	t.Parallel()
 	server, database := startPostgres(t)
 	binary := buildBinary(t)
@@ -99,25 +99,29 @@ func TestASecondDaemonOnADatabaseIsRefusedAndCommandsAreTooAsLongAsItLives(t *te
 	url := strings.Replace(server.URL(database), "postgres@", "postgres:hunter2@", 1) // trusted: any password will do
 	first := thingsConfig(t, url, api.URL, receiver.URL, secret, "")
 	second := thingsConfig(t, url, api.URL, receiver.URL, secret, "")
+	third := thingsConfig(t, url, api.URL, receiver.URL, secret, "")
 	stop := startDaemon(t, binary, first)
 	running(t, binary, first)
+	stopOther := startDaemon(t, binary, second)
+	running(t, binary, second)
 
-	out, code := output(t, binary, "run", "--config", second)
+	// Nobody listens where this configuration says: the command looks into the store.
+	out, code := output(t, binary, "pause", "things", "--config", third)
 	if code != exitTemporary || !strings.Contains(out, "another deltahook works on this database") {
-		t.Errorf("the second daemon ended with %d:\n%s", code, out)
-	}
-	// Its admin API is not that of the one that runs: the command looks into the store.
-	if out, code := output(t, binary, "pause", "things", "--config", second); code != exitTemporary {
 		t.Errorf("a command that writes ended with %d:\n%s", code, out)
 	}
-	out, code = output(t, binary, "status", "--config", second)
+	out, code = output(t, binary, "status", "--config", third)
 	if code != exitOK || !strings.Contains(out, "things") {
 		t.Errorf("a command that looks ended with %d:\n%s", code, out)
 	}
 	stop(os.Interrupt)
+	stopOther(os.Interrupt)
 	out, code = output(t, binary, "events", "--config", first)
 	if code != exitOK || !strings.Contains(out, "things.created") {
 		t.Errorf("events: %d\n%s", code, out)
+	}
+	if out, code = output(t, binary, "pause", "things", "--config", third); code != exitOK {
+		t.Errorf("a command after both have gone ended with %d:\n%s", code, out)
 	}
 }
 

@@ -149,7 +149,7 @@ func (r *runner) start(ctx context.Context, cfg *config.Config, log *slog.Logger
 	token := sync.OnceValues(func() (string, error) { return r.newToken(ctx, cfg, r.secrets, r.store) })
 	r.daemon, err = daemon.New(ctx, daemon.Options{
 		Config: cfg, Secrets: r.secrets, Store: r.store, Log: log, Version: version,
-		NewToken: token, Paths: paths, Watch: r.watch, Reloaded: r.follow,
+		Name: hostName(), NewToken: token, Paths: paths, Watch: r.watch, Reloaded: r.follow,
 		Polled: r.tracer.Polled, Delivered: r.tracer.Attempted, Sampled: r.traces.Sampled,
 	})
 	if err != nil {
@@ -160,6 +160,15 @@ func (r *runner) start(ctx context.Context, cfg *config.Config, log *slog.Logger
 	}
 	log.InfoContext(ctx, "deltahook is running", "version", version, "sources", len(cfg.Sources), "webhooks", len(cfg.Webhooks), "admin", r.daemon.Addr())
 	return nil
+}
+
+// hostName gives what other replicas call this one; empty when the machine has no name.
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 func (r *runner) stop(ctx context.Context) error {

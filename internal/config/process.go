@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/deltahook/deltahook/internal/setting"
 )
@@ -16,6 +17,7 @@ import (
 // Store is where state is kept, the table [store].
 type Store struct {
 	URL          string           `toml:"url"`           // "sqlite:PATH" or "postgres://…", or a reference to a secret that holds it
+	Lease        setting.Duration `toml:"lease"`         // on PostgreSQL: a replica that is silent for so long is taken for dead
 	KeepEvents   setting.Duration `toml:"keep_events"`   // settled events are kept this long
 	KeepAttempts setting.Duration `toml:"keep_attempts"` // attempts of settled deliveries too, at most as long as the events
 	KeepRemoved  setting.Duration `toml:"keep_removed"`  // the state of sources that left the configuration too
@@ -25,7 +27,7 @@ type Store struct {
 // DefaultStore gives the defaults of [store].
 func DefaultStore() Store {
 	const day = 24 * 60 * 60 * 1e9
-	return Store{URL: "sqlite:deltahook.db", KeepEvents: 14 * day, KeepAttempts: 14 * day, KeepRemoved: 30 * day}
+	return Store{URL: "sqlite:deltahook.db", Lease: 10 * 1e9, KeepEvents: 14 * day, KeepAttempts: 14 * day, KeepRemoved: 30 * day}
 }
 
 // Location gives the URL with a reference to a secret resolved.
@@ -52,6 +54,9 @@ func (s *Store) Validate(secrets *setting.Secrets) setting.Problems {
 		p.Add(`write "sqlite:" and the path of a file, like "sqlite:/var/lib/deltahook/deltahook.db", or "postgres://USER@HOST/DATABASE"`,
 			"the store url is neither sqlite:PATH nor postgres://…", "url")
 	}
+	if s.Lease < shortestLease || s.Lease > longestLease {
+		p.Add(`write lease = "10s"`, fmt.Sprintf("lease = %q is not between 1s and 10m", s.Lease), "lease")
+	}
 	positive(&p, "keep_events", s.KeepEvents)
 	positive(&p, "keep_attempts", s.KeepAttempts)
 	positive(&p, "keep_removed", s.KeepRemoved)
@@ -60,6 +65,12 @@ func (s *Store) Validate(secrets *setting.Secrets) setting.Problems {
 	}
 	return p
 }
+
+// Bounds of lease: every replica writes to the database five times in it, and for as long nobody takes over from one that died.
+const (
+	shortestLease = setting.Duration(time.Second)
+	longestLease  = setting.Duration(10 * time.Minute)
+)
 
 // smallestStore is the least that max_size can be.
 const smallestStore = 16 << 20

@@ -60,6 +60,9 @@ type round struct {
 
 // tell tells what is due, and says when more will be; zero: nothing is in sight.
 func (a *alerts) tell(ctx context.Context, now time.Time) (next time.Time, err error) {
+	if !a.ours.Load() {
+		return time.Time{}, nil
+	}
 	c := a.config()
 	r := a.gather(c, now)
 	if len(c.Alerts.To) > 0 {
@@ -155,6 +158,9 @@ func (a *alerts) settle(c *config.Config, r *round, now time.Time) (next time.Ti
 
 // commit stores a round: its events, and what was told by then.
 func (a *alerts) commit(ctx context.Context, c *config.Config, r *round, now time.Time) error {
+	if a.anew.Swap(false) {
+		a.state = nil
+	}
 	if a.state == nil {
 		state, err := a.ledger.Load(ctx, emitter.Own)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
@@ -38,6 +39,8 @@ type alerts struct {
 	ledger poller.Ledger
 	seed   differ.Seed
 	config func() *config.Config
+	ours   atomic.Bool // they are ours to tell: the shard of our own source is
+	anew   atomic.Bool // what is stored has to be read again
 	// What is stored. One goroutine uses it.
 	state *poller.State // of our own source; nil: to be read
 	tried string        // the memory of the last commit, whose outcome may be unknown
@@ -309,7 +312,7 @@ func memoryOf(list []*alarm) string {
 	return string(text)
 }
 
-// restore reads what was told before the start.
+// restore reads what was told before; what is to be told is ours to tell from now on.
 func (a *alerts) restore(ctx context.Context) error {
 	state, err := a.ledger.Load(ctx, emitter.Own)
 	if err != nil {
@@ -321,13 +324,18 @@ func (a *alerts) restore(ctx context.Context) error {
 			return err
 		}
 	}
+	a.anew.Store(true)
+	a.ours.Store(true)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.state = &state
 	for _, one := range list {
 		if one.Type != alertRejected { // we run
 			a.alarms[alarmKey{one.Type, one.About}] = one
 		}
 	}
+	a.nudge()
 	return nil
 }
+
+// yield leaves the telling to another replica.
+func (a *alerts) yield() { a.ours.Store(false) }

@@ -79,6 +79,9 @@ func takes(c *config.Config, rate setting.Rate, plan poller.Backfilling) float64
 
 // Backfill plans, begins, ends or looks at a backfill.
 func (v view) Backfill(ctx context.Context, b admin.Backfill, step admin.BackfillStep) (admin.Backfilled, error) {
+	if err := v.d.shards.elsewhere(b.Source); err != nil {
+		return admin.Backfilled{}, err
+	}
 	f, err := v.d.scheduler.Backfiller(b.Source)
 	if err != nil {
 		return admin.Backfilled{}, explained(err, b.Source)
@@ -98,14 +101,11 @@ func (v view) Backfill(ctx context.Context, b admin.Backfill, step admin.Backfil
 
 // BackfillStopped plans or records a backfill while the daemon is down; it is carried out when that starts.
 func BackfillStopped(ctx context.Context, st store.Store, c *config.Config, secrets *setting.Secrets, b admin.Backfill, step admin.BackfillStep) (out admin.Backfilled, err error) {
-	m, err := st.Join(ctx, "command", time.Minute)
+	m, err := store.Own(ctx, st, "command", time.Minute)
 	if err != nil {
-		return out, fmt.Errorf("join the store: %w", err)
+		return out, err
 	}
 	defer func() { err = errors.Join(err, m.Leave(context.WithoutCancel(ctx))) }()
-	if _, err := m.Acquire(ctx, []int{store.ShardOf(b.Source)}); err != nil {
-		return out, fmt.Errorf("take over the source: %w", err)
-	}
 	p, err := byHand(m, st, c, secrets).poller(b.Source)
 	if err != nil {
 		return out, explained(err, b.Source)

@@ -18,18 +18,6 @@ type backfills struct {
 	notes map[string]string // by source that has one under way: why it does not go on
 }
 
-// resumeBackfills goes on where the backfills of before the start were.
-func (d *Daemon) resumeBackfills(start, running context.Context) error {
-	d.backfills = &backfills{d: d, ctx: running, notes: map[string]string{}}
-	rows, err := d.opts.Store.Sources(start)
-	for _, r := range rows {
-		if r.State.Backfill.Active() {
-			d.backfills.begin(r.Name)
-		}
-	}
-	return err
-}
-
 // begin carries out the backfill of a source, unless somebody does.
 func (b *backfills) begin(source string) {
 	b.mu.Lock()
@@ -59,6 +47,10 @@ func (b *backfills) run(source string) {
 	log.Info("backfill goes on")
 	failed := false
 	for b.ctx.Err() == nil {
+		if !b.d.shards.owns(source) { // another replica goes on with it
+			b.drop(source)
+			return
+		}
 		job, pause, err := b.step(source)
 		switch {
 		case err != nil && b.ctx.Err() == nil:
@@ -75,6 +67,12 @@ func (b *backfills) run(source string) {
 		failed = err != nil
 		sleep(b.ctx, pause)
 	}
+}
+
+func (b *backfills) drop(source string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.notes, source)
 }
 
 // over forgets a backfill that has ended, unless another one was begun meanwhile.

@@ -15,11 +15,13 @@ import (
 
 	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/admin"
+	"github.com/deltahook/deltahook/internal/cluster"
 	"github.com/deltahook/deltahook/internal/config"
 	"github.com/deltahook/deltahook/internal/metrics"
 	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/internal/trust"
 	"github.com/deltahook/deltahook/poller"
 )
 
@@ -30,6 +32,8 @@ type Options struct {
 	Store   store.Store // stays open after Stop: who opened it closes it
 	Log     *slog.Logger
 	Version string
+	// Name is what other replicas call this one, the name of its machine; empty: deltahook.
+	Name string
 	// Token is needed for actions over the admin API, and for everything off loopback, while admin.token is not set. NewToken
 	// makes one when a reload takes admin.token away and Token is empty; nil: nobody may act then.
 	Token    string
@@ -58,6 +62,9 @@ type Options struct {
 type Daemon struct {
 	opts       Options
 	member     store.Member
+	keeper     *cluster.Keeper // of the membership
+	trust      *trust.Window
+	shards     *shards
 	dispatcher *emitter.Dispatcher
 	scheduler  *poller.Scheduler
 	outlet     *outlet
@@ -107,7 +114,10 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 	if err := d.join(ctx); err != nil {
 		return nil, err
 	}
-	if err := d.build(); err != nil {
+	if err := d.setSources(ctx, d.opts.Config); err != nil {
+		return nil, err
+	}
+	if err := d.build(ctx); err != nil {
 		return nil, err
 	}
 	return d, d.open(ctx)
@@ -115,13 +125,6 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 
 // current is the configuration in force.
 func (d *Daemon) current() *running { return d.running.Load() }
-
-func (d *Daemon) join(ctx context.Context) error {
-	if err := d.own(ctx); err != nil {
-		return err
-	}
-	return d.setSources(ctx, d.opts.Config)
-}
 
 func (d *Daemon) setSources(ctx context.Context, c *config.Config) error {
 	names := make([]string, len(c.Sources), len(c.Sources)+1)
@@ -135,18 +138,19 @@ func (d *Daemon) setSources(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-func (d *Daemon) build() error {
+func (d *Daemon) build(ctx context.Context) error {
 	webhooks := webhooksOf(d.opts.Config)
 	var err error
 	d.dispatcher, err = emitter.New(emitter.Options{
 		Outbox: d.member, Webhooks: webhooks, Secrets: d.opts.Secrets, Version: d.opts.Version,
 		Observer: receiverWatcher{log: d.opts.Log, journal: d.journal, attempted: d.opts.Delivered, metrics: d.opts.Metrics, alerts: d.alerts}.observer(), Dial: d.opts.Dial, Sampled: d.opts.Sampled,
+		Trust: d.trust,
 	})
 	if err != nil {
 		return fmt.Errorf("prepare delivery: %w", err)
 	}
 	d.queues = newQueues(d.opts.Store, webhooks, d.opts.Log, &d.pulse)
-	d.alerts.ledger = &ledger{Member: d.member, dispatcher: d.dispatcher, journal: d.journal, metrics: d.opts.Metrics}
+	d.alerts.ledger = &ledger{Member: d.member, dispatcher: d.dispatcher, journal: d.journal, metrics: d.opts.Metrics, fenced: d.keeper.Look}
 	d.alerts.seed = d.opts.Store.Seed()
 	d.outlet = newOutlet(webhooks, d.opts.Store.Seed(), d.queues.full)
 	d.scheduler = poller.NewScheduler(poller.Options{
@@ -159,26 +163,20 @@ func (d *Daemon) build() error {
 		Observer:  watcher{log: d.opts.Log, journal: d.journal, polled: d.opts.Polled, metrics: d.opts.Metrics, alerts: d.alerts},
 		UserAgent: "deltahook/" + d.opts.Version,
 		Dial:      d.opts.Dial,
+		Trust:     d.trust,
 	})
-	for _, s := range d.opts.Config.Sources {
-		if err := d.scheduler.Add(*s); err != nil {
-			return fmt.Errorf("source %s: %w", s.Name, err)
-		}
-	}
-	return nil
+	return d.shards.prepare(ctx)
 }
 
 // Start begins to deliver, to poll and to serve. The context bounds the start only.
 func (d *Daemon) Start(ctx context.Context) error {
-	d.keepMembership(ctx)
 	if err := d.dispatcher.Start(ctx); err != nil {
 		return fmt.Errorf("start delivery: %w", err)
 	}
 	d.onStop("delivery", d.dispatcher.Stop)
-	d.dispatcher.Take(store.AllShards()...)
-
-	if err := d.alerts.restore(ctx); err != nil {
-		return fmt.Errorf("read what was told: %w", err)
+	d.onStop("hand-over", d.keeper.HandOver)
+	if err := d.shards.start(ctx); err != nil {
+		return err
 	}
 	d.alerts.keep(d.current().config)
 	d.alerts.gates(d.dispatcher.Stats())
@@ -199,9 +197,8 @@ func (d *Daemon) Start(ctx context.Context) error {
 	d.background.Go(func() { d.recall(running) })
 	d.background.Go(func() { d.alerts.run(running) })
 	d.background.Go(func() { d.heartbeat(running) })
-	if err := d.resumeBackfills(ctx, running); err != nil {
-		return fmt.Errorf("read which backfills go on: %w", err)
-	}
+	d.backfills = &backfills{d: d, ctx: running, notes: map[string]string{}}
+	d.shards.resumeFirst()
 
 	d.scheduler.Start(running)
 	d.onStop("polling", d.scheduler.Stop)
@@ -214,6 +211,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 	if d.opts.Watch > 0 && len(d.opts.Paths) > 0 {
 		d.background.Go(func() { d.watch(running) })
 	}
+	d.background.Go(func() { d.keeper.Run(running) })
 	d.onStop("reloads", func(context.Context) error { d.reload.end(); return nil })
 	close(d.ready)
 	return nil

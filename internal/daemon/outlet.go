@@ -73,6 +73,7 @@ type ledger struct {
 	dispatcher *emitter.Dispatcher
 	journal    *admin.Journal
 	metrics    *metrics.Metrics
+	fenced     func() // hears that a commit was refused
 	shards     [store.Shards]sync.Mutex
 }
 
@@ -96,7 +97,10 @@ func (l *ledger) Commit(ctx context.Context, c poller.Commit) (poller.Committed,
 		for eventType, n := range seen.types {
 			l.metrics.Committed(c.Source, eventType, n)
 		}
-	case !errors.Is(err, poller.ErrConflict) && !errors.Is(err, poller.ErrFenced):
+	case errors.Is(err, poller.ErrFenced):
+		l.metrics.Fenced()
+		l.fenced()
+	case !errors.Is(err, poller.ErrConflict):
 		// The outcome is unknown: what was committed all the same is found in the store.
 		l.dispatcher.Dispatch(shard, nil, false)
 	}

@@ -127,6 +127,8 @@ func withHint(err error) string {
 
 // change plans, makes what is new, and swaps.
 func (d *Daemon) change(ctx context.Context, next *running) ([]admin.Planned, error) {
+	d.shards.turn.Lock()
+	defer d.shards.turn.Unlock()
 	cmp := comparison{was: d.current().facts, next: next.facts}
 	steps, err := d.plan(ctx, next)
 	if err != nil {
@@ -178,7 +180,9 @@ func (d *Daemon) prepare(ctx context.Context, cmp comparison, next *running) (sw
 	if err != nil {
 		return nil, err
 	}
-	sources, err := d.scheduler.Prepare(changedSources(cmp, was, next.config))
+	changed := changedSources(cmp, was, next.config)
+	changed.Put = d.shards.only(changed.Put)
+	sources, err := d.scheduler.Prepare(changed)
 	if err != nil {
 		return nil, err
 	}

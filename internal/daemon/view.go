@@ -39,7 +39,10 @@ func (v view) Act(ctx context.Context, a admin.Action) error {
 	if a.Webhook != "" {
 		return v.actOnWebhook(a)
 	}
-	var err error
+	err := v.d.shards.elsewhere(a.Source)
+	if err != nil {
+		return err
+	}
 	switch a.Verb {
 	case admin.Poll:
 		err = v.d.scheduler.PollNow(a.Source)
@@ -77,6 +80,9 @@ func (v view) Reload(ctx context.Context) (admin.Reloaded, error) { return v.d.R
 
 // Edit changes what is stored of a source.
 func (v view) Edit(ctx context.Context, e admin.Edit, plan bool) (admin.Edited, error) {
+	if err := v.d.shards.elsewhere(e.Source); err != nil {
+		return admin.Edited{}, err
+	}
 	return edit(ctx, v.d.scheduler, v.Lists, v.d.current().config, e, plan)
 }
 
@@ -155,6 +161,9 @@ func (v view) source(s poller.Status) admin.Source {
 // Source gives one source.
 func (v view) Source(ctx context.Context, name string) (admin.SourceDetail, error) {
 	s, ok := v.d.scheduler.Status(name)
+	if err := v.d.shards.elsewhere(name); !ok && err != nil {
+		return admin.SourceDetail{}, err
+	}
 	if !ok {
 		return admin.SourceDetail{}, fmt.Errorf("%w: %s", admin.ErrNoSource, name)
 	}
@@ -164,6 +173,9 @@ func (v view) Source(ctx context.Context, name string) (admin.SourceDetail, erro
 // Why tells the story of a record.
 func (v view) Why(ctx context.Context, source, key string) (admin.Story, error) {
 	s, ok := v.d.scheduler.Status(source)
+	if err := v.d.shards.elsewhere(source); !ok && err != nil {
+		return admin.Story{}, err
+	}
 	if !ok {
 		return admin.Story{}, fmt.Errorf("%w: %s", admin.ErrNoSource, source)
 	}

@@ -23,7 +23,8 @@ type Metrics struct {
 	polls *distribution // how long they take
 	lag   *distribution // of changes
 
-	size atomic.Int64 // of the last text, in bytes
+	fenced atomic.Int64 // commits
+	size   atomic.Int64 // of the last text, in bytes
 }
 
 // New makes counters that stand at zero.
@@ -152,6 +153,9 @@ func codeText(code int) string {
 	}
 	return strconv.Itoa(code)
 }
+
+// Fenced counts a commit that the store has refused because another replica owns the source.
+func (m *Metrics) Fenced() { m.fenced.Add(1) }
 
 // Committed counts events that were committed.
 func (m *Metrics) Committed(source, eventType string, n int) {

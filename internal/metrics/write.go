@@ -29,6 +29,8 @@ func (m *Metrics) Text(now *Now) []byte {
 	m.retain(now)
 	writeProgram(p, now)
 	writeConfig(p, now)
+	p.family("deltahook_store_commits_fenced_total", counter, "Commits that the store refused because another replica owns the source.")
+	p.sample(float64(m.fenced.Load()))
 	m.writeSources(p, now)
 	m.writeWebhooks(p, now)
 	writeProcess(p)

@@ -18,8 +18,8 @@ type OwnedError struct {
 
 // Error names the others and the next step.
 func (e *OwnedError) Error() string {
-	return fmt.Sprintf("store: another deltahook works on this database (%s): two at a time would send everything twice; "+
-		"stop the other one, or use a different store.url; one that crashed is taken for dead after some seconds", strings.Join(e.By, ", "))
+	return fmt.Sprintf("store: another deltahook works on this database (%s): let it do this, over its admin API, or stop it first; "+
+		"one that crashed is taken for dead after some seconds", strings.Join(e.By, ", "))
 }
 
 // Temporary says that it may be otherwise soon.
@@ -43,14 +43,14 @@ func Own(ctx context.Context, st Store, name string, ttl time.Duration) (Member,
 	if err != nil {
 		return nil, err
 	}
-	if err := AcquireAll(ctx, m); err != nil {
+	if err := acquireAll(ctx, st, m); err != nil {
 		return nil, errors.Join(err, m.Leave(context.WithoutCancel(ctx)))
 	}
 	return m, nil
 }
 
-// AcquireAll takes every shard, or fails with an *OwnedError.
-func AcquireAll(ctx context.Context, m Member) error {
+// acquireAll takes every shard, or fails with an *OwnedError.
+func acquireAll(ctx context.Context, st Store, m Member) error {
 	leases, err := m.Acquire(ctx, AllShards())
 	if err != nil {
 		return fmt.Errorf("take over the sources: %w", err)
@@ -58,9 +58,15 @@ func AcquireAll(ctx context.Context, m Member) error {
 	if len(leases) == Shards {
 		return nil
 	}
-	live, err := m.Live(ctx)
+	sight, err := st.Sight(ctx)
 	if err != nil {
 		return fmt.Errorf("who owns the sources: %w", err)
 	}
-	return &OwnedError{Shards: Shards - len(leases), By: slices.DeleteFunc(live, func(id string) bool { return id == m.ID() })}
+	owned := &OwnedError{Shards: Shards - len(leases)}
+	for _, p := range sight.Peers {
+		if slices.Contains(sight.Owners[:], p.ID) && p.ID != m.ID() {
+			owned.By = append(owned.By, p.ID)
+		}
+	}
+	return owned
 }

@@ -85,6 +85,9 @@ type Swept struct {
 type Lease struct {
 	Shard int
 	Epoch int64
+	// Idle is for how long nobody may have looked after the shard, by the clock of the store; below zero: nobody ever has, or the
+	// store is not shared.
+	Idle time.Duration
 }
 
 // Member is one process's membership. It keeps its leases itself: Ledger and Outbox methods work under them.
@@ -101,21 +104,24 @@ type Member interface {
 	// Rejoin starts a new incarnation in the place of one that has expired. It holds nothing: what is wanted has to be
 	// acquired again.
 	Rejoin(ctx context.Context) error
-	// Live lists the members that have not expired.
-	Live(ctx context.Context) ([]string, error)
+	// Tell lets the others know something of this member, from now on and for its later incarnations.
+	Tell(ctx context.Context, i Info) error
+	// Sources lists the sources of some shards that are held and were ever committed.
+	Sources(ctx context.Context, shards []int) ([]SourceRow, error)
 	// Acquire takes the wanted shards that are free, its own or a dead member's. When it returns, every commit that the
 	// former owner was told about is visible, and no later one of it can succeed. A shard that is already held gets a
 	// new epoch. A member that has expired gets ErrMemberLost.
 	Acquire(ctx context.Context, shards []int) ([]Lease, error)
-	// Release gives a shard back; poller.ErrFenced when it is not held any more.
-	Release(ctx context.Context, shard int) error
+	// Release gives a shard back that nobody has looked after for some time; poller.ErrFenced when it is not held any more.
+	Release(ctx context.Context, shard int, idle time.Duration) error
 	// Leave releases everything and ends the membership.
 	Leave(ctx context.Context) error
 }
 
-// Actions change what is queued, on request of a person. Replay and Drop work on the deliveries of the held shards that
-// Deliveries would list for the same query; poller.ErrFenced when one of these shards is lost. A large set is changed in
-// steps: after an error the number says how many were.
+// Actions change what is queued, on request of a person. Replay and Drop work on what Deliveries would list for the same query: in
+// a store that is shared, whoever owns the shards, who hears of it by Sight.Stirred; in another one, in the held shards.
+// poller.ErrFenced when a shard is lost, or the membership. A large set is changed in steps: after an error the number says how
+// many were.
 type Actions interface {
 	// Replay queues settled deliveries again (delivered, parked, dropped), under their old id, sequence and bytes and at
 	// their old place in the lane, and says how many. The number of attempts starts again from 0, so that the schedule
@@ -137,6 +143,8 @@ type Actions interface {
 
 // Reader is what people look at. Nothing of it needs a lease; lists are newest first and page by the Before field.
 type Reader interface {
+	// Sight gives who is alive and who owns what.
+	Sight(ctx context.Context) (Sight, error)
 	// Sources lists the sources that were committed and whose state was not deleted since, by name.
 	Sources(ctx context.Context) ([]SourceRow, error)
 	// Polls gives the last polls that were committed with a history entry, at most some hundred.

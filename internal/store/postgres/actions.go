@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,8 +15,11 @@ import (
 )
 
 const (
-	fencesSQL = `SELECT s.id FROM dh_shard s JOIN unnest($1::integer[], $2::bigint[]) t(id, epoch) ON t.id = s.id AND t.epoch = s.epoch
-		WHERE s.owner = $3 ORDER BY s.id FOR SHARE OF s`
+	// A write to a shard that runs under its lease holds its row for sharing: an action waits for all of them, and they for it.
+	standstillSQL = `SELECT count(*) FROM (SELECT 1 FROM dh_shard ORDER BY id FOR NO KEY UPDATE) s`
+	rightSQL      = `SELECT (SELECT count(*) FROM dh_shard s JOIN unnest($1::integer[], $2::bigint[]) t(id, epoch) ON t.id = s.id AND t.epoch = s.epoch
+		WHERE s.owner = $3 || '#' || $4::bigint), EXISTS (SELECT 1 FROM dh_member WHERE name = $3 AND incarnation = $4 AND expires_at > clock_timestamp())`
+	stirSQL = `UPDATE dh_shard SET stirred = stirred + 1 WHERE id = ANY($1::integer[]) AND owner IS DISTINCT FROM $2`
 	// The attempt that succeeded stands in the delivery itself until then.
 	replaySQL = `WITH t AS MATERIALIZED (SELECT * FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[]) t(seq, webhook, next_at)),
 		l AS MATERIALIZED (SELECT d.seq, d.webhook, d.state, d.tries, d.attempts, d.tried_at, d.took, d.status, d.cause, t.next_at
@@ -83,10 +88,10 @@ func (m *member) Drop(ctx context.Context, q store.DeliveryQuery, why string) (i
 	})
 }
 
-// action changes deliveries of held shards and says how many.
+// action changes deliveries and says how many.
 type action func(ctx context.Context, tx pgx.Tx, rows []deliveryRow) (int64, error)
 
-// act applies an action to what the query selects in the held shards, step by step.
+// act applies an action to what the query selects, step by step.
 func (m *member) act(ctx context.Context, q store.DeliveryQuery, do action) (int, error) {
 	total := 0
 	for left := q.Limit; ; {
@@ -112,18 +117,14 @@ func (m *member) actStep(ctx context.Context, q *store.DeliveryQuery, limit int,
 	if err != nil {
 		return 0, 0, 0, err
 	}
-	shards, epochs := make([]int, 0, len(held)), make([]int64, 0, len(held))
-	for shard, epoch := range held {
-		shards, epochs = append(shards, shard), append(epochs, epoch)
-	}
-	unlock, err := m.lock(ctx, shards...)
+	unlock, err := m.lock(ctx, slices.Collect(maps.Keys(held))...) // our own writes wait for each other here, and not in the database
 	if err != nil {
 		return 0, 0, 0, err
 	}
 	defer unlock()
 	err = m.s.change(ctx, func(ctx context.Context) error {
-		return pgx.BeginFunc(ctx, m.s.pool, func(tx pgx.Tx) error {
-			if err := m.holdAll(ctx, tx, shards, epochs); err != nil {
+		return m.s.transaction(ctx, func(tx pgx.Tx) error {
+			if err := m.standstill(ctx, tx, held); err != nil {
 				return err
 			}
 			rows, err := selectDeliveries(ctx, tx, q, limit)
@@ -133,34 +134,45 @@ func (m *member) actStep(ctx context.Context, q *store.DeliveryQuery, limit int,
 			if looked = len(rows); looked > 0 {
 				last = rows[looked-1].Seq
 			}
-			var mine []deliveryRow
-			for i := range rows {
-				if _, ok := held[rows[i].Shard]; ok {
-					mine = append(mine, rows[i])
-				}
+			n, err := do(ctx, tx, rows)
+			if changed = int(n); err == nil && n > 0 {
+				err = m.stir(ctx, tx, rows)
 			}
-			n, err := do(ctx, tx, mine)
-			changed = int(n)
 			return err
 		})
 	})
 	return looked, last, changed, err
 }
 
-// holdAll keeps the leases until the transaction ends, or fails when one of them is lost.
-func (m *member) holdAll(ctx context.Context, tx pgx.Tx, shards []int, epochs []int64) error {
-	rows, err := tx.Query(ctx, fencesSQL, shards, epochs, m.ID())
-	if err != nil {
-		return err
+// standstill keeps everybody from writing until the transaction ends. It fails when a lease is lost, or, of a member that holds none,
+// the membership.
+func (m *member) standstill(ctx context.Context, tx pgx.Tx, held map[int]int64) error {
+	shards, epochs := make([]int, 0, len(held)), make([]int64, 0, len(held))
+	for shard, epoch := range held {
+		shards, epochs = append(shards, shard), append(epochs, epoch)
 	}
-	n := 0
-	if err := drain(rows, func(pgx.Rows) error { n++; return nil }); err != nil {
-		return err
+	var n int
+	var lives bool
+	err := tx.QueryRow(ctx, standstillSQL).Scan(&n)
+	if err == nil {
+		err = tx.QueryRow(ctx, rightSQL, shards, epochs, m.name, m.current()).Scan(&n, &lives)
 	}
-	if n != len(shards) {
-		return poller.ErrFenced
+	if err == nil && (n != len(held) || n == 0 && !lives) {
+		err = poller.ErrFenced
 	}
-	return nil
+	return err
+}
+
+// stir lets those who own the shards look again.
+func (m *member) stir(ctx context.Context, tx pgx.Tx, rows []deliveryRow) error {
+	var shards []int
+	for i := range rows {
+		if !slices.Contains(shards, rows[i].Shard) {
+			shards = append(shards, rows[i].Shard)
+		}
+	}
+	_, err := tx.Exec(ctx, stirSQL, shards, m.ID())
+	return err
 }
 
 // SetSources marks the sources that left the configuration, and those that came back.

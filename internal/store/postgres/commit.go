@@ -199,7 +199,7 @@ func (w *commit) inSteps(ctx context.Context, c *chunk) error {
 	return w.m.underLease(ctx, w.shard, 1, func(quiet context.Context, fence []any) (held bool, err error) {
 		w.fence = fence
 		held = true
-		err = pgx.BeginFunc(context.WithoutCancel(quiet), w.m.s.pool, func(tx pgx.Tx) error {
+		err = w.m.s.transaction(context.WithoutCancel(quiet), func(tx pgx.Tx) error {
 			if w.Forget != poller.ForgetNothing {
 				if held, err = w.forget(quiet, tx); err != nil || !held {
 					return stopUnless(held, err)

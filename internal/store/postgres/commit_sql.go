@@ -12,7 +12,7 @@ import (
 const (
 	commitHead = `WITH ` + fenceCTE + `,
 		v AS MATERIALIZED (SELECT s.id, s.polls, coalesce(s.book, nextval('dh_book')) AS book FROM dh_source s, f
-			WHERE s.id = $4::integer AND s.version = $5::bigint AND s.sequence = coalesce($6::bigint, s.sequence) FOR NO KEY UPDATE OF s)`
+			WHERE s.id = $4::integer AND ` + baseCondition + ` FOR NO KEY UPDATE OF s)`
 	commitRecords = `,
 		up AS (INSERT INTO dh_record(book, hash, prints, missing, key, body)
 			SELECT v.book, t.* FROM v, unnest(%s::bytea[], %s::bytea[], %s::integer[], %s::bytea[], %s::bytea[]) t

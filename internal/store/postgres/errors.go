@@ -94,6 +94,12 @@ func failedForSure(err error) bool {
 	return pgconn.SafeToRetry(err)
 }
 
+// lockTimeout says whether a statement gave up because somebody else had what it wanted to lock.
+func lockTimeout(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == "55P03"
+}
+
 // passing says whether the server gave up on a transaction because of another one, so that it can be tried again.
 func passing(err error) bool {
 	var e *pgconn.PgError

@@ -33,11 +33,12 @@ func open(t *testing.T) (*postgres.Store, *database) {
 func owner(t *testing.T, s *postgres.Store, name string) store.Member {
 	t.Helper()
 	m, err := s.Join(t.Context(), name, 400*time.Millisecond)
-	if err == nil {
-		err = store.AcquireAll(t.Context(), m)
-	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	leases, err := m.Acquire(t.Context(), store.AllShards())
+	if err != nil || len(leases) != store.Shards {
+		t.Fatalf("%d shards, %v", len(leases), err)
 	}
 	return m
 }

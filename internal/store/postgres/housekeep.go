@@ -63,7 +63,7 @@ func (s *Store) Housekeep(ctx context.Context, r store.Retention) (out store.Swe
 	at := s.sweep
 	err = s.change(ctx, func(ctx context.Context) error {
 		s.sweep, out = at, store.Swept{} // of a try that failed
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		return s.transaction(ctx, func(tx pgx.Tx) error {
 			var mine bool
 			if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, housekeepingLock).Scan(&mine); err != nil || !mine {
 				return err

@@ -78,6 +78,18 @@ func (s *Store) try(ctx context.Context, tries int, do func(ctx context.Context)
 	}
 }
 
+// A transaction that its process has left alone, because that was stopped or cut off, ends in time for others to take over what it
+// has locked.
+const (
+	beginSQL       = `BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'`
+	lockTimeoutSQL = `SET LOCAL lock_timeout = '2s'`
+)
+
+// transaction runs fn in a transaction.
+func (s *Store) transaction(ctx context.Context, fn func(tx pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: beginSQL}, fn)
+}
+
 // args numbers the parameters of a statement while it is put together.
 type args []any
 

@@ -28,11 +28,14 @@ CREATE TABLE dh_meta (
   one boolean PRIMARY KEY DEFAULT true CHECK (one), version integer NOT NULL, min_compatible integer NOT NULL, shards integer NOT NULL,
   seed bytea NOT NULL, token text NOT NULL, swept_bytes bigint NOT NULL DEFAULT 0, created_at timestamptz NOT NULL DEFAULT now());
 
--- The clock of leases is clock_timestamp() of this server, and no other.
+-- The clock of leases is clock_timestamp() of this server, and no other. beat_at: of the last heartbeat.
 CREATE TABLE dh_member (
-  name text COLLATE "C" PRIMARY KEY, incarnation bigint NOT NULL, started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  expires_at timestamptz NOT NULL) WITH (fillfactor = 50);
-CREATE TABLE dh_shard (id integer PRIMARY KEY, owner text, epoch bigint NOT NULL DEFAULT 0, claimed_at timestamptz) WITH (fillfactor = 50);
+  name text COLLATE "C" PRIMARY KEY, incarnation bigint NOT NULL, info jsonb NOT NULL DEFAULT '{}', started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  beat_at timestamptz NOT NULL DEFAULT clock_timestamp(), expires_at timestamptz NOT NULL) WITH (fillfactor = 50);
+-- claimed_at: since when it is owned, or, when it is not, nobody has looked after it. stirred: how often others than its owner have
+-- changed its deliveries.
+CREATE TABLE dh_shard (
+  id integer PRIMARY KEY, owner text, epoch bigint NOT NULL DEFAULT 0, claimed_at timestamptz, stirred bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
 
 -- names of sources and webhooks
 CREATE TABLE dh_name (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text COLLATE "C" NOT NULL UNIQUE);

@@ -39,7 +39,7 @@ func (m *member) Seal(ctx context.Context, parcels []emitter.Parcel) ([][]emitte
 	fences, err := m.fences(ctx, shards)
 	if err == nil {
 		err = m.s.change(ctx, func(ctx context.Context) error {
-			return pgx.BeginFunc(ctx, m.s.pool, func(tx pgx.Tx) error {
+			return m.s.transaction(ctx, func(tx pgx.Tx) error {
 				for _, i := range inOrder(shards) { // of the locks that others take
 					if fence := fences[parcels[i].Shard]; fence != nil {
 						if sealed[i], err = m.seal(ctx, tx, fence, &parcels[i]); err != nil {

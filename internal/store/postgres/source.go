@@ -44,10 +44,10 @@ func (m *member) Load(ctx context.Context, source string) (st poller.State, err 
 
 // Sources lists the sources.
 func (s *Store) Sources(ctx context.Context) ([]store.SourceRow, error) {
-	return collect(ctx, s, func(r pgx.Rows) (store.SourceRow, error) {
-		s, err := scanSource(r)
-		return store.SourceRow{
-			Name: s.name, Shard: store.ShardOf(s.name), State: s.state, Committed: s.committed, Removed: s.removed,
-		}, err
-	}, sourceSQL+`WHERE s.purged_at IS NULL AND s.version > 0 ORDER BY n.text`)
+	return collect(ctx, s, scanSourceRow, sourceSQL+`WHERE s.purged_at IS NULL AND s.version > 0 ORDER BY n.text`)
+}
+
+func scanSourceRow(r pgx.Rows) (store.SourceRow, error) {
+	s, err := scanSource(r)
+	return store.SourceRow{Name: s.name, Shard: store.ShardOf(s.name), State: s.state, Committed: s.committed, Removed: s.removed}, err
 }

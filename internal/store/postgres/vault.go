@@ -29,7 +29,7 @@ func (m *member) Keep(ctx context.Context, source, name string, old, value []byt
 	id, err := m.s.intern(ctx, source)
 	if err == nil {
 		err = m.fenced(ctx, store.ShardOf(source), func(ctx context.Context, fence []any) (held bool, err error) {
-			err = pgx.BeginFunc(ctx, m.s.pool, func(tx pgx.Tx) error {
+			err = m.s.transaction(ctx, func(tx pgx.Tx) error {
 				var holds int
 				if err := tx.QueryRow(ctx, holdSQL, fence...).Scan(&holds); err != nil || holds == 0 {
 					return err

@@ -17,7 +17,6 @@ const (
 	joinSQL = `INSERT INTO member(name, incarnation, expires_at) VALUES (?1, 1, ?2)
 		ON CONFLICT (name) DO UPDATE SET incarnation = incarnation + 1, expires_at = ?2 RETURNING incarnation`
 	heartbeatSQL = `UPDATE member SET expires_at = ?3 WHERE name = ?1 AND incarnation = ?2 AND expires_at > ?4`
-	liveSQL      = `SELECT name || '#' || incarnation FROM member WHERE expires_at > ? ORDER BY name`
 	// The owner of a shard is alive when it is the current incarnation of a member that has not expired.
 	acquireSQL = `UPDATE shard SET owner = ?2, epoch = epoch + 1 WHERE id = ?1 AND (owner IS NULL OR owner = ?2
 		OR NOT EXISTS (SELECT 1 FROM member WHERE name || '#' || incarnation = owner AND expires_at > ?3)) RETURNING epoch`
@@ -112,15 +111,6 @@ func (m *member) Rejoin(ctx context.Context) error {
 	return nil
 }
 
-// Live lists the members that have not expired.
-func (m *member) Live(ctx context.Context) (ids []string, err error) {
-	err = m.s.read(ctx, func(q querier) error {
-		ids, err = collect(ctx, q, func(r *sql.Rows) (id string, err error) { return id, r.Scan(&id) }, liveSQL, micros(m.s.now()))
-		return err
-	})
-	return ids, err
-}
-
 // Acquire takes what is free. A shard that is already held gets a new epoch, so that a commit of unknown outcome is
 // either visible now or refused later.
 func (m *member) Acquire(ctx context.Context, shards []int) ([]store.Lease, error) {
@@ -131,7 +121,7 @@ func (m *member) Acquire(ctx context.Context, shards []int) ([]store.Lease, erro
 		}
 		now := micros(m.s.now())
 		for _, shard := range shards {
-			lease := store.Lease{Shard: shard}
+			lease := store.Lease{Shard: shard, Idle: -1}
 			err := t.QueryRowContext(ctx, acquireSQL, shard, m.ID(), now).Scan(&lease.Epoch)
 			if errors.Is(err, sql.ErrNoRows) {
 				continue // a living member's
@@ -155,7 +145,7 @@ func (m *member) Acquire(ctx context.Context, shards []int) ([]store.Lease, erro
 }
 
 // Release gives a shard back.
-func (m *member) Release(ctx context.Context, shard int) error {
+func (m *member) Release(ctx context.Context, shard int, _ time.Duration) error {
 	epoch, held := m.epoch(shard)
 	if !held {
 		return poller.ErrFenced

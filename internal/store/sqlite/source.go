@@ -60,13 +60,17 @@ func (m *member) Load(ctx context.Context, source string) (st poller.State, err 
 // Sources lists the sources.
 func (s *Store) Sources(ctx context.Context) (list []store.SourceRow, err error) {
 	err = s.read(ctx, func(q querier) error {
-		list, err = collect(ctx, q, func(r *sql.Rows) (store.SourceRow, error) {
-			s, err := scanSource(r.Scan)
-			return store.SourceRow{
-				Name: s.name, Shard: store.ShardOf(s.name), State: s.state, Committed: s.committed, Removed: s.removed,
-			}, err
-		}, sourceSQL+`WHERE s.purged_at = 0 ORDER BY n.text`)
+		list, err = listSources(ctx, q)
 		return err
 	})
 	return list, err
+}
+
+func listSources(ctx context.Context, q querier) ([]store.SourceRow, error) {
+	return collect(ctx, q, func(r *sql.Rows) (store.SourceRow, error) {
+		s, err := scanSource(r.Scan)
+		return store.SourceRow{
+			Name: s.name, Shard: store.ShardOf(s.name), State: s.state, Committed: s.committed, Removed: s.removed,
+		}, err
+	}, sourceSQL+`WHERE s.purged_at = 0 ORDER BY n.text`)
 }

@@ -28,6 +28,7 @@ type Options struct {
 
 // Store is an opened database. It is safe for concurrent use.
 type Store struct {
+	told    told
 	path    string
 	log     *slog.Logger
 	now     func() time.Time

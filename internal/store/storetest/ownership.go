@@ -27,6 +27,10 @@ func ownershipTests() []test {
 		{"what is not held cannot be used", notHeld},
 		{"a released shard can be taken, and is not its owner's any more", released},
 		{"leaving frees everything at once", leaving},
+		{"everybody sees who is alive, what they say of themselves, and who owns what", seen},
+		{"a lease says for how long nobody has looked after the shard", idleIsTold},
+		{"who holds a shard can list its sources", heldSources},
+		{"in a shared store anybody can act on deliveries, and the owner of their shard hears of it", ownerIsStirred},
 		{"the seed of a store never changes", seedStays},
 	}
 }
@@ -50,6 +54,24 @@ func noStealing(w *world) {
 	leases, err = a.Acquire(w.ctx(), []int{7, 8, 9})
 	w.must(err)
 	w.equal("a's shards", shards(leases), []int{7, 8})
+}
+
+// live lists who is alive.
+func (w *world) live() []string {
+	w.Helper()
+	var ids []string
+	for _, p := range w.sight().Peers {
+		ids = append(ids, p.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (w *world) sight() store.Sight {
+	w.Helper()
+	sight, err := w.st.Sight(w.ctx())
+	w.must(err)
+	return sight
 }
 
 // refused checks that an operation of a stale owner fails.
@@ -83,7 +105,7 @@ func staleIsRefused(w *world) {
 	_, err = a.Pending(w.ctx(), all[0].Lane, 0, 10)
 	w.refused("pending", err)
 	w.equal("a stale owner's lanes", len(w.lanes(a)), 0)
-	w.refused("release", a.Release(w.ctx(), store.ShardOf("contacts")))
+	w.refused("release", a.Release(w.ctx(), store.ShardOf("contacts"), 0))
 	if err := a.Heartbeat(w.ctx()); !errors.Is(err, store.ErrMemberLost) {
 		w.Errorf("heartbeat of a stale owner: %v", err)
 	}
@@ -147,9 +169,7 @@ func deadStaysDead(w *world) {
 			w.Errorf("acquire: %v, %v", leases, err)
 		}
 	}
-	live, err := a.Live(w.ctx())
-	w.must(err)
-	w.equal("live", len(live), 0)
+	w.equal("live", len(w.live()), 0)
 }
 
 func rejoined(w *world) {
@@ -185,10 +205,7 @@ func heartbeatHelps(w *world) {
 	leases, err := b.Acquire(w.ctx(), store.AllShards())
 	w.must(err)
 	w.equal("stolen", len(leases), 0)
-	live, err := b.Live(w.ctx())
-	w.must(err)
-	slices.Sort(live)
-	w.equal("live", live, []string{a.ID(), b.ID()})
+	w.equal("live", w.live(), []string{a.ID(), b.ID()})
 }
 
 func incarnationVoids(w *world) {
@@ -234,7 +251,7 @@ func notHeld(w *world) {
 	_, err = a.Pending(w.ctx(), lane, 0, 10)
 	w.refused("pending", err)
 	w.refused("retry", a.Retry(w.ctx(), emitter.Ref{Lane: lane, Seq: 1}, failedAttempt(1), noon()))
-	w.refused("release", a.Release(w.ctx(), lane.Shard))
+	w.refused("release", a.Release(w.ctx(), lane.Shard, 0))
 	w.equal("lanes", len(w.lanes(a)), 0)
 	n, err := a.Replay(w.ctx(), store.DeliveryQuery{}, 0)
 	w.must(err)
@@ -245,7 +262,7 @@ func released(w *world) {
 	a, b := w.owner("a", longTTL), w.join("b", longTTL)
 	st := w.commit(a, "contacts", w.some("contacts", 1, 2, "app")...)
 	shard := store.ShardOf("contacts")
-	w.must(a.Release(w.ctx(), shard))
+	w.must(a.Release(w.ctx(), shard, 0))
 	_, err := a.Commit(w.ctx(), poll("contacts", st, w.news("contacts", 3, "k", "app")))
 	w.refused("commit", err)
 	leases, err := b.Acquire(w.ctx(), store.AllShards())
@@ -263,14 +280,114 @@ func leaving(w *world) {
 	a := w.owner("a", longTTL)
 	w.must(a.Leave(w.ctx()))
 	b := w.owner("b", longTTL)
-	live, err := b.Live(w.ctx())
-	w.must(err)
-	w.equal("live", live, []string{b.ID()})
-	_, err = a.Load(w.ctx(), "contacts")
+	w.equal("live", w.live(), []string{b.ID()})
+	_, err := a.Load(w.ctx(), "contacts")
 	w.refused("load", err)
 	if err := a.Heartbeat(w.ctx()); !errors.Is(err, store.ErrMemberLost) {
 		w.Errorf("heartbeat after leaving: %v", err)
 	}
+}
+
+func seen(w *world) {
+	a, b := w.owner("a", shortTTL), w.join("b", longTTL)
+	w.must(a.Release(w.ctx(), 7, 0))
+	w.must(a.Tell(w.ctx(), store.Info{Works: true}))
+	sight := w.sight()
+	w.equal("live", w.live(), []string{a.ID(), b.ID()})
+	w.equal("working", sight.Working(), []string{a.ID()})
+	w.equal("alive", []bool{sight.Alive(a.ID()), sight.Alive("a#99"), sight.Alive("c#1")}, []bool{true, false, false})
+	w.equal("owners", []string{sight.Owners[6], sight.Owners[7], sight.Owners[8]}, []string{a.ID(), "", a.ID()})
+
+	w.backend.Pass(w.T, shortTTL+50*time.Millisecond)
+	if err := a.Tell(w.ctx(), store.Info{}); !errors.Is(err, store.ErrMemberLost) {
+		w.Errorf("one that has expired tells: %v", err)
+	}
+	sight = w.sight()
+	w.equal("working, of the dead", len(sight.Working()), 0)
+	w.equal("owner, of the dead", sight.Owners[6], "")
+	w.must(a.Rejoin(w.ctx()))
+	sight = w.sight()
+	w.equal("working, again", sight.Working(), []string{a.ID()})
+	w.equal("owner, again", sight.Owners[6], "")
+}
+
+func idleIsTold(w *world) {
+	a := w.join("a", shortTTL)
+	leases, err := a.Acquire(w.ctx(), []int{1, 2, 3})
+	w.must(err)
+	for _, l := range leases {
+		if l.Idle >= 0 {
+			w.Errorf("a shard that nobody ever had was idle for %s", l.Idle)
+		}
+	}
+	if !w.st.Shared() {
+		return
+	}
+	// idle says for how long a shard was idle, within some seconds for a machine that is busy.
+	idle := func(m store.Member, shard int, least time.Duration) {
+		w.Helper()
+		leases, err := m.Acquire(w.ctx(), []int{shard})
+		w.must(err)
+		if len(leases) != 1 || leases[0].Idle < least || leases[0].Idle > least+20*time.Second {
+			w.Errorf("leases %+v, idle for %s", leases, least)
+		}
+	}
+	b := w.join("b", longTTL)
+	w.must(a.Release(w.ctx(), 1, 30*time.Second))
+	idle(b, 1, 30*time.Second)
+	w.backend.Pass(w.T, time.Minute)
+	b = w.join("b2", longTTL)
+	idle(b, 2, time.Minute) // since a's last heartbeat
+	w.must(a.Rejoin(w.ctx()))
+	idle(a, 3, time.Minute)
+	w.must(a.Leave(w.ctx()))
+	idle(b, 3, 0)
+}
+
+func heldSources(w *world) {
+	a, b := w.owner("a", longTTL), w.join("b", longTTL)
+	w.commit(a, "contacts", w.some("contacts", 1, 2, "app")...)
+	w.commit(a, "orders", w.some("orders", 1, 3, "app")...)
+	rows, err := a.Sources(w.ctx(), []int{store.ShardOf("orders"), store.ShardOf("contacts") + 1})
+	w.must(err)
+	if len(rows) != 1 || rows[0].Name != "orders" || rows[0].Shard != store.ShardOf("orders") || rows[0].State.Sequence != 3 {
+		w.Errorf("sources %+v", rows)
+	}
+	_, err = b.Sources(w.ctx(), []int{store.ShardOf("orders")})
+	w.refused("sources", err)
+}
+
+func ownerIsStirred(w *world) {
+	if !w.st.Shared() {
+		return
+	}
+	a, b := w.owner("a", longTTL), w.join("b", longTTL)
+	w.commit(a, "contacts", w.some("contacts", 1, 3, "app")...)
+	all, shard := w.pending(a), store.ShardOf("contacts")
+	w.ack(a, all[0])
+	w.must(a.Park(w.ctx(), all[1].Ref, "422", nil))
+	quiet := w.sight().Stirred
+
+	n, err := a.Replay(w.ctx(), store.DeliveryQuery{EventID: all[0].ID}, 0)
+	w.must(err)
+	w.equal("replayed by the owner", n, 1)
+	w.equal("stirred by the owner", w.sight().Stirred, quiet)
+	w.ack(a, all[0])
+
+	n, err = b.Replay(w.ctx(), store.DeliveryQuery{}, 0)
+	w.must(err)
+	w.equal("replayed by another", n, 2)
+	now := w.sight().Stirred
+	w.equal("stirred", now[shard] > quiet[shard], true)
+	now[shard] = quiet[shard]
+	w.equal("stirred of others", now, quiet)
+	w.equal("pending", ids(w.pending(a)), ids(all))
+
+	n, err = b.Drop(w.ctx(), store.DeliveryQuery{State: store.StatePending}, "skipped by ann")
+	w.must(err)
+	w.equal("skipped by another", n, 3)
+	w.equal("pending", len(w.pending(a)), 0)
+	w.commit(a, "contacts", w.news("contacts", 4, "k", "app"))
 }
 
 func seedStays(w *world) {

@@ -1,0 +1,267 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/poller"
+)
+
+// look finds out what is ours now and goes by it.
+func (k *Keeper) look(ctx context.Context) error {
+	gained, err := k.claim(ctx)
+	if err != nil || len(gained) == 0 {
+		return err
+	}
+	if err := k.opts.Work.Begin(ctx, gained); err != nil {
+		k.giveUp(ctx, gained)
+		return err
+	}
+	return nil
+}
+
+// claim looks who is there, ends the work on what is not ours any more, and takes what is ours and free.
+func (k *Keeper) claim(ctx context.Context) ([]store.Lease, error) {
+	sight, err := k.see(ctx)
+	if err != nil {
+		return nil, err
+	}
+	me := k.opts.Member.ID()
+	k.lose(ctx, k.lost(sight, me))
+	k.stir(sight)
+	give, take := k.share(sight, me)
+	k.yield(give)
+	if len(take) == 0 {
+		return nil, nil
+	}
+	leases, err := k.opts.Member.Acquire(ctx, take)
+	k.keep(leases, sight)
+	if len(leases) > 0 {
+		k.opts.Log.InfoContext(ctx, "this replica looks after more of the sources now", "replicas", len(sight.Working()), "gained", len(leases), "shards", len(k.all()))
+	}
+	return leases, err
+}
+
+// see gives who is there, ourselves included: one that was taken for dead has lost all and joins again.
+func (k *Keeper) see(ctx context.Context) (*store.Sight, error) {
+	sight, err := k.opts.Sight(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !sight.Alive(k.opts.Member.ID()) {
+		if err := k.rejoin(ctx); err != nil {
+			return nil, err
+		}
+		if sight, err = k.opts.Sight(ctx); err != nil {
+			return nil, err
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.sight = &sight
+	return k.sight, nil
+}
+
+// rejoin begins a new incarnation, which owns nothing.
+func (k *Keeper) rejoin(ctx context.Context) error {
+	k.opts.Log.WarnContext(ctx, "the lease of this replica has run out, and others may have taken over its sources; it joins again", "shards", len(k.all()))
+	k.lose(ctx, slices.Collect(maps.Keys(k.all())))
+	begun := time.Now()
+	if err := k.opts.Member.Rejoin(ctx); err != nil {
+		return err
+	}
+	k.extend(ctx, begun)
+	return nil
+}
+
+// lost lists what somebody else owns, or nobody.
+func (k *Keeper) lost(sight *store.Sight, me string) (list []int) {
+	for shard, h := range k.all() {
+		if sight.Owners[shard] != me && h.yielding.IsZero() {
+			list = append(list, shard)
+		}
+	}
+	return list
+}
+
+func (k *Keeper) lose(ctx context.Context, shards []int) {
+	if len(shards) == 0 {
+		return
+	}
+	k.forget(shards)
+	k.opts.Work.End(ctx, shards)
+}
+
+// stir passes on that others have changed deliveries.
+func (k *Keeper) stir(sight *store.Sight) {
+	var list []int
+	k.mu.Lock()
+	for shard, h := range k.held {
+		if n := sight.Stirred[shard]; n != h.stirred {
+			h.stirred = n
+			list = append(list, shard)
+		}
+	}
+	k.mu.Unlock()
+	if len(list) > 0 {
+		k.opts.Work.Stir(list)
+	}
+}
+
+// share says which shards to hand over, and which to take.
+func (k *Keeper) share(sight *store.Sight, me string) (give, take []int) {
+	mine, held := k.assigned(sight), k.all()
+	for shard, owner := range sight.Owners {
+		h, ours := held[shard]
+		switch {
+		case ours && h.yielding.IsZero() && mine[shard] != me:
+			give = append(give, shard)
+		case !ours && mine[shard] == me && (owner == "" || owner == me):
+			take = append(take, shard)
+		}
+	}
+	return give, take
+}
+
+// assigned gives who is to own what. The answer for the same members is the same.
+func (k *Keeper) assigned(sight *store.Sight) *[store.Shards]string {
+	working := sight.Working()
+	if !slices.Equal(working, k.working) {
+		k.working, k.owners = working, Assign(working)
+	}
+	return &k.owners
+}
+
+// yield hands shards over, in the background: each is given back when nothing of it is under way any more.
+func (k *Keeper) yield(shards []int) {
+	if len(shards) == 0 {
+		return
+	}
+	now := time.Now()
+	k.mu.Lock()
+	holds := map[int]*hold{}
+	for _, shard := range shards {
+		k.held[shard].yielding = now
+		holds[shard] = k.held[shard]
+	}
+	k.mu.Unlock()
+	k.yields.Go(func() { k.handOver(k.life, holds) })
+}
+
+func (k *Keeper) handOver(ctx context.Context, holds map[int]*hold) {
+	const pause = 10 * time.Millisecond
+	k.opts.Work.Yield(ctx, slices.Collect(maps.Keys(holds)))
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for len(holds) > 0 && ctx.Err() == nil {
+		maps.DeleteFunc(holds, func(shard int, h *hold) bool { return k.handed(ctx, shard, h) })
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// handed gives a shard back if it can be, and says whether it is not ours any more.
+func (k *Keeper) handed(ctx context.Context, shard int, h *hold) bool {
+	switch {
+	case !k.has(shard, h):
+		return true // it was lost meanwhile
+	case !k.opts.Work.Settled(shard):
+		return false
+	}
+	if err := k.opts.Member.Release(ctx, shard, time.Since(h.yielding)); err != nil && !errors.Is(err, poller.ErrFenced) {
+		return false // the store does not answer
+	}
+	k.lose(ctx, []int{shard})
+	return true
+}
+
+// giveUp gives back what could not be begun. What cannot be given back either is taken for forgotten and claimed again.
+func (k *Keeper) giveUp(ctx context.Context, leases []store.Lease) {
+	for _, l := range leases {
+		k.forget([]int{l.Shard})
+		_ = k.opts.Member.Release(ctx, l.Shard, max(l.Idle, 0))
+	}
+}
+
+// HandOver gives back all that is held, shard by shard, until ctx is done. Run must have ended.
+func (k *Keeper) HandOver(ctx context.Context) error {
+	if !k.opts.Shared {
+		return nil
+	}
+	i := k.opts.Info
+	i.Works = false
+	err := k.opts.Member.Tell(ctx, i) // so that the others take over what becomes free
+	var rest []int
+	for shard, h := range k.all() {
+		if h.yielding.IsZero() {
+			rest = append(rest, shard)
+		}
+	}
+	k.yield(rest)
+	handed := make(chan struct{})
+	go func() {
+		defer close(handed)
+		k.yields.Wait()
+	}()
+	select {
+	case <-handed:
+	case <-ctx.Done():
+	}
+	return err
+}
+
+// keep notes that shards are ours.
+func (k *Keeper) keep(leases []store.Lease, sight *store.Sight) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, l := range leases {
+		k.held[l.Shard] = &hold{stirred: sight.Stirred[l.Shard]}
+	}
+}
+
+func (k *Keeper) forget(shards []int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, shard := range shards {
+		delete(k.held, shard)
+	}
+}
+
+// has says that a shard is still held as it was.
+func (k *Keeper) has(shard int, h *hold) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.held[shard] == h
+}
+
+// all gives what is held.
+func (k *Keeper) all() map[int]hold {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out := make(map[int]hold, len(k.held))
+	for shard, h := range k.held {
+		out[shard] = *h
+	}
+	return out
+}
+
+// Owner gives the ID of the member that owned a shard when that was last looked at; empty: nobody did.
+func (k *Keeper) Owner(shard int) string { return k.last().Owners[shard] }
+
+// Replicas lists who works here, as of the last look.
+func (k *Keeper) Replicas() []store.Peer {
+	sight := k.last()
+	return slices.DeleteFunc(slices.Clone(sight.Peers), func(p store.Peer) bool { return !p.Info.Works })
+}
+
+func (k *Keeper) last() *store.Sight {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.sight
+}

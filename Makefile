@@ -18,6 +18,8 @@ BENCHTIME ?= 1s
 FOR      ?= 1m
 SEEDS    ?= 1000
 FIRST    ?= 0
+N        ?= 20
+KILLS    ?= 1000
 
 # Where the linter may be: this checkout first, then where `go install` puts it, then the PATH.
 GOLANGCI = $(shell for f in bin/golangci-lint "$$(go env GOPATH)/bin/golangci-lint" "$$(command -v golangci-lint)"; do \
@@ -63,15 +65,43 @@ browser: ## Walk the web page with a real browser (needs Chromium; npm for the r
 		rm -rf browser/node_modules; echo 'browser: npm cannot install axe-core; accessibility is not checked' >&2; fi
 	@cd browser && { go mod download || { echo 'browser: skipped, the Go modules cannot be downloaded' >&2; exit 0; }; go test -mod=mod -count=1 -timeout 8m -v ./...; }
 
+# Each fuzz target with its package, one a line.
+FUZZ_TARGETS = files=$$(grep -rl --include='*_test.go' '^func Fuzz' . || true); [ -z "$$files" ] || \
+	go test -list '^Fuzz' $$(dirname $$files | sort -u) | awk '/^Fuzz/ {names[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, names[i]; n = 0}'
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for a while (FUZZTIME=10s each)
-	@files=$$(grep -rl --include='*_test.go' '^func Fuzz' . || true); \
-	[ -n "$$files" ] || exit 0; \
-	go test -list '^Fuzz' $$(dirname $$files | sort -u) | awk '/^Fuzz/ {names[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, names[i]; n = 0}' \
-	| while read -r package target; do \
+	@{ $(FUZZ_TARGETS); } | while read -r package target; do \
 		echo "fuzz $$package $$target"; \
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
 	done
+
+# Long runs go one after the other, whatever comes of them. What each says is in bin/long; what came of all stands at the end.
+LONG = mkdir -p bin/long; table=; failed=0; \
+	long() { local name=$$1 begun=$$SECONDS verdict=ok; shift; local log=bin/long/$${name//[^A-Za-z0-9]/_}.txt; echo "== $$name"; \
+		"$$@" </dev/null >"$$log" 2>&1 || { verdict=FAIL; failed=1; tail -n 50 "$$log"; }; \
+		table+=$$(printf '%-4s %6ds  %-60s %s' "$$verdict" "$$((SECONDS - begun))" "$$name" "$$log")$$'\n'; }; \
+	sum() { printf '\n%s' "$$table"; return "$$failed"; };
+
+.PHONY: fuzz-long
+fuzz-long: FUZZTIME = 30m
+fuzz-long: ## Run every fuzz target for long, findings or not, and sum up (FUZZTIME=30m each)
+	@$(LONG) while read -r package target; do \
+		long "$$package $$target" go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -timeout 0 "$$package"; \
+	done < <($(FUZZ_TARGETS)); sum
+
+.PHONY: race-many
+race-many: ## Run all tests in full under the race detector many times, each in another order, and sum up (N=20)
+	@$(LONG) for i in $$(seq $(N)); do \
+		long "race $$i" env CGO_ENABLED=1 go test -race -gcflags='modernc.org/sqlite/lib=-race=false' -count=1 -shuffle=on -timeout 1h ./...; \
+	done; sum
+
+.PHONY: kill-many
+kill-many: ## Kill the real binary at many random moments, and sum up (KILLS=1000)
+	@$(LONG) \
+	long 'kill' go test ./cmd/deltahook -count=1 -v -timeout 0 -run '^TestKilledAtRandomMoments' -kills $(KILLS); \
+	long 'kill, and a receiver that fails' go test ./cmd/deltahook -count=1 -v -timeout 0 -run '^TestP7AReplicaConvergesThroughKills' -fault-kills $(KILLS); \
+	sum
 
 .PHONY: simulate
 simulate: ## Live through simulated worlds of 1,000 steps (SEEDS=1000 FIRST=0)

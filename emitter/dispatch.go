@@ -227,7 +227,7 @@ func (d *Dispatcher) drain(ctx context.Context, queues []*queue) {
 func (d *Dispatcher) Dispatch(shard int, deliveries []Delivery, complete bool) {
 	if !complete {
 		for _, q := range d.all() {
-			q.requeue(shard, false)
+			q.requeue(shard)
 		}
 		return
 	}
@@ -252,81 +252,6 @@ func (d *Dispatcher) Merged(webhook string, n int) {
 	}
 }
 
-// Reread forgets what of a webhook is in memory and not in flight, and reads it from the store again: deliveries were settled there
-// behind the dispatcher's back. It says whether there is such a webhook.
-func (d *Dispatcher) Reread(webhook string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	q, ok := d.all()[webhook]
-	if !ok {
-		return false
-	}
-	shards := slices.Collect(maps.Keys(d.taken))
-	for _, s := range shards {
-		q.take(s)
-	}
-	d.loaders.Go(func() { d.load(map[string]*queue{webhook: q}, shards) })
-	return true
-}
-
-// load finds out where the store has something to deliver, and asks until it knows.
-func (d *Dispatcher) load(queues map[string]*queue, shards []int) {
-	for pause := rereadPause; d.lives.read.Err() == nil; pause = min(2*pause, rereadPauseMax) {
-		lanes, err := d.opts.Outbox.Lanes(d.lives.read)
-		var batches map[Lane][][]Delivery
-		if err == nil {
-			batches, err = d.batches(queues, shards, lanes)
-		}
-		if err == nil {
-			loaded(queues, shards, lanes, batches)
-			return
-		}
-		if d.lives.read.Err() == nil {
-			d.record.failed("lanes", err)
-		}
-		waitFor(d.lives.read, pause)
-	}
-}
-
-// batches reads what was sealed as a batch and is not settled.
-func (d *Dispatcher) batches(queues map[string]*queue, shards []int, lanes []Lane) (map[Lane][][]Delivery, error) {
-	found := map[Lane][][]Delivery{}
-	for _, lane := range lanes {
-		if q := queues[lane.Webhook]; q == nil || !q.packs() || !slices.Contains(shards, lane.Shard) {
-			continue
-		}
-		ids, err := d.opts.Outbox.Batches(d.lives.read, lane)
-		if err != nil {
-			return nil, err
-		}
-		for _, id := range ids {
-			list, err := d.opts.Outbox.Batch(d.lives.read, lane, id)
-			if err != nil {
-				return nil, err
-			}
-			for i := range list {
-				list[i].Body = nil
-			}
-			found[lane] = append(found[lane], list)
-		}
-	}
-	return found, nil
-}
-
-func loaded(queues map[string]*queue, shards []int, lanes []Lane, batches map[Lane][][]Delivery) {
-	pending := make(map[Lane]struct{}, len(lanes))
-	for _, l := range lanes {
-		pending[l] = struct{}{}
-	}
-	for name, q := range queues {
-		for _, s := range shards {
-			lane := Lane{Shard: s, Webhook: name}
-			_, ok := pending[lane]
-			q.loaded(s, ok, batches[lane])
-		}
-	}
-}
-
 // Pause stops a webhook until Resume, durably; deliveries wait, and what is in flight ends. It says whether there is such a
 // webhook.
 func (d *Dispatcher) Pause(webhook, reason string) bool {
@@ -344,16 +269,6 @@ func (d *Dispatcher) Resume(webhook string) bool {
 		q.resume()
 	}
 	return ok
-}
-
-// Requeue looks into the store again after deliveries were queued there behind the dispatcher's back (a replay). No name means
-// all webhooks.
-func (d *Dispatcher) Requeue(webhooks ...string) {
-	for name, q := range d.all() {
-		if len(webhooks) == 0 || slices.Contains(webhooks, name) {
-			q.requeue(0, true)
-		}
-	}
 }
 
 // Stats tells what each webhook does, by name.

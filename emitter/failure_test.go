@@ -442,7 +442,7 @@ func TestAttemptsAreNotedWithTheirTrigger(t *testing.T) {
 		time.Sleep(time.Minute)
 		b.receiver().set(nil)
 		b.outbox.replay(bad.Ref)
-		b.d.Requeue("w")
+		b.d.Requeue()
 		time.Sleep(time.Minute)
 		b.stop()
 		var triggers []string

@@ -262,6 +262,28 @@ func TestAReplayIsFoundInTheStoreAndSentUnderItsOldID(t *testing.T) {
 	})
 }
 
+func TestAReplayReadsOnlyTheShardsThatHaveSomething(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start()
+		shards := make([]int, 255)
+		for i := range shards {
+			shards[i] = i + 2
+		}
+		b.d.Take(shards...)
+		old := b.emit("a")[0]
+		time.Sleep(time.Second)
+		read := b.outbox.calls["pending"]
+		b.outbox.replay(old.Ref)
+		b.d.Requeue()
+		time.Sleep(time.Second)
+		b.stop()
+		if got := b.outbox.calls["pending"] - read; got > 2 || len(b.receiver().got()) != 2 {
+			t.Errorf("%d reads of pending deliveries, %d posts", got, len(b.receiver().got()))
+		}
+	})
+}
+
 func TestAReplayedEventGoesBeforeLaterOnesOfItsRecordThatWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
@@ -272,7 +294,7 @@ func TestAReplayedEventGoesBeforeLaterOnesOfItsRecordThatWait(t *testing.T) {
 		b.emit("a", "a")
 		time.Sleep(100 * time.Millisecond) // "a 2" is in flight
 		b.outbox.replay(old.Ref)
-		b.d.Requeue("w")
+		b.d.Requeue()
 		time.Sleep(time.Minute)
 		b.stop()
 		if got := strings.Join(b.receiver().delivered(), ", "); got != "a 1, a 2, a 1, a 3" {

@@ -90,14 +90,21 @@ func (q *queue) owns(shard int) bool {
 	return w != nil && (w.owned || w.yielding)
 }
 
-// requeue makes the queue read a shard, or all of them, from the start; what is in memory is not repeated.
-func (q *queue) requeue(shard int, all bool) {
+// relook makes the queue wait for word of what the store has for its shards; what is in memory goes on.
+func (q *queue) relook() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, w := range q.windows {
-		if w.owned && (all || w.shard == shard) {
-			q.fallBehind(w, 1)
-		}
+		w.loading = w.owned
+	}
+}
+
+// requeue makes the queue read a shard from the start; what is in memory is not repeated.
+func (q *queue) requeue(shard int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if w := q.windows[shard]; w != nil && w.owned {
+		q.fallBehind(w, 1)
 	}
 	q.wantRead()
 }

@@ -91,17 +91,16 @@ func (d *Dispatcher) succeed(q, former *queue, replaces bool) {
 	d.load(map[string]*queue{q.webhook.Name: q}, shards)
 }
 
-// durableGate reads a gate, and asks until it is known.
-func (d *Dispatcher) durableGate(name string) GateState {
-	for pause := rereadPause; d.lives.read.Err() == nil; pause = min(2*pause, rereadPauseMax) {
+// durableGate reads a gate.
+func (d *Dispatcher) durableGate(name string) (state GateState) {
+	d.ask("gate", func() error {
 		gates, err := d.opts.Outbox.Gates(d.lives.read)
 		if err == nil {
-			return gates[name].eager(time.Now())
+			state = gates[name].eager(time.Now())
 		}
-		d.record.failed("gate", err)
-		waitFor(d.lives.read, pause)
-	}
-	return GateState{}
+		return err
+	})
+	return state
 }
 
 // eager lets a shut gate be probed at once.

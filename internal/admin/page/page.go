@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"sync"
 	"time"
 
 	"github.com/deltahook/deltahook/internal/admin"
@@ -54,8 +55,8 @@ type Options struct {
 type page struct {
 	Options
 	mux    *http.ServeMux
-	views  map[string]*template.Template
-	assets map[string]asset // by path
+	views  func() (map[string]*template.Template, error) // read when somebody looks at a page for the first time
+	assets map[string]asset                              // by path
 }
 
 type asset struct {
@@ -70,7 +71,8 @@ func Handler(o Options) (http.Handler, error) {
 	if p.Now == nil {
 		p.Now = time.Now
 	}
-	if err := errors.Join(p.readAssets(), p.parse()); err != nil {
+	p.views = sync.OnceValues(p.parse)
+	if err := p.readAssets(); err != nil {
 		return nil, fmt.Errorf("web page: %w", err)
 	}
 	p.routes()
@@ -190,7 +192,11 @@ func (p *page) render(w http.ResponseWriter, r *http.Request, s shown) {
 		f.Refresh = 0
 	}
 	var out bytes.Buffer
-	if err := p.views[s.view].ExecuteTemplate(&out, "layout", f); err != nil {
+	views, err := p.views()
+	if err == nil {
+		err = views[s.view].ExecuteTemplate(&out, "layout", f)
+	}
+	if err != nil {
 		p.Log.ErrorContext(r.Context(), "web page not rendered", "path", r.URL.Path, "err", err)
 		http.Error(w, "the page cannot be shown: "+err.Error(), http.StatusInternalServerError)
 		return
@@ -204,27 +210,27 @@ func (p *page) render(w http.ResponseWriter, r *http.Request, s shown) {
 }
 
 // parse reads the templates: each view has the layout and the parts that all share.
-func (p *page) parse() error {
+func (p *page) parse() (map[string]*template.Template, error) {
 	shared, err := template.New("").Funcs(p.funcs()).ParseFS(files, "templates/layout.html", "templates/parts.html")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	names, err := fs.Glob(files, "templates/*.html")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.views = map[string]*template.Template{}
+	views := map[string]*template.Template{}
 	for _, name := range names {
 		view, err := shared.Clone()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		base := path.Base(name)
-		if p.views[base[:len(base)-len(".html")]], err = view.ParseFS(files, name); err != nil {
-			return err
+		if views[base[:len(base)-len(".html")]], err = view.ParseFS(files, name); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return views, nil
 }
 
 func (p *page) readAssets() error {

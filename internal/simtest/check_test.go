@@ -3,6 +3,7 @@ package simtest
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -228,7 +229,7 @@ func (w *world) allRead(source string) {
 }
 
 // checkStore holds a store that is opened against what was confirmed to the processes before (P1, P2).
-func (w *world) checkStore(st store.Reader) {
+func (w *world) checkStore(st store.Store) {
 	w.truth.mu.Lock()
 	defer w.truth.mu.Unlock()
 	rows, err := st.Sources(w.t.Context())
@@ -250,13 +251,24 @@ func (w *world) checkStore(st store.Reader) {
 			w.violated(1, "the store has version %d, sequence %d and %d records of %s; confirmed were %d, %d and %d",
 				state.Version, state.Sequence, state.Records, source, m.state.Version, m.state.Sequence, len(m.known))
 		}
-		for key, k := range m.known {
-			if row, err := st.Record(w.t.Context(), source, key); err != nil || string(row.Body) != k.body {
-				w.violated(1, "the store has %s %s as %s (%v), confirmed was %s", source, key, row.Body, err, k.body)
-			}
-		}
+		w.checkRecords(st, source, m)
 	}
 	w.checkDeliveries(st)
+}
+
+// checkRecords holds the records that are stored against those that were confirmed.
+func (w *world) checkRecords(st store.Store, source string, m *memory) {
+	found := 0
+	err := st.Look().Bodies(w.t.Context(), source, slices.Collect(maps.Keys(m.keys)), func(_ differ.Hash, key string, body []byte) error {
+		k, known := m.known[key]
+		if found++; !known || string(body) != k.body {
+			w.violated(1, "the store has %s %s as %s, confirmed was %s", source, key, body, k.body)
+		}
+		return nil
+	})
+	if err != nil || found != len(m.known) {
+		w.violated(1, "the store has %d records of %s (%v), confirmed were %d", found, source, err, len(m.known))
+	}
 }
 
 // checkDeliveries holds each event, for each webhook, against what was confirmed of it.

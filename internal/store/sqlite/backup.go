@@ -22,7 +22,7 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("backup to %s: %w", path, err)
 	}
-	if _, err := s.readers.ExecContext(ctx, `VACUUM INTO ?`, path); err != nil {
+	if _, err := s.readers.db.ExecContext(ctx, `VACUUM INTO ?`, path); err != nil {
 		return fmt.Errorf("backup to %s: %w", path, errors.Join(s.explain(err), os.Remove(path)))
 	}
 	if err := syncFile(path); err != nil {

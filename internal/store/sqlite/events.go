@@ -105,7 +105,7 @@ func (s *Store) Events(ctx context.Context, eq store.EventQuery) (list []store.E
 
 // Event gives one event.
 func (s *Store) Event(ctx context.Context, id string) (e store.EventRow, err error) {
-	err = s.read(ctx, func(q querier) error {
+	err = s.glance(ctx, func(q querier) error {
 		e, err = scanEvent(q.QueryRowContext(ctx, eventSQL+"WHERE e.id = ?", id).Scan)
 		if errors.Is(err, sql.ErrNoRows) {
 			return store.ErrNotFound

@@ -22,7 +22,7 @@ func (m *member) Gates(ctx context.Context) (map[string]emitter.GateState, error
 // GateStates gives the durable gates.
 func (s *Store) GateStates(ctx context.Context) (map[string]emitter.GateState, error) {
 	gates := map[string]emitter.GateState{}
-	err := s.read(ctx, func(q querier) error {
+	err := s.glance(ctx, func(q querier) error {
 		return each(ctx, q, func(r *sql.Rows) error {
 			var webhook, text string
 			var state emitter.GateState

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,8 +19,8 @@ const (
 		ON CONFLICT (name) DO UPDATE SET incarnation = incarnation + 1, expires_at = ?2 RETURNING incarnation`
 	heartbeatSQL = `UPDATE member SET expires_at = ?3 WHERE name = ?1 AND incarnation = ?2 AND expires_at > ?4`
 	// The owner of a shard is alive when it is the current incarnation of a member that has not expired.
-	acquireSQL = `UPDATE shard SET owner = ?2, epoch = epoch + 1 WHERE id = ?1 AND (owner IS NULL OR owner = ?2
-		OR NOT EXISTS (SELECT 1 FROM member WHERE name || '#' || incarnation = owner AND expires_at > ?3)) RETURNING epoch`
+	acquireSQL = `UPDATE shard SET owner = ?2, epoch = epoch + 1 WHERE id IN (SELECT value FROM json_each(?1)) AND (owner IS NULL OR owner = ?2
+		OR NOT EXISTS (SELECT 1 FROM member WHERE name || '#' || incarnation = owner AND expires_at > ?3)) RETURNING id, epoch`
 	releaseSQL = `UPDATE shard SET owner = NULL WHERE id = ? AND owner = ? AND epoch = ?`
 	disownSQL  = `UPDATE shard SET owner = NULL WHERE owner = ?`
 	leaveSQL   = `UPDATE member SET expires_at = 0 WHERE name = ? AND incarnation = ?`
@@ -119,19 +120,16 @@ func (m *member) Acquire(ctx context.Context, shards []int) ([]store.Lease, erro
 		if err := m.extend(ctx, t); err != nil {
 			return err
 		}
-		now := micros(m.s.now())
-		for _, shard := range shards {
-			lease := store.Lease{Shard: shard, Idle: -1}
-			err := t.QueryRowContext(ctx, acquireSQL, shard, m.ID(), now).Scan(&lease.Epoch)
-			if errors.Is(err, sql.ErrNoRows) {
-				continue // a living member's
-			}
-			if err != nil {
-				return err
-			}
-			taken = append(taken, lease)
+		wanted, err := json.Marshal(shards)
+		if err != nil {
+			return err
 		}
-		return nil
+		taken, err = collect(ctx, t, func(r *sql.Rows) (store.Lease, error) {
+			l := store.Lease{Idle: -1}
+			err := r.Scan(&l.Shard, &l.Epoch)
+			return l, err
+		}, acquireSQL, string(wanted), m.ID(), micros(m.s.now()))
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("acquire: %w", err)
@@ -212,7 +210,7 @@ func (m *member) fenced(ctx context.Context, q querier, shard int) error {
 
 // read runs fn in a snapshot in which the shard is this member's.
 func (m *member) read(ctx context.Context, shard int, fn func(q querier) error) error {
-	return m.s.read(ctx, func(q querier) error {
+	return m.s.glance(ctx, func(q querier) error {
 		if m.looking {
 			return fn(q)
 		}

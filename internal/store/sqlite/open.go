@@ -25,9 +25,6 @@ const (
 	readerCache = 2 << 10
 )
 
-// maxReaders is how many lists can be read at the same time.
-const maxReaders = 4
-
 // Up to this size a file is checked as a whole when it is opened for writing; that takes some tens of milliseconds.
 const quickCheckSize = 8 << 20
 
@@ -49,11 +46,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.readers, err = s.connect("ro", readerCache); err != nil {
+	db, err := s.connect("ro", readerCache)
+	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	s.readers.SetMaxOpenConns(maxReaders)
-	s.readers.SetConnMaxIdleTime(time.Minute)
+	s.readers = newReaders(db)
 	begin := s.beginWriting
 	if o.ReadOnly {
 		begin = s.beginReading

@@ -48,7 +48,7 @@ func eachLane(ctx context.Context, q querier, fn func(laneHead) error) error {
 
 // Lanes lists the lanes of the shards that are still held.
 func (m *member) Lanes(ctx context.Context) (lanes []emitter.Lane, err error) {
-	err = m.s.read(ctx, func(q querier) error {
+	err = m.s.glance(ctx, func(q querier) error {
 		owned, err := m.owned(ctx, q)
 		if err != nil {
 			return err

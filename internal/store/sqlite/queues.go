@@ -9,14 +9,19 @@ import (
 	"github.com/deltahook/deltahook/internal/store"
 )
 
-// Queues gives the length of every queue. Lengths come from memory, the oldest event from one probe per lane.
+// Queues gives the length of every queue. Lengths come from memory, the oldest event from one probe per lane. As long as no
+// queue has changed nothing is read: whoever watches them costs nothing.
 func (s *Store) Queues(ctx context.Context) ([]store.Queue, error) {
+	kept, changes, same := s.tallies.queues()
+	if same && s.writer != nil {
+		return kept, nil
+	}
 	lengths, err := s.lengths(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var list []store.Queue
-	err = s.read(ctx, func(q querier) error {
+	err = s.glance(ctx, func(q querier) error {
 		oldest, err := oldestPending(ctx, q)
 		if err != nil {
 			return err
@@ -34,6 +39,9 @@ func (s *Store) Queues(ctx context.Context) ([]store.Queue, error) {
 		return nil
 	})
 	slices.SortFunc(list, func(a, b store.Queue) int { return cmp.Compare(a.Webhook, b.Webhook) })
+	if err == nil {
+		s.tallies.keep(list, changes)
+	}
 	return list, err
 }
 

@@ -66,7 +66,7 @@ func (s *Store) print(ctx context.Context, q querier, book int64, key string) (s
 
 // Record gives a known record with its last body.
 func (s *Store) Record(ctx context.Context, source, key string) (row store.RecordRow, err error) {
-	err = s.read(ctx, func(q querier) error {
+	err = s.glance(ctx, func(q querier) error {
 		book, found, err := findBook(ctx, q, source)
 		if err != nil {
 			return err

@@ -44,7 +44,7 @@ func (m *member) Tell(ctx context.Context, i store.Info) error {
 // Sight gives who is alive and who owns what.
 func (s *Store) Sight(ctx context.Context) (out store.Sight, err error) {
 	now := micros(s.now())
-	err = s.read(ctx, func(q querier) error {
+	err = s.glance(ctx, func(q querier) error {
 		err := each(ctx, q, func(r *sql.Rows) error {
 			var name string
 			var incarnation int64
@@ -70,7 +70,7 @@ func (s *Store) Sight(ctx context.Context) (out store.Sight, err error) {
 
 // Sources lists the sources of some shards that are held.
 func (m *member) Sources(ctx context.Context, shards []int) (list []store.SourceRow, err error) {
-	err = m.s.read(ctx, func(q querier) error {
+	err = m.s.glance(ctx, func(q querier) error {
 		owned, err := m.owned(ctx, q)
 		if err != nil {
 			return err

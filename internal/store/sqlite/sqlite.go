@@ -5,8 +5,6 @@
 package sqlite
 
 import (
-	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,7 +34,7 @@ type Store struct {
 	bodies  *stored.Codec
 	lock    *lockFile    // nil when read-only
 	writer  chan *writer // holds the writer while nobody uses it; nil when read-only
-	readers *sql.DB
+	readers *readers
 	tables  tables
 	tallies tallies
 	names   nameBook
@@ -62,7 +60,7 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) close() error {
-	errs := []error{s.readers.Close()}
+	errs := []error{s.readers.close()}
 	if s.writer != nil {
 		w := <-s.writer
 		close(s.writer)
@@ -76,20 +74,4 @@ func (s *Store) close() error {
 		return fmt.Errorf("store: %s: close: %w", s.path, err)
 	}
 	return nil
-}
-
-// read runs fn in one snapshot of the database, which ends when fn returns or ctx does. Statements that run often are given
-// a context that is never cancelled: watching one costs more than a row.
-func (s *Store) read(ctx context.Context, fn func(q querier) error) error {
-	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return s.explain(err)
-	}
-	defer tx.Rollback()
-	snapshot := newStatements(tx)
-	err = errors.Join(fn(&snapshot), snapshot.close())
-	if err != nil && ctx.Err() != nil {
-		return ctx.Err() // not that the snapshot was gone
-	}
-	return s.explain(err)
 }

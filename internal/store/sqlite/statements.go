@@ -13,21 +13,16 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// connection is a *sql.Conn or a *sql.Tx.
-type connection interface {
-	querier
-	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
-}
-
 // statements prepares each query once: preparing takes longer than running most of them.
 type statements struct {
-	on     connection
+	on     *sql.Conn
 	byText map[string]statement
+	quiet  bool // queries do not end with their context
 }
 
 type statement struct{ stmt *sql.Stmt }
 
-func newStatements(on connection) statements {
+func newStatements(on *sql.Conn) statements {
 	return statements{on: on, byText: map[string]statement{}}
 }
 
@@ -67,6 +62,7 @@ func (p *statements) exec(ctx context.Context, query string, args ...any) (int64
 
 // QueryContext runs a query.
 func (p *statements) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	ctx = p.watched(ctx)
 	s, err := p.prepared(ctx, query)
 	if err != nil {
 		return nil, err
@@ -76,9 +72,18 @@ func (p *statements) QueryContext(ctx context.Context, query string, args ...any
 
 // QueryRowContext runs a query for one row.
 func (p *statements) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	ctx = p.watched(ctx)
 	s, err := p.prepared(ctx, query)
 	if err != nil { // only a row can carry the error
 		return p.on.QueryRowContext(ctx, query, args...)
 	}
 	return s.stmt.QueryRowContext(ctx, args...)
+}
+
+// watched gives the context that ends a query.
+func (p *statements) watched(ctx context.Context) context.Context {
+	if p.quiet {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"maps"
+	"slices"
 	"sync"
+
+	"github.com/deltahook/deltahook/internal/store"
 )
 
 // tally is the length of a webhook's queue.
@@ -13,8 +16,11 @@ type tally struct{ pending, parked int64 }
 // tallies keeps the lengths of all queues in memory, so that nobody has to count rows: this process alone changes them.
 // The zero value does not know them yet.
 type tallies struct {
-	mu sync.Mutex
-	by map[int64]tally // webhook; nil: not counted yet
+	mu      sync.Mutex
+	by      map[int64]tally // webhook; nil: not counted yet
+	changes int             // how often by has changed
+	list    []store.Queue   // as Queues gave it last; nil: not yet
+	listed  int             // changes that it knows of
 }
 
 // add takes over what a transaction has changed.
@@ -24,6 +30,7 @@ func (a *tallies) add(changes map[int64]tally) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.changes++
 	if a.by == nil {
 		return
 	}
@@ -37,7 +44,21 @@ func (a *tallies) add(changes map[int64]tally) {
 func (a *tallies) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.by = nil
+	a.by, a.changes = nil, a.changes+1
+}
+
+// queues gives the list that was kept, if nothing has changed since, and what keep has to be told.
+func (a *tallies) queues() (list []store.Queue, changes int, same bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.list), a.changes, a.list != nil && a.listed == a.changes
+}
+
+// keep keeps a list that was read after so many changes.
+func (a *tallies) keep(list []store.Queue, changes int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.list, a.listed = append([]store.Queue{}, list...), changes
 }
 
 func (a *tallies) get() map[int64]tally {

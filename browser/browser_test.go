@@ -65,8 +65,9 @@ func start(tb testing.TB) context.Context {
 type tab struct {
 	testing.TB
 
-	ctx  context.Context
-	base string
+	ctx   context.Context
+	base  string
+	walks *walked // nil: nobody asks what was pressed
 
 	mu        sync.Mutex
 	complains []string
@@ -201,9 +202,16 @@ func (t *tab) has(words ...string) {
 func (t *tab) press(name string, within ...string) {
 	t.Helper()
 	t.mark(name, strings.Join(within, " "))
-	if _, err := chromedp.RunResponse(t.ctx, chromedp.Click(`[data-test="press"]`)); err != nil {
+	what := t.marked()
+	answer, err := chromedp.RunResponse(t.ctx, chromedp.Click(`[data-test="press"]`))
+	if err != nil {
 		t.Fatalf("press %q: %v", name, err)
 	}
+	if answer.Status >= 400 {
+		t.Errorf("press %q: the answer is %d; it shows\n%s", name, answer.Status, t.text("main"))
+		return
+	}
+	t.walks.note(what)
 }
 
 // mark finds what can be pressed by its whole text, as it is read to those who do not see it.
@@ -318,7 +326,9 @@ func (t *tab) fill(selector, text string) {
 func (t *tab) click(name string) {
 	t.Helper()
 	t.mark(name, "")
+	what := t.marked()
 	t.do(chromedp.Click(`[data-test="press"]`))
+	t.walks.note(what)
 }
 
 // enter presses the key, and waits for the page that it leads to.

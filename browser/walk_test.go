@@ -17,13 +17,27 @@ func TestTheWebPage(t *testing.T) {
 	browser := start(t)
 	w := newWorld(t)
 	w.stir()
-	t.Run("every view looks right in light and dark", func(t *testing.T) { looks(t, w, newTab(t, browser, w.url)) })
-	t.Run("every view fits a phone", func(t *testing.T) { fitsPhones(t, w, newTab(t, browser, w.url)) })
-	t.Run("the live list follows until somebody scrolls", func(t *testing.T) { follows(t, w, newTab(t, browser, w.url)) })
-	t.Run("the overview follows by itself and keeps the focus", func(t *testing.T) { updates(t, w, newTab(t, browser, w.url)) })
-	t.Run("the keyboard is enough", func(t *testing.T) { keyboard(t, w, newTab(t, browser, w.url)) })
-	t.Run("everything works without scripts", func(t *testing.T) { withoutScripts(t, w, newTab(t, browser, w.url)) })
-	t.Run("every action", func(t *testing.T) { acts(t, w, newTab(t, browser, w.url)) })
+	walks := &walked{}
+	for _, part := range []struct {
+		name string
+		walk func(testing.TB, *world, *tab)
+	}{
+		{"every view looks right in light and dark", looks},
+		{"every view fits a phone", fitsPhones},
+		{"the live list follows until somebody scrolls", follows},
+		{"the overview follows by itself and keeps the focus", updates},
+		{"lists find what is looked for", searches},
+		{"the keyboard is enough", keyboard},
+		{"everything works without scripts", withoutScripts},
+		{"every action", acts},
+		{"no action was left out", walks.complete},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			p := newTab(t, browser, w.url)
+			p.walks = walks
+			part.walk(t, w, p)
+		})
+	}
 }
 
 // views are all pages that can be looked at, by the name of their screenshot.
@@ -47,9 +61,11 @@ func views(w *world) [][2]string {
 		{"deliveries", "/deliveries"},
 		{"parked", "/deliveries?state=parked"},
 		{"live", "/live"},
+		{"alerts", "/alerts"},
 		{"login", "/login"},
 		{"plan-replay", "/deliveries/replay?state=parked"},
 		{"plan-drop", "/deliveries/drop?event=" + event + "&webhook=erp"},
+		{"plan-skip", "/deliveries/skip?webhook=audit"},
 		{"plan-release", "/act/release?source=stock"},
 		{"plan-backfill", "/sources/contacts/backfill"},
 		{"plan-reload", "/reload"},
@@ -127,6 +143,43 @@ func follows(tb testing.TB, w *world, t *tab) {
 	}
 	t.click("Go on")
 	t.until("what waited", fmt.Sprintf(`document.querySelectorAll("#live-list li").length > %d`, before))
+	t.click("Clear")
+	t.until("an empty list", `document.querySelectorAll("#live-list li").length === 0`)
+}
+
+// searches fills in the forms above lists.
+func searches(tb testing.TB, w *world, t *tab) {
+	tb.Helper()
+	t.open("/")
+	t.fill("#q", "stock")
+	t.press("Show")
+	t.has("1–1 of 1", "stock")
+	t.open("/sources/contacts/events")
+	t.fill("#f-key", "4711")
+	t.press("Show")
+	t.has("contacts.updated", "4711", "deltahook events --source contacts --key 4711")
+	t.open("/sources/contacts/records")
+	t.fill("#f-prefix", "471")
+	t.press("Show")
+	if found := t.text(".records"); !strings.Contains(found, "4712") || strings.Contains(found, "x/y") {
+		t.Errorf("records that begin with 471: %s", found)
+	}
+	t.open("/webhooks/erp")
+	t.fill("#f-reason", "422")
+	t.press("Show")
+	t.has("parked", "4711")
+	t.open("/deliveries")
+	t.fill("#f-webhook", "erp")
+	t.press("Show")
+	t.has("deltahook deliveries --webhook erp")
+	t.open("/events")
+	t.fill("#f-type", "orders.created")
+	t.press("Show")
+	t.has("deltahook events --type orders.created")
+	t.open("/")
+	eval[bool](t, `document.querySelector('#source-rows tr[data-key="orders"] details').open = true; true`)
+	t.click("Copy the command deltahook poll orders")
+	t.until("the word", `document.querySelector("[data-done]")?.textContent.startsWith("Copied")`)
 }
 
 func updates(tb testing.TB, w *world, t *tab) {
@@ -197,6 +250,8 @@ func acts(tb testing.TB, w *world, t *tab) {
 	w.within("app is paused", func() bool { return w.webhook("app").State == "paused" })
 	t.press("Resume app")
 	w.within("app goes on", func() bool { return w.webhook("app").State == "ok" })
+	skips(w, t)
+	reloads(w, t)
 
 	t.press("Release stock")
 	t.has("becomes events", "deltahook release stock")
@@ -218,6 +273,11 @@ func acts(tb testing.TB, w *world, t *tab) {
 	t.has("3 known records as snapshots: 3 app", "deltahook backfill contacts --to app")
 	t.press("Backfill 3 records")
 	t.has("the backfill of contacts has begun")
+	w.within("it is done", func() bool { return w.backfill("contacts") == "done" })
+	t.open("/sources/contacts/backfill?rate=1/m")
+	t.press("Backfill 3 records")
+	t.press("Stop the backfill of contacts")
+	t.has("what it told stays told")
 	for _, level := range []string{"validators", "cursor", "records", "all"} {
 		t.open("/sources/tickets2/config")
 		t.press("Reset " + level + " tickets2")
@@ -228,6 +288,60 @@ func acts(tb testing.TB, w *world, t *tab) {
 	parked(w, t)
 	t.press("Sign out")
 	t.has("Sign in")
+}
+
+// skips jumps to now: a source over what changed while it was paused, a webhook over what waits.
+func skips(w *world, t *tab) {
+	t.Helper()
+	t.open("/?q=orders")
+	t.press("Pause orders")
+	t.press("Skip to now orders")
+	t.has("no event is made of what changed meanwhile")
+	t.press("Skip to now orders")
+	t.has("orders goes on from now")
+	w.within("orders goes on", func() bool { return w.source("orders").State == "ok" })
+	t.open("/webhooks/app")
+	t.press("Pause app")
+	w.within("app is paused", func() bool { return w.webhook("app").State == "paused" })
+	w.edit(func() { w.lists["tickets"] = append(w.lists["tickets"], map[string]any{"id": 2, "open": false}) })
+	w.poll("tickets2")
+	w.within("something waits", func() bool { return w.webhook("app").Queued > 0 })
+	t.open("/webhooks/app")
+	t.press("Skip to now app")
+	t.has("1 tickets2.created", "deltahook resume app --webhook --skip")
+	t.fill("#f-by", "Ann")
+	t.press("Skip 1 delivery")
+	t.has("1 delivery skipped; app goes on")
+	w.within("app goes on", func() bool { return w.webhook("app").State == "ok" })
+	t.open("/deliveries?state=dropped&webhook=app")
+	t.has("skipped by Ann")
+}
+
+// reloads takes an edit in, and shows one that cannot run.
+func reloads(w *world, t *tab) {
+	t.Helper()
+	good := w.text
+	w.write(strings.Replace(good, "[source.tickets2]", "[source.tickets2]\nevery = \"2h\"", 1))
+	t.open("/")
+	t.press("reload")
+	t.has("Else only what was changed in them starts anew", "deltahook reload")
+	t.press("Reload")
+	t.has("1 section changed: source.tickets2 (changed)")
+	w.write(good + "\n[nonsense\n")
+	t.open("/reload")
+	t.mark("Reload", "main")
+	t.do(chromedp.Click(`[data-test="press"]`))
+	t.until("what is wrong", `document.body.innerText.includes("The configuration cannot run")`)
+	t.forgive("422")
+	t.open("/")
+	t.has("What stands in the files now cannot run", "deltahook check")
+	t.open("/alerts")
+	t.has("configuration", "rejected")
+	w.write(good)
+	t.open("/")
+	t.press("Reload the configuration")
+	t.press("Reload")
+	t.has("1 section changed: source.tickets2 (changed)")
 }
 
 // parked sends again and drops.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -45,6 +46,7 @@ type world struct {
 	receiver *hooktest.Receiver
 	url      string
 	dir      string
+	text     string // the configuration
 }
 
 // newWorld starts everything; stir then makes something of every kind.
@@ -120,6 +122,10 @@ secret = "%[5]s"
 url    = "%[4]s/hooks"
 secret = "%[5]s"
 
+[alerts]
+to        = ["app"]
+after     = "0s"
+heartbeat = "%[2]s/beat"
 [store]
 url = "sqlite:%[6]s"
 [admin]
@@ -151,19 +157,31 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 	_ = out.Encode(map[string]any{"data": map[string]any{"items": w.lists[name]}, "total": strconv.Itoa(len(w.lists[name]))})
 }
 
+func (w *world) file() string { return filepath.Join(w.dir, "deltahook.toml") }
+
+// write puts a configuration into the file; a reload reads it.
+func (w *world) write(text string) {
+	w.Helper()
+	w.text = text
+	if err := os.WriteFile(w.file(), []byte(text), 0o600); err != nil {
+		w.Fatal(err)
+	}
+}
+
 func (w *world) start(text string) (stop func()) {
 	w.Helper()
+	w.write(text)
 	secrets := &setting.Secrets{}
-	cfg, report := config.Parse([]config.File{{Path: "deltahook.toml", Text: []byte(text)}}, secrets)
-	if err := report.Err(); err != nil {
-		w.Fatal(err)
+	cfg, report, err := config.Load(config.Options{Paths: []string{w.file()}, Secrets: secrets})
+	if err != nil || report.Err() != nil {
+		w.Fatal(err, report.Err())
 	}
 	st, err := sqlite.Open(w.Context(), sqlite.Options{Path: filepath.Join(w.dir, "deltahook.db")})
 	if err != nil {
 		w.Fatal(err)
 	}
 	d, err := daemon.New(w.Context(), daemon.Options{
-		Config: cfg, Secrets: secrets, Store: st, Log: slog.New(slog.DiscardHandler), Version: "1.0.0", Token: token,
+		Config: cfg, Secrets: secrets, Store: st, Log: slog.New(slog.DiscardHandler), Version: "1.0.0", Token: token, Paths: []string{w.file()},
 	})
 	if err != nil {
 		w.Fatal(err)
@@ -212,6 +230,16 @@ func (w *world) webhook(name string) admin.Webhook {
 	}
 	w.Fatalf("there is no webhook %s", name)
 	return admin.Webhook{}
+}
+
+// backfill gives the state of the backfill of a source.
+func (w *world) backfill(source string) string {
+	w.Helper()
+	b, err := w.client().Backfill(w.Context(), admin.Backfill{Source: source}, admin.LookBackfill)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return b.State
 }
 
 // within waits for a condition.

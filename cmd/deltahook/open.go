@@ -21,6 +21,7 @@ import (
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/internal/store/postgres"
 	"github.com/deltahook/deltahook/internal/store/sqlite"
+	"github.com/deltahook/deltahook/poller"
 )
 
 // purpose says whether a command looks or acts.
@@ -151,7 +152,10 @@ func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	offline := admin.Offline{Lists: admin.Lists{Store: st, Config: func() *config.Config { return cfg }}}
+	offline := admin.Offline{
+		Lists: admin.Lists{Store: st, Config: func() *config.Config { return cfg }},
+		Told:  func(state poller.State) []admin.Alert { return daemon.Told(state, &cfg.Alerts) },
+	}
 	if p == acting {
 		offline.Own = func(ctx context.Context, do func(admin.Changer) error) error {
 			return owning(ctx, st, func(m store.Member) error { return do(m) })

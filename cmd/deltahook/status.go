@@ -33,7 +33,7 @@ func (a *app) status() *cobra.Command {
 	return cmd
 }
 
-// statusLines makes one object a line: sources first, then webhooks, and the configuration that is in force.
+// statusLines makes one object a line: sources first, then webhooks, alerts, and the configuration that is in force.
 func statusLines(s admin.Status) []any {
 	lines := make([]any, 0, len(s.Sources)+len(s.Webhooks)+1)
 	for _, source := range s.Sources {
@@ -41,6 +41,9 @@ func statusLines(s admin.Status) []any {
 	}
 	for _, webhook := range s.Webhooks {
 		lines = append(lines, webhook)
+	}
+	if board := s.Board(); !board.Quiet() {
+		lines = append(lines, board)
 	}
 	if s.Config != nil {
 		lines = append(lines, map[string]*admin.Config{"config": s.Config})
@@ -72,6 +75,9 @@ func (a *app) printStatus(s admin.Status, now time.Time) error {
 		}
 	}
 	if err := a.table([]string{"WEBHOOK", "STATE", "QUEUED", "OLDEST", "PARKED", "OK/FAILED", "NOTE"}, rows); err != nil {
+		return err
+	}
+	if err := a.printAlerts(s.Board(), now); err != nil {
 		return err
 	}
 	a.printNeeds(s)

@@ -115,6 +115,8 @@ type Offline struct {
 	Own func(ctx context.Context, do func(Changer) error) error
 	// Alter changes what is stored of a source; nil when the store is open for reading only.
 	Alter func(ctx context.Context, e Edit, plan bool) (Edited, error)
+	// Told gives the troubles that were told by what is stored of deltahook's own source; nil: nobody knows.
+	Told func(state poller.State) []Alert
 	// Fill plans or records a backfill; nil when the store is open for reading only.
 	Fill func(ctx context.Context, b Backfill, step BackfillStep) (Backfilled, error)
 }
@@ -158,7 +160,12 @@ func (o Offline) Status(ctx context.Context) (Status, error) {
 	for i := range rows {
 		if rows[i].Name != emitter.Own {
 			status.Sources = append(status.Sources, SourceOf(rows[i]))
+		} else if o.Told != nil {
+			status.Alerts = o.Told(rows[i].State)
 		}
+	}
+	if status.Alerting, err = o.Alerting(ctx); err != nil {
+		return Status{}, err
 	}
 	gates, err := o.Store.GateStates(ctx)
 	if err != nil {

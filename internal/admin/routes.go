@@ -76,6 +76,9 @@ func stateRoutes() []route {
 			method: "GET", path: apiRoot + "/status", name: "status", access: looks, answer: Status{},
 			about: "The state of everything at one moment.", do: (*handler).status,
 		}, {
+			method: "GET", path: apiRoot + "/alerts", name: "alerts", access: looks, answer: AlertBoard{},
+			about: "Who is told of troubles, which troubles there are since when, and how the heartbeat goes.", do: (*handler).alerts,
+		}, {
 			method: "GET", path: apiRoot + "/config", name: "config", access: looks, answer: map[string]map[string]string{},
 			about: "The effective configuration by section and key, secrets masked.", do: (*handler).config,
 		}, {

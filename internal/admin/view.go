@@ -100,6 +100,8 @@ type Status struct {
 	Config *Config `json:"config,omitempty"`
 	// Alerts are the troubles that [alerts] tells of, those that have not lasted for alerts.after included.
 	Alerts []Alert `json:"alerts,omitempty"`
+	// Alerting is whom [alerts] tells of them.
+	Alerting *Alerting `json:"alerting,omitempty"`
 }
 
 // Config is the configuration of a running daemon.
@@ -112,17 +114,6 @@ type Config struct {
 	Restart  []string  `json:"restart,omitempty"` // changes that wait for a restart: "store.url a → b"
 	Reloads  int64     `json:"reloads"`           // that came into force since the start
 	Rejected int64     `json:"rejected"`          // that did not
-}
-
-// Alert is one trouble.
-type Alert struct {
-	Type      string    `json:"type"` // of the event that tells of it: deltahook.source.failing
-	Source    string    `json:"source,omitempty"`
-	Webhook   string    `json:"webhook,omitempty"`
-	Since     time.Time `json:"since"`
-	Told      time.Time `json:"told,omitzero"` // when it was first told; zero: it has not lasted for alerts.after
-	Reminders int       `json:"reminders"`     // since then
-	Message   string    `json:"message,omitempty"`
 }
 
 // Source is the state of one polled API.

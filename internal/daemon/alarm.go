@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/emitter"
-	"github.com/deltahook/deltahook/internal/admin"
 )
 
 // The types of the events that deltahook sends of itself, without "deltahook." in front.
@@ -129,14 +128,6 @@ func (a *alert) event(sequence int64, at time.Time) (*emitter.Event, error) {
 	e := emitter.Notice(emitter.Own+"."+a.kind, at, data)
 	e.Source, e.Sequence, e.Change.Key = emitter.Own, sequence, a.Key
 	return e, nil
-}
-
-// view gives the alarm as people see it.
-func (a *alarm) view() admin.Alert {
-	return admin.Alert{
-		Type: emitter.Own + "." + a.Type, Source: a.About.Source, Webhook: a.About.Webhook, Since: a.Since, Told: a.Told,
-		Reminders: a.Reminder, Message: a.Message,
-	}
 }
 
 func sortAlarms(list []*alarm) {

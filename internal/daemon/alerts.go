@@ -12,7 +12,6 @@ import (
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/emitter"
-	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/config"
 	"github.com/deltahook/deltahook/poller"
 )
@@ -248,19 +247,6 @@ func (a *alerts) keep(c *config.Config) {
 	maps.DeleteFunc(a.parked, func(webhook string, _ *parked) bool { return gone(subject{Webhook: webhook}) })
 	a.over = slices.DeleteFunc(a.over, func(one *alarm) bool { return gone(one.About) })
 	a.nudge() // the times may be others
-}
-
-// look gives what is wrong now.
-func (a *alerts) look() []admin.Alert {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	list := slices.Collect(maps.Values(a.alarms))
-	sortAlarms(list)
-	out := make([]admin.Alert, len(list))
-	for i, one := range list {
-		out[i] = one.view()
-	}
-	return out
 }
 
 // well says that nothing is wrong, or not for long enough to be told.

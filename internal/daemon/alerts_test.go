@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/config"
 	"github.com/deltahook/deltahook/internal/daemon"
 	"github.com/deltahook/deltahook/internal/hooktest"
@@ -392,6 +393,54 @@ func TestTheHeartbeatStaysAwayWhileSomethingIsWrong(t *testing.T) {
 		}
 		if strings.Contains(w.log.String(), "heart.test") {
 			w.t.Error("the address is in the log")
+		}
+	})
+}
+
+// What people look at says since when something is wrong, who was told and when they are told next; also while nothing runs.
+func TestTheBoardOfAlertsKnowsWhatWasToldAndWhatComesNext(t *testing.T) {
+	t.Parallel()
+	inWard(t, `heartbeat = "http://heart.test/ping"`, func(w *ward) {
+		look := func() admin.AlertBoard {
+			s, err := w.daemon.Status(w.t.Context())
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			return s.Board()
+		}
+		b := look()
+		if len(b.Alerts) != 0 || !slices.Equal(b.To, []string{"ops"}) || b.After != "5m" || b.Repeat != "1d" || b.Heartbeat == nil || b.Heartbeat.Silent || time.Since(b.Heartbeat.Arrived) > time.Minute {
+			w.t.Errorf("all is well: %+v %+v", b, b.Heartbeat)
+		}
+		w.set("crm", true)
+		w.set("heart", true)
+		time.Sleep(4 * time.Minute)
+		if b = look(); !strings.Contains(b.Heartbeat.Error, "503") {
+			w.t.Errorf("the heartbeat is refused: %+v", b.Heartbeat)
+		}
+		time.Sleep(4 * time.Minute) // a poll has failed meanwhile, not for long enough
+		one := look().Alerts[0]
+		if !one.Told.IsZero() || one.Next != one.Since.Add(5*time.Minute) {
+			w.t.Errorf("not told yet: %+v", one)
+		}
+		time.Sleep(25 * time.Hour)
+		b = look()
+		one = b.Alerts[0]
+		if one.Source != "crm" || one.Reminders != 1 || one.Last.Sub(one.Told) != 24*time.Hour || one.Next != one.Last.Add(24*time.Hour) || one.Failures < 24 || one.Hint == "" || b.Sent.Sub(one.Last).Abs() > time.Second || !b.Heartbeat.Silent {
+			w.t.Errorf("a day later: %+v, %+v", b, b.Heartbeat)
+		}
+		states, err := w.store.Sources(w.t.Context())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for i := range states {
+			if states[i].Name != "deltahook" {
+				continue
+			}
+			stored := daemon.Told(states[i].State, &config.Alerts{To: []string{"ops"}})
+			if len(stored) != 1 || !stored[0].Told.Equal(one.Told) || !stored[0].Last.Equal(one.Last) || stored[0].Source != "crm" || !stored[0].Next.IsZero() {
+				w.t.Errorf("stored is %+v", stored)
+			}
 		}
 	})
 }

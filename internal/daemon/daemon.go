@@ -78,6 +78,7 @@ type Daemon struct {
 	running    atomic.Pointer[running]
 	reload     reload
 	alerts     *alerts
+	beat       lastBeat
 	started    time.Time
 	ready      chan struct{} // closed once it works
 	background sync.WaitGroup

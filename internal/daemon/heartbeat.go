@@ -4,8 +4,10 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/outbound"
 )
 
@@ -24,13 +26,13 @@ func (d *Daemon) heartbeat(ctx context.Context) {
 	failed := false
 	for {
 		c := d.current().config
-		if address, err := c.Alerts.HeartbeatURL(d.opts.Secrets); err == nil && address != "" && d.well(ctx) {
+		if address, err := c.Alerts.HeartbeatURL(d.opts.Secrets); err == nil && address != "" && d.beat.due(d.well(ctx)) {
 			err = askHeartbeat(ctx, client, address, d.opts.Version)
+			d.beat.note(d.beatFault(err))
 			switch {
 			case ctx.Err() != nil:
 			case err != nil && !failed:
-				_, text := outbound.PostFault(err)
-				d.opts.Log.WarnContext(ctx, "the heartbeat does not arrive; it is tried again", "err", d.opts.Secrets.Redact(text))
+				d.opts.Log.WarnContext(ctx, "the heartbeat does not arrive; it is tried again", "err", d.beatFault(err))
 			case err == nil && failed:
 				d.opts.Log.InfoContext(ctx, "the heartbeat arrives again")
 			}
@@ -41,6 +43,47 @@ func (d *Daemon) heartbeat(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// beatFault says why a heartbeat did not arrive; nothing when it did.
+func (d *Daemon) beatFault(err error) string {
+	if err == nil {
+		return ""
+	}
+	_, text := outbound.PostFault(err)
+	return d.opts.Secrets.Redact(text)
+}
+
+// lastBeat is how the heartbeat goes, for people.
+type lastBeat struct {
+	mu      sync.Mutex
+	arrived time.Time
+	fault   string
+	silent  bool
+}
+
+// due notes whether the heartbeat is to be sent, and gives that back.
+func (b *lastBeat) due(well bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.silent = !well
+	return well
+}
+
+// note keeps what came of one.
+func (b *lastBeat) note(fault string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fault = fault; fault == "" {
+		b.arrived = time.Now()
+	}
+}
+
+// show fills in what is known.
+func (b *lastBeat) show(h *admin.Heartbeat) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h.Arrived, h.Silent, h.Error = b.arrived, b.silent, b.fault
 }
 
 // well says that there is nothing to be told, and that the daemon makes progress.

@@ -131,16 +131,19 @@ func (v view) Change(ctx context.Context, c admin.Change, plan bool) (admin.Chan
 
 // Status joins what the scheduler and the dispatcher know with the lengths of the queues.
 func (v view) Status(ctx context.Context) (admin.Status, error) {
-	if err := v.d.queues.read(ctx); err != nil {
+	err := v.d.queues.read(ctx)
+	if err != nil {
 		return admin.Status{}, fmt.Errorf("read the queues: %w", err)
 	}
-	return v.now(), nil
+	s := v.now()
+	s.Alerting, err = v.alerting(ctx)
+	return s, err
 }
 
 // now is the status with the lengths of the queues as they were read last, some seconds ago.
 func (v view) now() admin.Status {
 	s := admin.Status{Running: true, Version: v.d.opts.Version, Started: v.d.started, Sources: []admin.Source{}, Webhooks: []admin.Webhook{}}
-	s.Config, s.Alerts = v.d.reload.status(v.d.current()), v.d.alerts.look()
+	s.Config, s.Alerts = v.d.reload.status(v.d.current()), v.d.alerts.look(&v.d.current().config.Alerts)
 	for _, source := range v.d.scheduler.Statuses() {
 		s.Sources = append(s.Sources, v.source(source))
 	}

@@ -74,12 +74,12 @@ func resetAction(source, level string) action {
 
 func webhookActions(w admin.Webhook) []action {
 	if w.State == "paused" {
-		return []action{webhookAction(admin.Resume, "Resume", w.Name)}
+		return []action{webhookAction(admin.Resume, "Resume", w.Name), changeAction(admin.Skip, "Skip to now", w.Name, selection{Webhook: w.Name})}
 	}
 	return []action{webhookAction(admin.Pause, "Pause", w.Name)}
 }
 
-// changeAction leads to the plan of a replay or a drop.
+// changeAction leads to the plan of a replay, a drop or a skip.
 func changeAction(kind admin.ChangeKind, label, name string, q selection) action {
 	a := action{Label: label, Name: name, Ask: "/deliveries/" + string(kind) + "?" + q.values().Encode(), Command: q.command(kind)}
 	if kind == admin.Drop {

@@ -152,7 +152,7 @@ func stateOf(name string) look {
 		tone, mark = "bad", "cross"
 	case "held", "parked":
 		tone, mark = "warn", "stop"
-	case "paused", "stopped", "dropped", "merged":
+	case "paused", "stopped", "dropped", "merged", "silent":
 		tone, mark = "idle", "pause"
 	case "quiet", "deferred", "recovering", "partial", "missing":
 		tone, mark = "note", "half"

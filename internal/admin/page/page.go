@@ -99,6 +99,7 @@ func (p *page) routes() {
 	p.show("GET /events", p.events)
 	p.show("GET /events/{event}", p.event)
 	p.show("GET /deliveries", p.deliveries)
+	p.show("GET /alerts", p.alerts)
 	p.show("GET /live", p.live)
 	p.show("GET /reload", p.askReload)
 	p.mux.HandleFunc("POST /reload", p.reload)

@@ -334,7 +334,7 @@ func views() []string {
 	return []string{
 		"/", "/?q=con&state=ok&sort=name", "/sources/contacts", "/sources/contacts/events", "/sources/contacts/records", "/sources/contacts/config",
 		"/sources/contacts/record?key=" + url.QueryEscape(hostile), "/sources/stock", "/webhooks/app", "/events", "/events/evt_1", "/deliveries", "/deliveries?state=parked",
-		"/live", "/login", "/sources/contacts/backfill", "/reload", "/act/pause?source=contacts", "/act/reset?source=contacts&level=records", "/deliveries/replay?state=parked", "/deliveries/drop?state=parked",
+		"/live", "/alerts", "/login", "/deliveries/skip?webhook=app", "/sources/contacts/backfill", "/reload", "/act/pause?source=contacts", "/act/reset?source=contacts&level=records", "/deliveries/replay?state=parked", "/deliveries/drop?state=parked",
 	}
 }
 
@@ -452,6 +452,29 @@ func (a answer) hasLink(to string) answer {
 	return a
 }
 
+func TestTheAlertsSayWhatIsWrongWhoWasToldAndWhatComesNext(t *testing.T) {
+	s := newSite(t)
+	s.get("/alerts").has(http.StatusOK, "nobody is told", "Nothing is wrong", "none</span>")
+	s.view.status.Alerting = &admin.Alerting{
+		To: []string{"ops"}, After: "5m", Repeat: "1d", Sent: now().Add(-time.Hour), Heartbeat: &admin.Heartbeat{Every: "1m", Silent: true},
+	}
+	s.view.status.Alerts = []admin.Alert{
+		{
+			Type: "deltahook.source.failing", Source: "orders", Since: now().Add(-26 * time.Hour), Told: now().Add(-25 * time.Hour), Next: now().Add(23 * time.Hour),
+			Reminders: 1, Failures: 77, Message: hostile, Hint: "deltahook try orders",
+		},
+		{Type: "deltahook.webhook.failing", Webhook: "erp", Hint: "nothing was changed", Since: now().Add(-time.Minute), Next: now().Add(4 * time.Minute)},
+		{Type: "deltahook.config.rejected", Since: now(), Told: now()},
+	}
+	s.get("/alerts").has(http.StatusOK, "failures after 5m", "a reminder each 1d", "1h ago", "on purpose, because something is wrong", "1d 2h ago", "1d 1h ago", "in 23h",
+		hostile, "77 failures in a row", "deltahook try orders", "not yet", "nothing was changed", "in 4m", "configuration", "evt_1", "deltahook events --source deltahook").
+		hasLink("/sources/orders").hasLink("/webhooks/erp").hasLink("/webhooks/ops")
+	s.view.status.Alerting.Repeat, s.view.status.Alerting.Heartbeat = "0s", &admin.Heartbeat{Every: "1m", Arrived: now().Add(-12 * time.Second)}
+	s.get("/alerts").has(http.StatusOK, "no reminders", "12s ago")
+	s.view.status.Alerting.Heartbeat.Error = "it answered 503 Service Unavailable"
+	s.get("/alerts").has(http.StatusOK, "it answered 503 Service Unavailable")
+}
+
 func TestEmptyListsTeach(t *testing.T) {
 	s := newSite(t)
 	s.view.status = admin.Status{Running: true}
@@ -511,6 +534,7 @@ func TestEveryActionWorksWithoutAScript(t *testing.T) {
 		{"/sources/contacts", "Stop the backfill of contacts", "backfill contacts to=[] keys=[] rate= stop", "what it told stays told"},
 		{"/deliveries/replay?state=parked&webhook=app&rate=20/s", "Replay 2 deliveries", "replay app/parked/ rate=20/s by=somebody on the web page why= plan=false", "2 deliveries queued again"},
 		{"/deliveries/drop?event=evt_1", "Drop 2 deliveries", "drop //evt_1 rate= by=somebody on the web page why= plan=false", "2 deliveries dropped"},
+		{"/deliveries/skip?webhook=app", "Skip 2 deliveries", "skip app// rate= by=somebody on the web page why= plan=false", "2 deliveries skipped; app goes on with what comes now"},
 		{"/deliveries/replay?state=delivered&source=contacts", "Replay 2 deliveries", "replay /delivered/ rate= by=somebody on the web page why= plan=false", "2 deliveries queued again"},
 	} {
 		s.view.asked = nil
@@ -603,6 +627,7 @@ func TestAnErrorIsAPageWithItsStatus(t *testing.T) {
 	s.get("/act/release?webhook=app").has(http.StatusNotFound, "there is no such action")
 	s.get("/act/pause").has(http.StatusBadRequest, "name one of them")
 	s.get("/deliveries/explode").has(http.StatusNotFound)
+	s.get("/deliveries/skip?webhook=app").has(http.StatusOK, "All that is queued up to now", "deltahook resume app --webhook --skip")
 	s.get("/deliveries/replay?rate=fast").has(http.StatusBadRequest, "fast")
 	s.view.err = fmt.Errorf("%w: the source is not held", admin.ErrState)
 	s.post("/act/release", url.Values{"source": {"contacts"}, "csrf": {"form-token"}}).has(http.StatusConflict, "the source is not held")

@@ -56,10 +56,10 @@ func (p *page) changeFrom(kind string, v url.Values) (admin.Change, selection, e
 	c := admin.Change{Kind: admin.ChangeKind(kind), By: strings.TrimSpace(v.Get("by")), Why: v.Get("why")}
 	s := selectionOf(v)
 	s.Before = 0
-	if c.Kind != admin.Replay && c.Kind != admin.Drop {
+	if !slices.Contains(admin.ChangeKinds(), c.Kind) {
 		return c, s, notThere(admin.ErrNoVerb, kind)
 	}
-	if s.State == "" && s.Event == "" {
+	if s.State == "" && s.Event == "" && c.Kind != admin.Skip {
 		s.State = store.StateParked
 	}
 	if s.Rate != "" {
@@ -93,16 +93,29 @@ func (p *page) plan(r *http.Request) (shown, error) {
 	if to := v.Get("back"); isLocal(to) {
 		out.Back = to
 	}
-	count := plural(plan.Deliveries, "delivery")
-	out.Title, out.Label, out.Rate = "Replay "+count, "Replay "+count, true
-	if c.Kind == admin.Drop {
-		out.Title, out.Label, out.Rate, out.Notes, out.Risky = "Drop "+count, "Drop "+count, false, true, true
-	}
+	out.Title = title(c.Kind) + " " + plural(plan.Deliveries, "delivery")
+	out.Label, out.Rate = out.Title, c.Kind == admin.Replay
+	out.Notes, out.Risky = !out.Rate, !out.Rate
 	return shown{view: "confirm", title: out.Title, nav: "parked", body: out}, nil
+}
+
+// title names what is done to deliveries.
+func title(kind admin.ChangeKind) string {
+	switch kind {
+	case admin.Drop:
+		return "Drop"
+	case admin.Skip:
+		return "Skip"
+	case admin.Replay:
+	}
+	return "Replay"
 }
 
 // planned says what a change of deliveries comes to.
 func planned(kind admin.ChangeKind, plan admin.Changed) []string {
+	if plan.Deliveries == 0 && kind == admin.Skip {
+		return []string{"There is nothing to skip: nothing is queued for it. Resume it instead."}
+	}
 	if plan.Deliveries == 0 {
 		return []string{"There is nothing to do: no delivery that is settled matches. What is on its way already is left alone."}
 	}
@@ -110,8 +123,12 @@ func planned(kind admin.ChangeKind, plan admin.Changed) []string {
 		fmt.Sprintf("%s to %s, %s of bodies.", counts(plan.ByType), counts(plan.ByWebhook), bytesText(plan.Bytes)),
 		fmt.Sprintf("Detected from %s to %s.", plan.First.Local().Format("2006-01-02 15:04:05"), plan.Last.Local().Format("2006-01-02 15:04:05")),
 	}
-	if kind == admin.Drop {
+	switch kind {
+	case admin.Drop:
 		return append(say, "They are settled without being delivered; they stay in the list of dropped ones, and a replay brings them back.")
+	case admin.Skip:
+		return append(say, "All that is queued up to now is settled without being delivered, and the webhook goes on with what comes later. A replay of the dropped ones brings it back.")
+	case admin.Replay:
 	}
 	if plan.Seconds >= 1 {
 		say = append(say, "That takes about "+short(time.Duration(plan.Seconds*float64(time.Second)))+" at the rate.")
@@ -154,8 +171,12 @@ func (p *page) change(w http.ResponseWriter, r *http.Request) {
 	if !isLocal(to) {
 		to = s.link()
 	}
-	if c.Kind == admin.Drop {
+	switch c.Kind {
+	case admin.Drop:
 		text = plural(done.Deliveries, "delivery") + " dropped"
+	case admin.Skip:
+		text = plural(done.Deliveries, "delivery") + " skipped; " + s.Webhook + " goes on with what comes now"
+	case admin.Replay:
 	}
 	p.done(w, r, to, flash{Text: text, Command: s.command(c.Kind)})
 }

@@ -101,6 +101,9 @@ func deliveryStates() []string {
 
 // command is the command that changes what is chosen. A list's place is not part of it.
 func (s selection) command(kind admin.ChangeKind) string {
+	if kind == admin.Skip {
+		return commandOf("resume", s.Webhook, "--webhook", "--skip")
+	}
 	words := []string{"replay"}
 	if kind == admin.Drop {
 		words = []string{"deliveries", "drop"}

@@ -16,8 +16,7 @@ type input struct {
 
 // reset gives an input for another source with the same memory, unless that has grown large.
 func (in *input) reset(src io.Reader) input {
-	const keep = 1 << 20
-	if in.lent || cap(in.buf) > keep {
+	if in.lent || cap(in.buf) > keptMemory {
 		return input{src: src, size: in.size}
 	}
 	return input{src: src, size: in.size, buf: in.buf[:0]}

@@ -22,6 +22,7 @@ const (
 	defaultLimit = 16 << 20
 	maxLimit     = 1 << 30
 	bufferSize   = 64 << 10
+	keptMemory   = 1 << 20 // of a buffer, for the next document
 )
 
 // Reader cuts the records out of one JSON document while it passes: it holds the largest record and a buffer, never the
@@ -63,6 +64,13 @@ const (
 
 // NewReader makes a Reader of one document.
 func NewReader(src io.Reader, o Options) *Reader {
+	r := &Reader{}
+	r.Renew(src, o)
+	return r
+}
+
+// Renew makes the Reader what NewReader gives, with the memory that it has.
+func (r *Reader) Renew(src io.Reader, o Options) {
 	if o.MaxRecord <= 0 {
 		o.MaxRecord = defaultLimit
 	}
@@ -76,9 +84,11 @@ func NewReader(src io.Reader, o Options) *Reader {
 	if o.Spec.Single {
 		o.MaxEnvelope = max(o.MaxEnvelope, o.MaxRecord)
 	}
-	r := &Reader{opts: o, input: input{size: bufferSize}}
+	if cap(r.envelope) > keptMemory {
+		r.envelope = nil
+	}
+	r.opts, r.input.size = o, bufferSize
 	r.Reset(src)
-	return r
 }
 
 // Reset makes the Reader ready for another document, with the same options and the same memory.

@@ -144,7 +144,7 @@ func (p *Poller) writes(s *scan, sequence int64, at time.Time, events *handover,
 			}
 			if e.kind != 0 && !e.quiet {
 				sequence++
-				event, err := p.opts.Outlet.Event(&p.source, sequence, at, p.changeOf(e))
+				event, err := p.opts.Outlet.Event(p.source, sequence, at, p.changeOf(e))
 				if err != nil {
 					return fmt.Errorf("event of record %q: %w", e.key, err)
 				}

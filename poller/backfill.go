@@ -187,8 +187,9 @@ func (r *backfiller) goesOn(b *Backfill) bool {
 // todo lists what is to be looked at, in order.
 func (r *backfiller) todo(ctx context.Context) ([]differ.Hash, error) {
 	var hashes []differ.Hash
+	hasher := differ.NewHasher(r.p.opts.Seed) // its own: a poll may run meanwhile
 	for _, key := range r.job.Keys {
-		hashes = append(hashes, r.p.hasher.Key([]byte(key)))
+		hashes = append(hashes, hasher.Key([]byte(key)))
 	}
 	if len(r.job.Keys) == 0 {
 		err := r.p.opts.Ledger.Prints(ctx, r.p.source.Name, func(k Known) bool {
@@ -232,7 +233,7 @@ func (r *backfiller) read(ctx context.Context, hashes []differ.Hash) ([]entry, e
 // snapshot makes the event that tells of a record.
 func (r *backfiller) snapshot(e *entry, sequence int64) (*Event, error) {
 	change := differ.Change{Kind: differ.Snapshot, Key: string(e.key), Record: r.p.shape.Project(nil, e.body)}
-	event, err := r.p.opts.Outlet.Event(&r.p.source, sequence, r.at, change)
+	event, err := r.p.opts.Outlet.Event(r.p.source, sequence, r.at, change)
 	if err == nil && len(r.job.To) > 0 {
 		event.To = slices.DeleteFunc(event.To, func(c Copy) bool { return !slices.Contains(r.job.To, c.Webhook) })
 	}

@@ -40,6 +40,7 @@ func TestAnUnchangedRecordCostsNoAllocation(t *testing.T) {
 	r := newRig(t, serveBytes(body), nil)
 	r.want(Complete)
 	p := r.poller
+	p.tools = p.net.borrow()
 	s := &scan{p: p, ctx: t.Context(), index: p.known.index, spool: newSpool(t.TempDir())}
 	reader := differ.NewReader(bytes.NewReader(body), differ.Options{Spec: p.spec})
 	allocs := testing.AllocsPerRun(5, func() {
@@ -131,7 +132,7 @@ func BenchmarkScheduler(b *testing.B) {
 	d := newDesk()
 	s := d.scheduler(0)
 	for i := range 10_000 {
-		if err := s.Add(plainSource(fmt.Sprint("s", i), time.Hour)); err != nil {
+		if err := s.Add(new(plainSource(fmt.Sprint("s", i), time.Hour))); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -241,12 +241,13 @@ func (w *walk) refused(resp *outbound.Response, body *countedBody, what seen) er
 }
 
 func (w *walk) records(contentType string, body io.Reader) error {
-	document, err := decode.Body(body, decodeOptions(&w.p.source, contentType))
+	document, err := decode.Body(body, decodeOptions(w.p.source, contentType))
 	if err != nil {
 		return err
 	}
 	if w.reader == nil {
-		w.reader = differ.NewReader(document, differ.Options{Spec: w.p.spec})
+		w.reader = w.p.reader
+		w.reader.Renew(document, differ.Options{Spec: w.p.spec})
 	} else {
 		w.reader.Reset(document)
 	}

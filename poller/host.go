@@ -116,14 +116,15 @@ func (s *Source) Asks(h *Host) bool {
 	return false
 }
 
-// network is what all sources of a process share: connections, and what is known of each host.
+// network is what all sources of a process share: connections, what is known of each host, and the tools of those that are polled.
 type network struct {
 	transports *outbound.Transports
 	hosts      *outbound.Hosts
+	toolbox
 }
 
 func newNetwork(o Options) *network {
-	n := &network{transports: outbound.NewTransports(o.Secrets), hosts: outbound.NewHosts(nil)}
+	n := &network{transports: outbound.NewTransports(o.Secrets), hosts: outbound.NewHosts(nil), toolbox: toolbox{seed: o.Seed}}
 	n.transports.Dial = o.Dial
 	n.setHosts(o.Hosts)
 	return n

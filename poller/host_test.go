@@ -20,12 +20,13 @@ func TestARefusalForOneSourceDefersTheOtherSourcesOfTheHost(t *testing.T) {
 			w.WriteHeader(http.StatusTooManyRequests)
 		}
 	}, nil)
-	net := newNetwork(r.opts)
+	o := r.opts.withDefaults()
+	net := newNetwork(o)
 	poll := func(name string) Result {
 		t.Helper()
 		source := r.source
 		source.Name, source.URL = name, r.api.URL+"/"+name
-		p, err := newPoller(source, r.opts, net)
+		p, err := newPoller(&source, &o, net)
 		if err != nil {
 			t.Fatal(err)
 		}

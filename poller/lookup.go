@@ -97,7 +97,7 @@ func (p *Poller) refusal(resp *outbound.Response) error {
 // readSingle reads an answer that is one record, at path, to its end: what it is worth is only known there. The record is
 // its own copy.
 func (p *Poller) readSingle(resp *outbound.Response, body io.Reader, path differ.Path) ([]byte, error) {
-	o := decodeOptions(&p.source, resp.Header.Get("Content-Type"))
+	o := decodeOptions(p.source, resp.Header.Get("Content-Type"))
 	o.Records, o.CSV.Require = "", nil
 	document, err := decode.Body(body, o)
 	if err != nil {

@@ -20,13 +20,12 @@ import (
 // Poller polls one source. Its polls and edits happen one after the other, whoever asks for them. The shard of the source
 // must be held all the time, by this process alone.
 type Poller struct {
-	source   Source
-	opts     Options
+	source   *Source // as it is configured: it may be shared, and is not changed
+	opts     *Options
 	spec     differ.Spec
 	shape    *differ.Shape
 	selected *selection // nil: all records
 	cursor   *cursor    // nil: each poll asks for the whole listing
-	hasher   *differ.Hasher
 	requests *requests
 	verifier *requests // of the records that a listing lacked; nil: their absence is enough
 	detail   *requests // of what a listing does not say of its records; nil: it says all
@@ -47,7 +46,9 @@ type Poller struct {
 
 	backfill *backfiller // what is in memory of the backfill that is under way
 
+	net      *network
 	turn     chan struct{} // holds one token while nobody polls or edits
+	*tools                 // borrowed while the turn is held
 	replaced atomic.Bool   // by another poller of the source, see succeed
 	known    *memory       // nil: to be read from the store
 	// unsure says that the outcome of a commit is unknown; lost is the version that it was based on.
@@ -58,15 +59,17 @@ type Poller struct {
 }
 
 // New makes the poller of a valid source.
-func New(source Source, o Options) (*Poller, error) { return newPoller(source, o, nil) }
-
-// newPoller is New for the sources of one process, which share the network; nil makes a new one.
-func newPoller(source Source, o Options, net *network) (*Poller, error) {
+func New(source Source, o Options) (*Poller, error) {
 	o = o.withDefaults()
+	return newPoller(&source, &o, newNetwork(o))
+}
+
+// newPoller is New for the sources of one process, which share the options and the network.
+func newPoller(source *Source, o *Options, net *network) (*Poller, error) {
 	var problems setting.Problems
-	requests := compileRequests(&source, o.UserAgent, &problems)
-	detail := compileLookup(&source, requests, source.Detail.URL, &problems, "detail", "url")
-	verifier := compileLookup(&source, requests, source.Deletes.Verify, &problems, "deletes", "verify")
+	requests := compileRequests(source, o.UserAgent, &problems)
+	detail := compileLookup(source, requests, source.Detail.URL, &problems, "detail", "url")
+	verifier := compileLookup(source, requests, source.Deletes.Verify, &problems, "deletes", "verify")
 	for _, p := range problems {
 		if !p.Warning {
 			return nil, fmt.Errorf("source %s: %w", source.Name, p)
@@ -78,15 +81,14 @@ func newPoller(source Source, o Options, net *network) (*Poller, error) {
 		return nil, fmt.Errorf("source %s: %w", source.Name, err)
 	}
 	if name := source.Pages.Kind; source.Pages.Param == "" && slices.Contains([]string{"page", "offset"}, name) && !requests.uses(name) {
-		source.Pages.Param = name
-	}
-	if net == nil {
-		net = newNetwork(o)
+		own := *source
+		own.Pages.Param = name
+		source = &own
 	}
 	p := &Poller{
-		source: source, opts: o, spec: spec, shape: shape, selected: newSelection(&source), hasher: differ.NewHasher(o.Seed),
+		source: source, opts: o, spec: spec, shape: shape, selected: newSelection(source), net: net,
 		requests: requests, verifier: verifier, detail: detail, details: source.Detail.print(),
-		identity: identityOf(&source, requests.target.Origin()), compare: comparisonOf(&source),
+		identity: identityOf(source, requests.target.Origin()), compare: comparisonOf(source),
 		keyInBytes: !slices.Contains(source.Key, differ.MustPath("@key")) && source.Pages.Kind != "last_key",
 		turn:       make(chan struct{}, 1),
 	}
@@ -95,7 +97,7 @@ func newPoller(source Source, o Options, net *network) (*Poller, error) {
 		return nil, fmt.Errorf("source %s: %w", source.Name, err)
 	}
 	p.hours = source.Active.in(zone)
-	if p.cursor, err = newCursor(&source, requests.uses("cursor")); err != nil {
+	if p.cursor, err = newCursor(source, requests.uses("cursor")); err != nil {
 		return nil, fmt.Errorf("source %s: cursor: %w", source.Name, err)
 	}
 	ways, err := p.connect(net)
@@ -114,6 +116,7 @@ func newPoller(source Source, o Options, net *network) (*Poller, error) {
 func (p *Poller) take(ctx context.Context) error {
 	select {
 	case <-p.turn:
+		p.tools = p.net.borrow()
 		if p.replaced.Load() {
 			p.giveBack()
 			return errReplaced
@@ -130,7 +133,11 @@ func (p *Poller) succeed(former *Poller) {
 	former.replaced.Store(true)
 }
 
-func (p *Poller) giveBack() { p.turn <- struct{}{} }
+func (p *Poller) giveBack() {
+	p.net.giveBack(p.tools)
+	p.tools = nil
+	p.turn <- struct{}{}
+}
 
 // Poll polls once and says what came of it. When ctx ends, a poll that still fetches ends without any effect; one that
 // commits finishes first.
@@ -236,7 +243,7 @@ func (p *Poller) waits(ctx context.Context, r *Result, trial bool) (bool, error)
 		r.Verdict, r.Paused, r.Message = Deferred, true, "the source is paused"
 		return true, nil
 	}
-	if webhook, full := p.opts.Outlet.Full(&p.source); full {
+	if webhook, full := p.opts.Outlet.Full(p.source); full {
 		r.Verdict, r.Message = Deferred, "the queue of webhook "+webhook+" is full"
 		r.Hint = "polling goes on when it has delivered some (max_queue); see deltahook deliveries"
 		return true, nil

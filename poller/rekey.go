@@ -103,7 +103,7 @@ func (p *Poller) rekeyed(ctx context.Context, state *State, keep func(*entry) er
 	if err != nil {
 		return Rekeying{}, p.storeFault("the known records cannot be read", err)
 	}
-	k := &rekeyer{p: p, keep: keep, member: memberPart(state.Identity), taken: make(map[differ.Hash]bool, len(known))}
+	k := &rekeyer{p: p, hasher: differ.NewHasher(p.opts.Seed), keep: keep, member: memberPart(state.Identity), taken: make(map[differ.Hash]bool, len(known))}
 	k.Change, k.Records = identityChange(state.Identity, p.identity), len(known)
 	const batch = 512
 	for part := range slices.Chunk(known, batch) {
@@ -123,6 +123,7 @@ type rekeyer struct {
 	Rekeying
 
 	p      *Poller
+	hasher *differ.Hasher // its own: a poll may run meanwhile
 	keep   func(*entry) error
 	member func(key string) []byte
 	taken  map[differ.Hash]bool // new keys; true once a second record has it
@@ -156,7 +157,7 @@ func (r *rekeyer) record(k Known, old string, body []byte) error {
 		r.bad("record %q: %s is %s", old, problem.Path, problem.Problem)
 		return nil
 	}
-	hash := r.p.hasher.Key(key)
+	hash := r.hasher.Key(key)
 	if again, taken := r.taken[hash]; taken {
 		r.Colliding++
 		if !again {

@@ -176,10 +176,11 @@ func quiet(r *rig, w *world) {
 
 // sameRecords compares as the poller does: an event is made when a record differs, whatever its spelling.
 func sameRecords(p *Poller, a, b map[string]string) bool {
+	hasher := differ.NewHasher(p.opts.Seed)
 	canon := func(m map[string]string) map[string]uint64 {
 		out := map[string]uint64{}
 		for k, v := range m {
-			out[k] = p.hasher.Canon(p.shape, []byte(v))
+			out[k] = hasher.Canon(p.shape, []byte(v))
 		}
 		return out
 	}

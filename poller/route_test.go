@@ -108,8 +108,8 @@ func TestAPollThatWaitsForItsHostOccupiesNoWorker(t *testing.T) {
 		})
 		o := Options{Ledger: newMemLedger(), Outlet: &memOutlet{}, Workers: 1, TempDir: t.TempDir(), Secrets: &setting.Secrets{}}.withDefaults()
 		hosts := outbound.NewHosts(nil)
-		s := newScheduler(o, func(source Source) (polls, error) {
-			p, err := New(source, o)
+		s := newScheduler(o, func(source *Source) (polls, error) {
+			p, err := New(*source, o)
 			if err != nil {
 				return nil, err
 			}
@@ -123,7 +123,7 @@ func TestAPollThatWaitsForItsHostOccupiesNoWorker(t *testing.T) {
 			source := DefaultSource()
 			source.Name, source.URL, source.Every, source.Single = name, "http://"+name+".example.com/", setting.Duration(time.Hour), false
 			source.Key = paths("id")
-			if err := s.Add(source); err != nil {
+			if err := s.Add(&source); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -29,7 +29,7 @@ var (
 // delay no other.
 type Scheduler struct {
 	opts    Options
-	make    func(Source) (polls, error)
+	make    func(*Source) (polls, error)
 	network *network
 
 	mu      sync.Mutex
@@ -50,12 +50,12 @@ const lingers = 10 * time.Second
 func NewScheduler(o Options) *Scheduler {
 	o = o.withDefaults()
 	net := newNetwork(o)
-	s := newScheduler(o, func(s Source) (polls, error) { return newPoller(s, o, net) })
+	s := newScheduler(o, func(s *Source) (polls, error) { return newPoller(s, &o, net) })
 	s.network = net
 	return s
 }
 
-func newScheduler(o Options, build func(Source) (polls, error)) *Scheduler {
+func newScheduler(o Options, build func(*Source) (polls, error)) *Scheduler {
 	return &Scheduler{opts: o, make: build, tasks: map[string]*task{}, slots: o.Workers, wake: make(chan struct{}, 1)}
 }
 
@@ -244,8 +244,9 @@ func (s *Scheduler) tell(t *task, r *Result) {
 	}
 }
 
-// Add takes a source on. Its configuration must be valid and its shard be held. A source of the same name is an error.
-func (s *Scheduler) Add(source Source) error {
+// Add takes a source on. Its configuration must be valid, and not be changed from now on, and its shard be held. A source of the same
+// name is an error.
+func (s *Scheduler) Add(source *Source) error {
 	t, err := s.build(source)
 	if err != nil {
 		return err
@@ -260,7 +261,7 @@ func (s *Scheduler) Add(source Source) error {
 }
 
 // build makes what is needed to poll a source.
-func (s *Scheduler) build(source Source) (*task, error) {
+func (s *Scheduler) build(source *Source) (*task, error) {
 	schedule, hours, err := source.schedule(s.now())
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", source.Name, err)

@@ -99,11 +99,11 @@ func (p idlePoll) Poll(_ context.Context, o Occasion) Result {
 }
 
 func benchScheduler(ctx context.Context, fired func(string, time.Time)) func() {
-	s := newScheduler(Options{}.withDefaults(), func(s Source) (polls, error) { return idlePoll{name: s.Name, fired: fired}, nil })
+	s := newScheduler(Options{}.withDefaults(), func(s *Source) (polls, error) { return idlePoll{name: s.Name, fired: fired}, nil })
 	for i := range benchSources {
 		source := DefaultSource()
 		source.Name, source.Every, source.OnStart = fmt.Sprint("s", i), setting.Duration(benchPeriod), "schedule"
-		if err := s.Add(source); err != nil {
+		if err := s.Add(&source); err != nil {
 			panic(err)
 		}
 	}
@@ -168,7 +168,7 @@ func TestTenThousandIdleSourcesFitIntoMemory(t *testing.T) {
 	for i := range benchSources {
 		source := validSource()
 		source.Name, source.OnStart, source.Every = fmt.Sprint("s", i), "schedule", setting.Duration(24*time.Hour)
-		if err := s.Add(source); err != nil {
+		if err := s.Add(&source); err != nil {
 			t.Fatal(err)
 		}
 	}

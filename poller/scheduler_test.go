@@ -137,7 +137,7 @@ func (p deskSource) Reset(_ context.Context, level ResetLevel) (State, error) {
 }
 
 func (d *desk) scheduler(workers int) *Scheduler {
-	return newScheduler(Options{Workers: workers, Observer: d}.withDefaults(), func(s Source) (polls, error) { return deskSource{d: d, s: s}, nil })
+	return newScheduler(Options{Workers: workers, Observer: d}.withDefaults(), func(s *Source) (polls, error) { return deskSource{d: d, s: *s}, nil })
 }
 
 func plainSource(name string, every time.Duration) Source {
@@ -149,7 +149,7 @@ func plainSource(name string, every time.Duration) Source {
 func add(t *testing.T, s *Scheduler, sources ...Source) {
 	t.Helper()
 	for _, source := range sources {
-		if err := s.Add(source); err != nil {
+		if err := s.Add(&source); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -655,7 +655,7 @@ func TestAMachineThatSleptIsNoticed(t *testing.T) {
 		d := newDesk()
 		var slept atomic.Int64 // timers did not run meanwhile
 		s := newScheduler(Options{Observer: d, Now: func() time.Time { return time.Now().Add(time.Duration(slept.Load())) }}.withDefaults(),
-			func(s Source) (polls, error) { return deskSource{d: d, s: s}, nil })
+			func(s *Source) (polls, error) { return deskSource{d: d, s: *s}, nil })
 		start := time.Now()
 		once := plainSource("once", 0)
 		once.Cron = "0 3 * * *"

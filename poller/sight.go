@@ -22,6 +22,7 @@ type Glance struct {
 func (p *Poller) Glance(key string) (Glance, bool) {
 	select {
 	case <-p.turn:
+		p.tools = p.net.borrow()
 		defer p.giveBack()
 	default:
 		return Glance{}, false

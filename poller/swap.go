@@ -9,9 +9,9 @@ import (
 
 // Change is what a scheduler is to poll otherwise than now. All is left as it is that is not named.
 type Change struct {
-	Put    []Source // that are new, or take the place of one of the same name; valid
-	Remove []string // names; unknown ones do not matter
-	Hosts  []Host   // all limits of hosts from now on; nil: as they are
+	Put    []*Source // that are new, or take the place of one of the same name; valid, and not changed from now on
+	Remove []string  // names; unknown ones do not matter
+	Hosts  []Host    // all limits of hosts from now on; nil: as they are
 	// Since is until when somebody else polled a source of Put, by name: what has been due since then is due now, and the source
 	// goes on with its schedule. One that is not named begins as at a start.
 	Since map[string]time.Time

@@ -33,7 +33,7 @@ func TestAChangedSourceReplacesItsRunningPollAndOthersDoNotNotice(t *testing.T) 
 		s.Start(t.Context())
 		time.Sleep(20 * time.Second)
 		a.Every = setting.Duration(2 * time.Hour)
-		apply(t, s, Change{Put: []Source{a}})
+		apply(t, s, Change{Put: []*Source{&a}})
 		time.Sleep(3 * time.Hour)
 		stop(t, s)
 		if got := d.times("a", start); len(got) != 3 || got[1] != 20*time.Second || d.overlap {
@@ -59,7 +59,7 @@ func TestAPollThatCouldNotBeInterruptedIsFollowedByOneOfTheNewConfiguration(t *t
 		s.Start(t.Context())
 		time.Sleep(time.Second)
 		a.Every = setting.Duration(24 * time.Hour)
-		apply(t, s, Change{Put: []Source{a}})
+		apply(t, s, Change{Put: []*Source{&a}})
 		time.Sleep(time.Minute)
 		stop(t, s)
 		if got := d.times("a", start); !slices.Equal(got, []time.Duration{0, 10 * time.Second}) || d.overlap {
@@ -77,9 +77,9 @@ func TestSourcesComeAndGoWhileOthersArePolled(t *testing.T) {
 		add(t, s, plainSource("a", time.Minute), plainSource("b", time.Hour))
 		s.Start(t.Context())
 		time.Sleep(10 * time.Second)
-		apply(t, s, Change{Put: []Source{plainSource("c", time.Hour)}, Remove: []string{"a", "never"}})
+		apply(t, s, Change{Put: []*Source{new(plainSource("c", time.Hour))}, Remove: []string{"a", "never"}})
 		time.Sleep(50 * time.Minute)
-		apply(t, s, Change{Put: []Source{plainSource("a", time.Hour)}})
+		apply(t, s, Change{Put: []*Source{new(plainSource("a", time.Hour))}})
 		time.Sleep(time.Minute)
 		stop(t, s)
 		if got := d.times("a", start); !slices.Equal(got, []time.Duration{0, 50*time.Minute + 10*time.Second}) {
@@ -105,7 +105,7 @@ func TestAPausedSourceStaysPausedWhenItIsReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.Every = setting.Duration(time.Second)
-		apply(t, s, Change{Put: []Source{a}})
+		apply(t, s, Change{Put: []*Source{&a}})
 		time.Sleep(time.Hour)
 		stop(t, s)
 		if n := len(d.times("a", time.Now())); n != 1 {
@@ -127,7 +127,7 @@ func TestAChangeOfWhichOnePartCannotBeMadeHasNoEffect(t *testing.T) {
 		time.Sleep(time.Second)
 		bad := plainSource("b", time.Hour)
 		bad.Every, bad.Cron = 0, "never"
-		if _, err := s.Prepare(Change{Put: []Source{plainSource("c", time.Hour), bad}, Remove: []string{"a"}}); err == nil {
+		if _, err := s.Prepare(Change{Put: []*Source{new(plainSource("c", time.Hour)), &bad}, Remove: []string{"a"}}); err == nil {
 			t.Error("no error")
 		}
 		time.Sleep(2 * time.Hour)

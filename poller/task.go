@@ -11,7 +11,7 @@ import (
 
 // task is one source in a Scheduler. Its fields are guarded by the scheduler's mutex.
 type task struct {
-	source   Source
+	source   *Source
 	poller   polls
 	schedule Schedule // inside the hours
 	hours    Hours

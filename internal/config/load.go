@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -131,11 +130,10 @@ func Fingerprint(paths []string) (string, error) {
 }
 
 func fingerprint(files []File) string {
-	var all bytes.Buffer
+	all := sha256.New()
 	for _, f := range files {
-		fmt.Fprintf(&all, "%q %d\n", f.Path, len(f.Text))
-		all.Write(f.Text)
+		fmt.Fprintf(all, "%q %d\n", f.Path, len(f.Text))
+		_, _ = all.Write(f.Text)
 	}
-	sum := sha256.Sum256(all.Bytes())
-	return hex.EncodeToString(sum[:])
+	return hex.EncodeToString(all.Sum(nil))
 }

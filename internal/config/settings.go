@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"reflect"
 	"slices"
@@ -22,6 +23,30 @@ func Settings(c *Config) map[string]map[string]string {
 	return all
 }
 
+// SettingsOf is Settings for one section; false: there is none of this name.
+func SettingsOf(c *Config, section string) (map[string]string, bool) {
+	s, ok := newFallbacks().section(c, section)
+	if !ok {
+		return nil, false
+	}
+	return s.texts(), true
+}
+
+// Has says whether there is a section of this name.
+func Has(c *Config, section string) bool {
+	_, ok := (&fallbacks{}).section(c, section)
+	return ok
+}
+
+// Alike says quickly that a section says the same in two configurations, apart from the content of files that it refers to. When it
+// says no, the settings may still be equal.
+func Alike(a, b *Config, section string) bool {
+	var none fallbacks
+	x, ok := none.section(a, section)
+	y, too := none.section(b, section)
+	return ok && too && reflect.DeepEqual(x.value.Addr().Interface(), y.value.Addr().Interface())
+}
+
 // Entry is one key of the effective configuration.
 type Entry struct {
 	Key, Value string
@@ -35,7 +60,7 @@ func Entries(c *Config, source string) []Entry {
 		return nil
 	}
 	fallback := poller.DefaultSource()
-	return entriesOf(newSection(*s, fallback).texts(), newSection(fallback, fallback).texts())
+	return entriesOf(newSection(s, &fallback).texts(), newSection(&fallback, &fallback).texts())
 }
 
 // WebhookEntries gives the keys of a webhook by name.
@@ -45,7 +70,7 @@ func WebhookEntries(c *Config, webhook string) []Entry {
 		return nil
 	}
 	fallback := emitter.DefaultWebhook()
-	return entriesOf(newSection(*w, fallback).texts(), newSection(fallback, fallback).texts())
+	return entriesOf(newSection(w, &fallback).texts(), newSection(&fallback, &fallback).texts())
 }
 
 func entriesOf(is, fallback map[string]string) []Entry {
@@ -60,8 +85,9 @@ func entriesOf(is, fallback map[string]string) []Entry {
 // section is a table of the configuration, and the one that is not written.
 type section struct{ value, fallback reflect.Value }
 
+// newSection takes pointers: tables are large, and there may be very many.
 func newSection(value, fallback any) section {
-	return section{reflect.ValueOf(value), reflect.ValueOf(fallback)}
+	return section{reflect.ValueOf(value).Elem(), reflect.ValueOf(fallback).Elem()}
 }
 
 // texts gives the keys as they are shown.
@@ -71,22 +97,89 @@ func (s section) texts() map[string]string {
 	return into
 }
 
-func sectionsOf(c *Config) map[string]section {
-	all := map[string]section{}
-	for _, s := range c.Sources {
-		all[kindSource+"."+s.Name] = newSection(*s, poller.DefaultSource())
+// Sections lists the names of the sections.
+func Sections(c *Config) []string {
+	var names []string
+	for name := range sectionsOf(c) {
+		names = append(names, name)
 	}
-	for _, w := range c.Webhooks {
-		all[kindWebhook+"."+w.Name] = newSection(*w, emitter.DefaultWebhook())
+	return names
+}
+
+// sectionsOf gives the sections by name, one after the other.
+func sectionsOf(c *Config) iter.Seq2[string, section] {
+	return func(yield func(string, section) bool) {
+		f := newFallbacks()
+		for _, s := range c.Sources {
+			if !yield(kindSource+"."+s.Name, newSection(s, &f.source)) {
+				return
+			}
+		}
+		for _, w := range c.Webhooks {
+			if !yield(kindWebhook+"."+w.Name, newSection(w, &f.webhook)) {
+				return
+			}
+		}
+		for i := range c.Hosts {
+			if !yield(kindHost+"."+c.Hosts[i].Name, newSection(&c.Hosts[i], &f.host)) {
+				return
+			}
+		}
+		for _, name := range singles() {
+			if s, _ := f.section(c, name); !yield(name, s) {
+				return
+			}
+		}
 	}
-	for i := range c.Hosts {
-		all[kindHost+"."+c.Hosts[i].Name] = newSection(c.Hosts[i], poller.DefaultHost())
+}
+
+// singles are the tables of which there is one.
+func singles() []string { return []string{kindStore, kindAdmin, kindLog, kindAlerts} }
+
+// fallbacks are the tables that are not written.
+type fallbacks struct {
+	source  poller.Source
+	webhook emitter.Webhook
+	host    poller.Host
+	store   Store
+	admin   Admin
+	log     Log
+	alerts  Alerts
+}
+
+func newFallbacks() *fallbacks {
+	return &fallbacks{
+		source: poller.DefaultSource(), webhook: emitter.DefaultWebhook(), host: poller.DefaultHost(),
+		store: DefaultStore(), admin: DefaultAdmin(), log: DefaultLog(), alerts: DefaultAlerts(),
 	}
-	all[kindStore] = newSection(c.Store, DefaultStore())
-	all[kindAdmin] = newSection(c.Admin, DefaultAdmin())
-	all[kindLog] = newSection(c.Log, DefaultLog())
-	all[kindAlerts] = newSection(c.Alerts, DefaultAlerts())
-	return all
+}
+
+// section finds a section by its name.
+func (f *fallbacks) section(c *Config, name string) (section, bool) {
+	kind, of, _ := strings.Cut(name, ".")
+	switch kind {
+	case kindSource:
+		if s, ok := c.Source(of); ok {
+			return newSection(s, &f.source), true
+		}
+	case kindWebhook:
+		if w, ok := c.Webhook(of); ok {
+			return newSection(w, &f.webhook), true
+		}
+	case kindHost:
+		if i := slices.IndexFunc(c.Hosts, func(h poller.Host) bool { return h.Name == of }); i >= 0 {
+			return newSection(&c.Hosts[i], &f.host), true
+		}
+	case kindStore:
+		return newSection(&c.Store, &f.store), true
+	case kindAdmin:
+		return newSection(&c.Admin, &f.admin), true
+	case kindLog:
+		return newSection(&c.Log, &f.log), true
+	case kindAlerts:
+		return newSection(&c.Alerts, &f.alerts), true
+	}
+	return section{}, false
 }
 
 // each visits the keys that are not empty; name is the last part of the key, by which a secret is known.

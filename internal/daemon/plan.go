@@ -134,7 +134,7 @@ func (p *planner) renamedTo(row store.SourceRow) string {
 
 // sameURL compares with the running configuration, where that is known.
 func (p *planner) sameURL(was, is string) bool {
-	return !p.runs("source."+was) || p.was.Running.Settings["source."+was]["url"] == p.next.Settings["source."+is]["url"]
+	return !p.runs("source."+was) || p.was.Running.settings("source." + was)["url"] == p.next.settings("source." + is)["url"]
 }
 
 func (p *planner) webhooks() {
@@ -198,8 +198,7 @@ func (p *planner) gone(kind string, stored []string) []string {
 	}
 	slices.Sort(stored)
 	return slices.DeleteFunc(slices.Compact(stored), func(name string) bool {
-		_, configured := p.next.Settings[kind+name]
-		return configured
+		return p.next.has(kind + name)
 	})
 }
 

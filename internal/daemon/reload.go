@@ -153,7 +153,6 @@ func (d *Daemon) change(ctx context.Context, next *running) ([]admin.Planned, er
 func (r *running) keepStore(was *running) {
 	const section, key = "store", "url"
 	r.config.Store.URL = was.config.Store.URL
-	r.facts.Settings[section][key] = was.facts.Settings[section][key]
 	if print := was.facts.Prints[section][key]; print != r.facts.Prints[section][key] {
 		r.facts.Prints[section] = map[string]string{key: print}
 	}
@@ -228,7 +227,7 @@ func changedSources(cmp comparison, was, next *config.Config) poller.Change {
 	var c poller.Change
 	for _, s := range next.Sources {
 		if cmp.differs("source." + s.Name) {
-			c.Put = append(c.Put, *s)
+			c.Put = append(c.Put, s)
 		}
 	}
 	for _, s := range was.Sources {

@@ -106,7 +106,7 @@ func (s *shards) sources(leases []store.Lease, rows []store.SourceRow) poller.Ch
 		if !taken[shard] {
 			continue
 		}
-		c.Put = append(c.Put, *source)
+		c.Put = append(c.Put, source)
 		if at, warm := since[shard]; warm && known[source.Name] {
 			c.Since[source.Name] = at
 		}
@@ -206,8 +206,8 @@ func (s *shards) owns(source string) bool {
 }
 
 // only leaves the sources out that others look after.
-func (s *shards) only(list []poller.Source) []poller.Source {
-	return slices.DeleteFunc(list, func(source poller.Source) bool { return !s.owns(source.Name) })
+func (s *shards) only(list []*poller.Source) []*poller.Source {
+	return slices.DeleteFunc(list, func(source *poller.Source) bool { return !s.owns(source.Name) })
 }
 
 // elsewhere says that a source is somebody else's, and whose; nil when it is ours, or nobody knows it.

@@ -4,18 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/store"
-	"github.com/deltahook/deltahook/internal/store/stored"
-	"github.com/deltahook/deltahook/poller"
 )
 
 const (
-	bookSQL   = `SELECT s.book FROM source s JOIN name n ON n.id = s.id WHERE n.text = ? AND s.book IS NOT NULL`
-	printsSQL = `SELECT hash, prints, missing FROM print WHERE book = ?`
-	bodySQL   = `SELECT r.key, r.body FROM print p JOIN record r ON r.id = p.record WHERE p.book = ? AND p.hash = ?`
+	bookSQL = `SELECT s.book FROM source s JOIN name n ON n.id = s.id WHERE n.text = ? AND s.book IS NOT NULL`
+	bodySQL = `SELECT r.key, r.body FROM print p JOIN record r ON r.id = p.record WHERE p.book = ? AND p.hash = ?`
 )
 
 func findBook(ctx context.Context, q querier, source string) (book int64, found bool, err error) {
@@ -27,42 +23,6 @@ func findBook(ctx context.Context, q querier, source string) (book int64, found 
 }
 
 var errStop = errors.New("stop")
-
-// Prints gives what is known of every record.
-func (m *member) Prints(ctx context.Context, source string, yield func(poller.Known) bool) error {
-	err := m.read(ctx, store.ShardOf(source), func(q querier) error {
-		book, found, err := findBook(ctx, q, source)
-		if err != nil || !found {
-			return err
-		}
-		return eachPrint(ctx, q, book, yield)
-	})
-	if errors.Is(err, errStop) {
-		return nil
-	}
-	return err
-}
-
-func eachPrint(ctx context.Context, q querier, book int64, yield func(poller.Known) bool) error {
-	var hash, prints sql.RawBytes
-	var known poller.Known
-	return each(context.WithoutCancel(ctx), q, func(r *sql.Rows) (err error) {
-		if err := r.Scan(&hash, &prints, &known.Missing); err != nil {
-			return err
-		}
-		if len(hash) != len(known.Hash) {
-			return fmt.Errorf("hash of %d bytes: %s", len(hash), damagedHint)
-		}
-		copy(known.Hash[:], hash)
-		if known.Print, err = stored.DecodePrint(prints); err != nil {
-			return fmt.Errorf("%w: %s", err, damagedHint)
-		}
-		if !yield(known) {
-			return errStop
-		}
-		return ctx.Err()
-	}, printsSQL, book)
-}
 
 // Bodies gives the stored bodies of the hashes that are known.
 func (m *member) Bodies(ctx context.Context, source string, hashes []differ.Hash, yield func(hash differ.Hash, key string, body []byte) error) error {

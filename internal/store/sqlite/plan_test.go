@@ -19,7 +19,7 @@ func TestHotQueriesTouchPendingRowsOnly(t *testing.T) {
 		"next lane":   {nextLaneSQL, 2, "SEARCH d USING COVERING INDEX delivery_pending (shard=? AND webhook>?)"},
 		"next shard":  {nextLaneSQL, 2, "SEARCH d USING COVERING INDEX delivery_pending (shard>?)"},
 		"pending":     {pendingSQL, 4, "SEARCH d USING INDEX delivery_pending (shard=? AND webhook=? AND seq>?)"},
-		"prints":      {printsSQL, 1, "SEARCH print USING PRIMARY KEY (book=?)"},
+		"prints":      {printsSQL, 3, "SEARCH print USING PRIMARY KEY (book=? AND hash>? AND hash<?)"},
 		"body":        {bodySQL, 2, "SEARCH p USING PRIMARY KEY (book=? AND hash=?)"},
 		"parked":      {planned(store.DeliveryQuery{State: store.StateParked, Webhook: "app", Source: "s"}), 2, "USING INDEX delivery_parked"},
 		"webhook":     {planned(store.DeliveryQuery{Webhook: "app"}), 1, "SEARCH d USING INDEX delivery_webhook (webhook=?)"},

@@ -48,7 +48,12 @@ func TestEveryExampleHasAConfigurationThatPassesTheCheck(t *testing.T) {
 	if err != nil || len(paths) < 6 {
 		t.Fatalf("found %q, %v", paths, err)
 	}
-	secrets := &setting.Secrets{LookupEnv: func(string) (string, bool) { return secret, true }}
+	secrets := &setting.Secrets{LookupEnv: func(name string) (string, bool) {
+		if name == "DELTAHOOK_STORE" {
+			return "postgres://deltahook@db/deltahook", true
+		}
+		return secret, true
+	}}
 	for _, path := range paths {
 		c, report, err := config.Load(config.Options{Paths: []string{path}, Secrets: secrets})
 		if err != nil || !report.OK() || len(c.Sources) == 0 {

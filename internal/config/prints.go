@@ -78,6 +78,7 @@ func PrintOf(refs []setting.Secret, secrets *setting.Secrets) string {
 type revealed struct {
 	texts  []string
 	refs   []setting.Secret // to files and credentials
+	vars   []setting.Secret // to variables of the environment
 	hidden bool             // there is more to it than is shown
 }
 
@@ -106,6 +107,7 @@ func reveal(name string, v reflect.Value) revealed {
 		for i := range v.Len() {
 			one := reveal(name, v.Index(i))
 			all.texts, all.refs, all.hidden = append(all.texts, one.texts...), append(all.refs, one.refs...), all.hidden || one.hidden
+			all.vars = append(all.vars, one.vars...)
 		}
 		return all
 	}
@@ -131,8 +133,10 @@ func reveal(name string, v reflect.Value) revealed {
 
 func revealSecret(s setting.Secret) revealed {
 	switch {
-	case s.IsZero() || strings.HasPrefix(s.String(), "env:"):
+	case s.IsZero():
 		return revealed{}
+	case strings.HasPrefix(s.String(), "env:"):
+		return revealed{vars: []setting.Secret{s}}
 	case s.IsLiteral():
 		return revealed{texts: []string{s.Reveal()}, hidden: true}
 	}
@@ -150,7 +154,9 @@ func revealText(text string, masked bool) revealed {
 		found = placed().FindAllStringSubmatch(text, -1)
 	}
 	for _, m := range found {
-		if ref := setting.NewSecret(m[1]); !strings.HasPrefix(m[1], "env:") {
+		if ref := setting.NewSecret(m[1]); strings.HasPrefix(m[1], "env:") {
+			r.vars = append(r.vars, ref)
+		} else {
 			r.refs, r.hidden = append(r.refs, ref), true
 		}
 	}

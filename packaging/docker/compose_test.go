@@ -14,7 +14,10 @@ import (
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
-const example = root + "/examples/docker-sidecar"
+const (
+	example = root + "/examples/docker-sidecar"
+	cluster = root + "/examples/cluster"
+)
 
 type composition struct {
 	Services map[string]service `yaml:"services"`
@@ -30,6 +33,8 @@ type service struct {
 	Volumes     []string          `yaml:"volumes"`
 	Networks    []string          `yaml:"networks"`
 	DependsOn   []string          `yaml:"depends_on"`
+	Deploy      map[string]int    `yaml:"deploy"`
+	TempFS      []string          `yaml:"tmpfs"`
 	ReadOnly    bool              `yaml:"read_only"`
 	CapDrop     []string          `yaml:"cap_drop"`
 	SecurityOpt []string          `yaml:"security_opt"`
@@ -37,7 +42,7 @@ type service struct {
 	Restart     string            `yaml:"restart"`
 }
 
-func readComposition(t *testing.T) (c composition) {
+func readComposition(t *testing.T, example string) (c composition) {
 	t.Helper()
 	raw, err := os.ReadFile(example + "/compose.yaml")
 	if err != nil {
@@ -52,7 +57,14 @@ func readComposition(t *testing.T) (c composition) {
 }
 
 func TestTheCompositionMountsWhatIsThereAndNamesWhatItHas(t *testing.T) {
-	c := readComposition(t)
+	for _, example := range []string{example, cluster} {
+		t.Run(filepath.Base(example), func(t *testing.T) { namesWhatItHas(t, example) })
+	}
+}
+
+func namesWhatItHas(t *testing.T, example string) {
+	t.Helper()
+	c := readComposition(t, example)
 	for name, s := range c.Services {
 		for _, v := range s.Volumes {
 			source, _, _ := strings.Cut(v, ":")
@@ -77,7 +89,7 @@ func TestTheCompositionMountsWhatIsThereAndNamesWhatItHas(t *testing.T) {
 // The container gets the configuration where the image looks for it, keeps its state where the image has it, and has each variable that
 // the configuration refers to; what it polls and posts to are services.
 func TestTheCompositionFitsTheImageAndTheConfiguration(t *testing.T) {
-	c, all := readComposition(t), stages(t)
+	c, all := readComposition(t, example), stages(t)
 	s, image := c.Services["deltahook"], &all[len(all)-1]
 	if s.Build == "" || filepath.Clean(filepath.Join(example, s.Build)) != filepath.Clean(root) {
 		t.Errorf("it is built from %q", s.Build)
@@ -99,13 +111,20 @@ func TestTheCompositionFitsTheImageAndTheConfiguration(t *testing.T) {
 	if !slices.Contains(mounts, path) || !slices.Contains(mounts, image.one(t, "VOLUME")) {
 		t.Errorf("mounted at %q; the image has %q and %q", mounts, path, image.one(t, "VOLUME"))
 	}
+	reaches(t, example, c)
+}
+
+// reaches checks that the configuration is one that runs with the variables of the service, and what it polls and posts to are services.
+func reaches(t *testing.T, example string, c composition) *config.Config {
+	t.Helper()
+	s := c.Services["deltahook"]
 	text, err := os.ReadFile(example + "/config.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	secrets := &setting.Secrets{LookupEnv: func(name string) (string, bool) {
 		_, ok := s.Environment[name]
-		return "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", ok
+		return map[bool]string{true: "postgres://deltahook:x@db/deltahook", false: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}[name == "DELTAHOOK_STORE"], ok
 	}}
 	conf, report := config.Parse([]config.File{{Path: "config.toml", Text: text}}, secrets)
 	if err := report.Err(); err != nil {
@@ -120,5 +139,27 @@ func TestTheCompositionFitsTheImageAndTheConfiguration(t *testing.T) {
 		if other, ok := c.Services[u.Hostname()]; !ok || !slices.ContainsFunc(other.Networks, func(n string) bool { return slices.Contains(s.Networks, n) }) {
 			t.Errorf("%s is no service that deltahook can reach", address)
 		}
+	}
+	return conf
+}
+
+// The replicas have a database in common and nothing of their own.
+func TestTheReplicasOfTheCompositionShareADatabase(t *testing.T) {
+	c := readComposition(t, cluster)
+	s := c.Services["deltahook"]
+	if s.Deploy["replicas"] < 2 || len(s.Volumes) != 1 || !strings.HasSuffix(s.Volumes[0], ":ro") || len(s.TempFS) != 1 || !s.ReadOnly || s.Restart == "" {
+		t.Errorf("%+v", s)
+	}
+	u, err := url.Parse(s.Environment["DELTAHOOK_STORE"][:strings.Index(s.Environment["DELTAHOOK_STORE"], ":$")] + "@" +
+		strings.SplitAfter(s.Environment["DELTAHOOK_STORE"], "@")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, ok := c.Services[u.Hostname()]
+	if !ok || db.Environment["POSTGRES_USER"] != u.User.Username() || strings.Trim(u.Path, "/") != u.User.Username() {
+		t.Errorf("%s is no database of the composition", u)
+	}
+	if conf := reaches(t, cluster, c); conf.Store.URL != "env:DELTAHOOK_STORE" {
+		t.Errorf("the store is %s", conf.Store.URL)
 	}
 }

@@ -22,12 +22,18 @@ type manifest struct {
 	Metadata map[string]any    `yaml:"metadata"`
 	Data     map[string]string `yaml:"data"`
 	Spec     struct {
-		Replicas int               `yaml:"replicas"`
-		Strategy map[string]string `yaml:"strategy"`
+		Replicas int            `yaml:"replicas"`
+		Strategy strategy       `yaml:"strategy"`
+		Selector map[string]any `yaml:"selector"`
 		Template struct {
 			Spec pod `yaml:"spec"`
 		} `yaml:"template"`
 	} `yaml:"spec"`
+}
+
+type strategy struct {
+	Type    string         `yaml:"type"`
+	Rolling map[string]int `yaml:"rollingUpdate"`
 }
 
 type pod struct {
@@ -60,9 +66,9 @@ type probe struct {
 	} `yaml:"httpGet"`
 }
 
-func read(t *testing.T) (byKind map[string]manifest) {
+func read(t *testing.T, file string) (byKind map[string]manifest) {
 	t.Helper()
-	raw, err := os.ReadFile("sidecar.yaml")
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,9 +86,9 @@ func read(t *testing.T) (byKind map[string]manifest) {
 }
 
 func TestTheSidecarIsNativeAloneAndConfined(t *testing.T) {
-	d := read(t)["Deployment"]
+	d := read(t, "sidecar.yaml")["Deployment"]
 	p := d.Spec.Template.Spec
-	if d.Spec.Replicas != 1 || d.Spec.Strategy["type"] != "Recreate" {
+	if d.Spec.Replicas != 1 || d.Spec.Strategy.Type != "Recreate" {
 		t.Errorf("%d replicas, %v: two would send everything twice", d.Spec.Replicas, d.Spec.Strategy)
 	}
 	if p.Grace < 30 || p.Automount == nil || *p.Automount {
@@ -116,7 +122,7 @@ func toYAML(t *testing.T, v any) string {
 }
 
 func TestEveryMountHasItsVolumeAndTheStateIsClaimed(t *testing.T) {
-	all := read(t)
+	all := read(t, "sidecar.yaml")
 	p := all["Deployment"].Spec.Template.Spec
 	volumes := map[string]string{}
 	for _, v := range p.VolumeList {
@@ -139,11 +145,15 @@ func TestEveryMountHasItsVolumeAndTheStateIsClaimed(t *testing.T) {
 	}
 }
 
-// The configuration of the ConfigMap is one that runs, with the secrets where the manifest mounts them.
-func TestTheConfigurationOfTheManifestRuns(t *testing.T) {
-	text := read(t)["ConfigMap"].Data["deltahook.toml"]
+// runs checks the configuration of a ConfigMap, with the secrets where the manifest mounts them.
+func runs(t *testing.T, file string) *config.Config {
+	t.Helper()
+	text := read(t, file)["ConfigMap"].Data["deltahook.toml"]
 	dir := t.TempDir()
-	for name, value := range map[string]string{"webhook-secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "admin-token": "0123456789abcdef0123456789abcdef"} {
+	for name, value := range map[string]string{
+		"webhook-secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "admin-token": "0123456789abcdef0123456789abcdef",
+		"store-url": "postgres://deltahook:hunter2@db.example.com/deltahook?sslmode=verify-full",
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(value), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -158,5 +168,46 @@ func TestTheConfigurationOfTheManifestRuns(t *testing.T) {
 	}
 	if !strings.HasSuffix(c.Admin.Listen, ":9644") || strings.HasPrefix(c.Admin.Listen, "127.") || c.Admin.Token.IsZero() {
 		t.Errorf("the probes do not come over loopback: %q", c.Admin.Listen)
+	}
+	return c
+}
+
+func TestTheConfigurationOfTheManifestRuns(t *testing.T) { runs(t, "sidecar.yaml") }
+
+func TestTheReplicasShareADatabaseAndNothingElse(t *testing.T) {
+	if c := runs(t, "cluster.yaml"); !strings.HasPrefix(c.Store.URL, "file:") {
+		t.Errorf("the address of the database, which has a password, is no secret: %s", c.Store.URL)
+	}
+	all := read(t, "cluster.yaml")
+	d := all["Deployment"]
+	p := d.Spec.Template.Spec
+	if d.Spec.Replicas < 2 || d.Spec.Strategy.Type != "RollingUpdate" || d.Spec.Strategy.Rolling["maxUnavailable"] != 0 || d.Spec.Strategy.Rolling["maxSurge"] < 1 {
+		t.Errorf("%d replicas, %+v", d.Spec.Replicas, d.Spec.Strategy)
+	}
+	if _, claimed := all["PersistentVolumeClaim"]; claimed || strings.Contains(toYAML(t, p.VolumeList), "persistentVolumeClaim") {
+		t.Error("a replica has a state of its own")
+	}
+	for _, kind := range []string{"PodDisruptionBudget", "Service"} {
+		if selector := toYAML(t, all[kind].Spec.Selector); !strings.Contains(selector, "app: deltahook") {
+			t.Errorf("the %s selects %q", kind, selector)
+		}
+	}
+	c := p.Containers[0]
+	if p.Grace < 30 || p.Automount == nil || *p.Automount || p.Security["runAsNonRoot"] != true || c.Security["readOnlyRootFilesystem"] != true ||
+		c.Security["allowPrivilegeEscalation"] != false || !strings.Contains(toYAML(t, c.Security["capabilities"]), "- ALL") {
+		t.Errorf("not confined: %+v", p)
+	}
+	if c.Startup.HTTP.Path != "/readyz" || c.Liveness.HTTP.Path != "/healthz" || c.Readiness.HTTP.Path != "/readyz" {
+		t.Errorf("probes: %+v", c)
+	}
+	mounted := map[string]bool{}
+	for _, v := range p.VolumeList {
+		name, _ := v["name"].(string)
+		mounted[name] = true
+	}
+	for _, m := range c.Mounts {
+		if !mounted[m.Name] {
+			t.Errorf("there is no volume %s", m.Name)
+		}
 	}
 }

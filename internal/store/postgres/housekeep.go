@@ -56,10 +56,18 @@ type sweep struct {
 	attempts int64 // the attempts of the events up to this number too
 	bySize   bool  // the store is too large: settled events go however young they are
 	deleted  bool  // since bySize began
+	day      int64 // the partitions of this day are there
+	whole    whole
 }
 
 // Housekeep deletes what is old, or too much, in one short transaction. While another replica does it, there is nothing to do.
 func (s *Store) Housekeep(ctx context.Context, r store.Retention) (out store.Swept, err error) {
+	if s.readOnly {
+		return out, store.ErrReadOnly
+	}
+	if err := s.newDay(ctx, r); err != nil {
+		return out, fmt.Errorf("housekeeping: %w", err)
+	}
 	at := s.sweep
 	err = s.change(ctx, func(ctx context.Context) error {
 		s.sweep, out = at, store.Swept{} // of a try that failed
@@ -74,6 +82,12 @@ func (s *Store) Housekeep(ctx context.Context, r store.Retention) (out store.Swe
 	if err != nil {
 		s.sweep = at
 		return store.Swept{}, fmt.Errorf("housekeeping: %w", err)
+	}
+	if w := s.sweep.whole; w.through {
+		s.sweep.whole = whole{}
+		if out.More, err = s.retire(ctx, w.partition, r.EventsBefore, w.bytes); err != nil {
+			return store.Swept{}, fmt.Errorf("housekeeping: %w", err)
+		}
 	}
 	return out, nil
 }
@@ -91,8 +105,12 @@ func (s *Store) housekeep(ctx context.Context, tx pgx.Tx, r store.Retention, out
 		}
 		out.More = out.More || again
 	}
-	_, err := tx.Exec(ctx, membersSQL)
-	return err
+	for _, query := range []string{membersSQL, oldReportsSQL} {
+		if _, err := tx.Exec(ctx, query); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sweepEvents deletes settled events that are old, or, while the store is too large, the oldest ones. It goes on where it
@@ -101,6 +119,11 @@ func (s *Store) sweepEvents(ctx context.Context, tx pgx.Tx, r store.Retention, o
 	want, err := s.sweepWant(ctx, tx, r, out)
 	if err != nil {
 		return false, err
+	}
+	if s.sweep.after == 0 && want.excess == 0 {
+		if some, err := s.sweepWhole(ctx, tx, want.before); err != nil || some {
+			return some, err
+		}
 	}
 	found, last, through, err := lookAt(ctx, tx, s.sweep.after, want)
 	if err != nil {
@@ -136,7 +159,7 @@ func (s *Store) sweepWant(ctx context.Context, tx pgx.Tx, r store.Retention, out
 	room := r.MaxSize / 10 * 9
 	switch {
 	case r.MaxSize > 0 && out.Used > r.MaxSize && !s.sweep.bySize:
-		s.sweep = sweep{bySize: true, attempts: s.sweep.attempts}
+		s.sweep = sweep{bySize: true, attempts: s.sweep.attempts, day: s.sweep.day}
 	case s.sweep.bySize && (r.MaxSize <= 0 || out.Used <= room):
 		s.sweep.bySize, s.sweep.after = false, 0
 	}
@@ -183,19 +206,24 @@ func lookAt(ctx context.Context, tx pgx.Tx, after int64, want wanted) (found []i
 }
 
 func deleteEvents(ctx context.Context, tx pgx.Tx, seqs []int64) (bool, error) {
-	if len(seqs) == 0 {
-		return false, nil
-	}
-	rows, err := tx.Query(ctx, settledSQL, seqs)
-	if err != nil {
-		return false, err
-	}
-	settled, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	settled, err := settledOf(ctx, tx, seqs)
 	if err != nil || len(settled) == 0 {
 		return false, err
 	}
 	_, err = tx.Exec(ctx, deleteSQL, settled)
 	return true, err
+}
+
+// settledOf gives the events of which nothing is pending or parked, and keeps that so until the transaction ends.
+func settledOf(ctx context.Context, tx pgx.Tx, seqs []int64) ([]int64, error) {
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	rows, err := tx.Query(ctx, settledSQL, seqs)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
 // sweepAttempts deletes the old attempts of settled deliveries, for those who keep them shorter than the events.

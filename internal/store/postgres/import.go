@@ -75,6 +75,9 @@ func (in *importer) origin(ctx context.Context, o *store.Origin) error {
 	if _, err := in.tx.Exec(ctx, `UPDATE dh_meta SET seed = $1`, o.Seed[:]); err != nil {
 		return err
 	}
+	if err := cover(ctx, in.tx, max(o.LastSeq>>dayBits, dayOf(in.s.now()))); err != nil {
+		return err
+	}
 	_, err := in.tx.Exec(ctx, `SELECT setval('dh_seq', greatest($1::bigint, 1), $1 > 0)`, o.LastSeq)
 	return err
 }

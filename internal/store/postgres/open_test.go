@@ -62,7 +62,7 @@ func TestANewerSchemaThatIsCompatibleIsFine(t *testing.T) {
 	needServer(t)
 	db, err := server.Create(t.Context(), template)
 	if err == nil {
-		err = server.Do(t.Context(), db, `UPDATE dh_meta SET version = 2`)
+		err = server.Do(t.Context(), db, `UPDATE dh_meta SET version = version + 1`)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,8 @@ type Options struct {
 	Log      *slog.Logger     // nil: silent
 	ReadOnly bool             // look only: changes nothing, not even the schema
 	Now      func() time.Time // the clock of what people read; nil: time.Now. Leases go by the clock of the database
+
+	steps []migration // nil: all
 }
 
 // Store is an opened database. It is safe for concurrent use.
@@ -33,6 +35,7 @@ type Store struct {
 	log      *slog.Logger
 	now      func() time.Time
 	readOnly bool
+	steps    []migration // that this program knows
 	seed     differ.Seed
 	bodies   *stored.Codec
 	names    names

@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/store"
@@ -20,7 +22,13 @@ type migration struct {
 }
 
 // migrations stand in their order. The list is append-only: a released step is never changed.
-func migrations() []migration { return []migration{{sql: schema1, compatible: 1}} }
+func migrations() []migration {
+	return []migration{
+		{sql: schema1, compatible: 1},
+		{sql: schemaBoard, compatible: 1},
+		{sql: schemaPartitions, compatible: 1},
+	}
+}
 
 // All names begin with dh_, because people may keep other things in the same database.
 const schema1 = `
@@ -109,34 +117,57 @@ const (
 // transaction.
 const migrationLock = 0x64686f6b
 
-// migrate brings the database to the version that this program knows, or fails when the two do not fit.
+// migrate brings the database to the version that this program knows, or fails when the two do not fit. Replicas of the version before
+// work meanwhile: it waits for them in turns, so that they do not wait for it.
 func (s *Store) migrate(ctx context.Context) error {
-	known := migrations()
-	if version, err := s.fits(ctx, s.pool); err != nil || version >= len(known) || s.readOnly {
+	if version, err := s.fits(ctx, s.pool); err != nil || version >= len(s.steps) || s.readOnly {
 		return err
 	}
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, migrationLock); err != nil {
+	const most = 30
+	for tries := 1; ; tries++ {
+		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.migrateIn(ctx, tx) })
+		if !busy(err) || tries == most {
 			return err
 		}
-		version, err := s.fits(ctx, tx) // another replica may have been faster
-		if err != nil || version >= len(known) {
-			return err
+		s.log.InfoContext(ctx, "the schema is in use; the migration is tried again", "database", s.place, "tries", tries)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
 		}
-		for n := version; n < len(known); n++ {
-			if _, err := tx.Exec(ctx, known[n].sql, pgx.QueryExecModeSimpleProtocol); err != nil {
-				return fmt.Errorf("migration to schema %d: %w", n+1, err)
-			}
-		}
-		if version == 0 {
-			if err := fill(ctx, tx); err != nil {
-				return fmt.Errorf("new database: %w", err)
-			}
-		}
-		_, err = tx.Exec(ctx, `UPDATE dh_meta SET version = $1, min_compatible = $2`, len(known), known[len(known)-1].compatible)
-		s.log.InfoContext(ctx, "store migrated", "database", s.place, "from", version, "to", len(known))
+	}
+}
+
+func (s *Store) migrateIn(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, migrationLock); err != nil {
 		return err
-	})
+	}
+	version, err := s.fits(ctx, tx) // another replica may have been faster
+	if err != nil || version >= len(s.steps) {
+		return err
+	}
+	if err := wait(ctx, tx); err != nil {
+		return err
+	}
+	for n := version; n < len(s.steps); n++ {
+		if _, err := tx.Exec(ctx, s.steps[n].sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+			return fmt.Errorf("migration to schema %d: %w", n+1, err)
+		}
+	}
+	if version == 0 {
+		if err := fill(ctx, tx); err != nil {
+			return fmt.Errorf("new database: %w", err)
+		}
+	}
+	_, err = tx.Exec(ctx, `UPDATE dh_meta SET version = $1, min_compatible = $2`, len(s.steps), s.steps[len(s.steps)-1].compatible)
+	s.log.InfoContext(ctx, "store migrated", "database", s.place, "from", version, "to", len(s.steps))
+	return err
+}
+
+// busy says whether a lock could not be had in time.
+func busy(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == "55P03"
 }
 
 // fill makes what every new database has: its seed and its shards.
@@ -160,7 +191,7 @@ func (s *Store) fits(ctx context.Context, q querier) (version int, err error) {
 	if err := q.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_tables WHERE tablename = 'dh_meta' AND schemaname = ANY(current_schemas(false)))`).Scan(&found); err != nil {
 		return 0, err
 	}
-	known := len(migrations())
+	known := len(s.steps)
 	if !found {
 		if s.readOnly {
 			return 0, errors.New("there is no deltahook in this database yet: start deltahook run once, or check store.url")

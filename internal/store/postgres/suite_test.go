@@ -55,7 +55,7 @@ func run(m *testing.M) (code int, err error) {
 }
 
 // needServer skips a test where there is no PostgreSQL.
-func needServer(t *testing.T) {
+func needServer(t testing.TB) {
 	t.Helper()
 	if server == nil {
 		t.Skip(pgtest.ErrNotInstalled)

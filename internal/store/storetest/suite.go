@@ -82,7 +82,16 @@ func promises() []struct {
 // Run runs the whole suite.
 func Run(t *testing.T, fresh Fresh) {
 	t.Helper()
+	RunOnly(t, fresh)
+}
+
+// RunOnly runs the tests of some promises; none: all.
+func RunOnly(t *testing.T, fresh Fresh, only ...Promise) {
+	t.Helper()
 	for _, p := range promises() {
+		if len(only) > 0 && !slices.Contains(only, p.Promise) {
+			continue
+		}
 		t.Run(string(p.Promise), func(t *testing.T) {
 			for _, one := range p.tests {
 				t.Run(one.name, func(t *testing.T) { one.body(newWorld(t, fresh(t))) })

@@ -25,7 +25,8 @@ var ErrNotInstalled = errors.New("PostgreSQL is not installed (initdb and postgr
 
 // Options say how the server runs.
 type Options struct {
-	Durable bool // writes reach the disk, as they have to where the server is going to crash
+	Durable  bool     // writes reach the disk, as they have to where the server is going to crash
+	Settings []string // of the server, "name=value"; they count more than those of a test
 }
 
 // Server is a running PostgreSQL.
@@ -130,6 +131,9 @@ func (s *Server) Begin(ctx context.Context) error {
 	}
 	if !s.opts.Durable {
 		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
+	}
+	for _, one := range s.opts.Settings {
+		args = append(args, "-c", one)
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", args...) //nolint:gosec // see above
 	cmd.Dir = s.dir

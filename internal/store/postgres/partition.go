@@ -168,7 +168,7 @@ func cover(ctx context.Context, tx pgx.Tx, day int64) error {
 
 // wait bounds how long the statements of a transaction wait for locks: whoever comes after them would wait as well.
 func wait(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '2s'`)
+	_, err := tx.Exec(ctx, lockTimeoutSQL)
 	return err
 }
 
@@ -179,7 +179,7 @@ func (s *Store) newDay(ctx context.Context, r store.Retention) error {
 		return nil
 	}
 	err := s.change(ctx, func(ctx context.Context) error {
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		return s.transaction(ctx, func(tx pgx.Tx) error {
 			if err := wait(ctx, tx); err != nil {
 				return err
 			}
@@ -307,7 +307,7 @@ func (s *Store) retire(ctx context.Context, p *partition, before time.Time, byte
 		_, err = s.pool.Exec(ctx, fmt.Sprintf(detachSQL, p.name()), pgx.QueryExecModeSimpleProtocol)
 	}
 	if err == nil {
-		err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		err = s.transaction(ctx, func(tx pgx.Tx) error {
 			gone, err = p.drop(ctx, tx, before, bytes)
 			return err
 		})

@@ -37,7 +37,7 @@ func VersionOf(c *Config, secrets *setting.Secrets, key []byte) Version {
 			_, _ = hashes[part].Write(sum[:])
 		}
 	}
-	settings, sections := Settings(c), sectionsOf(c)
+	settings, sections := Settings(c), maps.Collect(sectionsOf(c))
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		part := partOf(name)
 		if part == "" {

@@ -3,21 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -36,118 +32,6 @@ var (
 	replicaLease   = flag.Duration("replica-lease", 2*time.Second, "the lease")
 	replicaEvery   = flag.Duration("replica-every", time.Second, "how often a source is polled")
 )
-
-// fleet is many listings that never stop changing. A key that has gone never comes back.
-type fleet struct {
-	mu      sync.Mutex
-	sources []map[string]string // bodies by key
-	polled  []time.Time         // when each was asked last
-	gap     []time.Duration     // the longest between two polls
-	next    int
-	rand    *rand.Rand
-}
-
-func newFleet(n int) *fleet {
-	f := &fleet{sources: make([]map[string]string, n), polled: make([]time.Time, n), gap: make([]time.Duration, n), rand: rand.New(rand.NewPCG(11, 12))}
-	for i := range f.sources {
-		f.sources[i] = map[string]string{}
-		for range 3 {
-			f.create(i)
-		}
-	}
-	return f
-}
-
-func (f *fleet) create(i int) {
-	f.next++
-	key := strconv.Itoa(f.next)
-	f.sources[i][key] = f.body(key)
-}
-
-func (f *fleet) body(key string) string {
-	return fmt.Sprintf(`{"id":%s, "n":9007199254740993,"price":%d.10}`, key, f.rand.IntN(1_000_000))
-}
-
-// run changes so many records a second.
-func (f *fleet) run(ctx context.Context, perSecond int) {
-	const step = 20 * time.Millisecond
-	tick := time.NewTicker(step)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			f.mu.Lock()
-			for range max(1, perSecond*int(step)/int(time.Second)) {
-				f.change(f.rand.IntN(len(f.sources)))
-			}
-			f.mu.Unlock()
-		}
-	}
-}
-
-func (f *fleet) change(i int) {
-	keys := slices.Sorted(maps.Keys(f.sources[i]))
-	switch dice := f.rand.IntN(10); {
-	case dice < 2 || len(keys) < 2:
-		f.create(i)
-	case dice < 4:
-		delete(f.sources[i], keys[f.rand.IntN(len(keys))])
-	default:
-		key := keys[f.rand.IntN(len(keys))]
-		f.sources[i][key] = f.body(key)
-	}
-}
-
-// ServeHTTP answers /N with the listing of a source.
-func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	i, err := strconv.Atoi(r.URL.Path[1:])
-	if err != nil || i >= len(f.sources) {
-		http.NotFound(w, r)
-		return
-	}
-	f.mu.Lock()
-	now := time.Now()
-	if last := f.polled[i]; !last.IsZero() {
-		f.gap[i] = max(f.gap[i], now.Sub(last))
-	}
-	f.polled[i] = now
-	var b bytes.Buffer
-	b.WriteByte('[')
-	for n, key := range slices.Sorted(maps.Keys(f.sources[i])) {
-		if n > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(f.sources[i][key])
-	}
-	b.WriteByte(']')
-	f.mu.Unlock()
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(b.Bytes())
-}
-
-// has says whether a record is there now.
-func (f *fleet) has(i int, key string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	_, ok := f.sources[i][key]
-	return ok
-}
-
-func (f *fleet) equals(i int, replica map[string]json.RawMessage) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(replica) != len(f.sources[i]) {
-		return false
-	}
-	for key, body := range f.sources[i] {
-		if string(replica[key]) != body {
-			return false
-		}
-	}
-	return true
-}
 
 func sourceName(i int) string { return fmt.Sprintf("s%d", i) }
 
@@ -169,8 +53,9 @@ type quartet struct {
 
 // replicaProcess is a replica that runs.
 type replicaProcess struct {
-	cmd *exec.Cmd
-	log bytes.Buffer
+	cmd   *exec.Cmd
+	log   bytes.Buffer
+	ended chan struct{} // closed when it has
 }
 
 func newQuartet(t *testing.T, sources int, tags ...string) *quartet {
@@ -240,7 +125,27 @@ func (q *quartet) start(i int) {
 	if err := p.cmd.Start(); err != nil {
 		q.t.Fatal(err)
 	}
+	p.ended = make(chan struct{})
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait() // see ProcessState
+	}()
 	q.running[i] = p
+}
+
+// supervise starts those again that have ended because the database was away when they began.
+func (q *quartet) supervise() {
+	q.t.Helper()
+	for i, p := range q.running {
+		select {
+		case <-p.ended:
+			if p.cmd.ProcessState.ExitCode() != exitTemporary {
+				q.t.Errorf("replica %d has ended:\n%s", i, p.log.String())
+			}
+			q.start(i)
+		default:
+		}
+	}
 }
 
 func (q *quartet) startAll() {
@@ -261,8 +166,8 @@ func (q *quartet) kill(i int) {
 	p := q.running[i]
 	q.running[i] = nil
 	_ = p.cmd.Process.Kill()
-	_ = p.cmd.Wait()
-	if p.cmd.ProcessState.Exited() {
+	<-p.ended
+	if p.cmd.ProcessState.Exited() && p.cmd.ProcessState.ExitCode() != exitTemporary {
 		q.t.Errorf("replica %d ended before it was killed:\n%s", i, p.log.String())
 	}
 }
@@ -273,8 +178,9 @@ func (q *quartet) stop(i int) {
 	p := q.running[i]
 	q.running[i] = nil
 	_ = p.cmd.Process.Signal(os.Interrupt)
-	if err := p.cmd.Wait(); err != nil {
-		q.t.Errorf("replica %d did not end well: %v\n%s", i, err, p.log.String())
+	<-p.ended
+	if !p.cmd.ProcessState.Success() {
+		q.t.Errorf("replica %d did not end well: %v\n%s", i, p.cmd.ProcessState, p.log.String())
 	}
 }
 
@@ -340,6 +246,7 @@ func (q *quartet) rampage() {
 	for _, ill := range ills {
 		wait(q.t.Context(), time.Duration(r.Int64N(int64(*replicaLease))))
 		ill(r)
+		q.supervise()
 	}
 	wait(q.t.Context(), time.Second)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/internal/store"
+	"github.com/deltahook/deltahook/internal/trust"
 	"github.com/deltahook/deltahook/poller"
 )
 
@@ -53,6 +54,7 @@ func (k *Keeper) see(ctx context.Context) (*store.Sight, error) {
 		return nil, err
 	}
 	if !sight.Alive(k.opts.Member.ID()) {
+		pause(ctx, trust.Late)
 		if err := k.rejoin(ctx); err != nil {
 			return nil, err
 		}
@@ -64,6 +66,18 @@ func (k *Keeper) see(ctx context.Context) (*store.Sight, error) {
 	defer k.mu.Unlock()
 	k.sight = &sight
 	return k.sight, nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // rejoin begins a new incarnation, which owns nothing.

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"flag"
+	"testing"
+	"time"
+)
+
+var replicaMany = flag.Int("replica-many", 0, "sources of the tests of take-over and rolling restart, which are skipped without")
+
+// A shard is cared for when a living member owns it. The statement fails as long as one is not.
+const caredForSQL = `SELECT 1 / (CASE WHEN count(*) = 0 THEN 1 ELSE 0 END) FROM dh_shard s WHERE NOT EXISTS
+	(SELECT 1 FROM dh_member m WHERE m.name || '#' || m.incarnation = s.owner AND m.expires_at > clock_timestamp())`
+
+// manyReplicas starts four replicas with many sources, and waits until each was polled.
+func manyReplicas(t *testing.T) *quartet {
+	t.Helper()
+	if *replicaMany == 0 {
+		t.Skip("it measures; say -replica-many 10000 -replica-every 20s -replica-lease 10s")
+	}
+	q := newQuartet(t, *replicaMany)
+	q.startAll()
+	q.caredFor(time.Minute)
+	q.polled(time.Now(), 5*time.Minute)
+	wait(t.Context(), *replicaEvery)
+	q.fleet.forget()
+	return q
+}
+
+// caredFor waits until each shard has a living owner.
+func (q *quartet) caredFor(within time.Duration) {
+	q.t.Helper()
+	for end := time.Now().Add(within); q.server.Do(q.t.Context(), q.database, caredForSQL) != nil; wait(q.t.Context(), 20*time.Millisecond) {
+		if time.Now().After(end) {
+			q.t.Fatalf("after %s there are shards without an owner", within)
+		}
+	}
+}
+
+// polled waits until each source was polled since a time.
+func (q *quartet) polled(since time.Time, within time.Duration) {
+	q.t.Helper()
+	for end := time.Now().Add(within); ; wait(q.t.Context(), 20*time.Millisecond) {
+		_, asked := q.fleet.late(*replicaEvery, since)
+		if asked == len(q.fleet.polled) {
+			return
+		}
+		if time.Now().After(end) {
+			q.t.Fatalf("after %s only %d of %d sources were polled", within, asked, len(q.fleet.polled))
+		}
+	}
+}
+
+func TestTheSourcesOfADeadReplicaAreTakenOverWithinItsLeaseAndTwoSeconds(t *testing.T) {
+	q := manyReplicas(t)
+	died := time.Now()
+	q.kill(2)
+	wait(t.Context(), *replicaLease/2) // the dead one counts as alive still
+	q.caredFor(time.Minute)
+	took := time.Since(died)
+	q.polled(died, time.Minute+*replicaEvery)
+	again := time.Since(died)
+	late, _ := q.fleet.late(*replicaEvery, died)
+	t.Logf("%d sources: shards taken over after %s; each source polled again after %s; none more than %s late", *replicaMany, took, again, late)
+	if limit := *replicaLease + 2*time.Second; took > limit {
+		t.Errorf("the take-over took %s, more than %s", took, limit)
+	}
+	q.start(2)
+}
+
+func TestARollingRestartDelaysNoSourceMuch(t *testing.T) {
+	q := manyReplicas(t)
+	begun := time.Now()
+	for i := range q.configs {
+		at := time.Now()
+		q.stop(i)
+		stopped := time.Since(at)
+		q.start(i)
+		running(t, q.binary, q.configs[i])
+		t.Logf("replica %d stopped in %s and was back after %s", i, stopped, time.Since(at))
+	}
+	took := time.Since(begun)
+	q.polled(time.Now(), time.Minute+*replicaEvery)
+	late, _ := q.fleet.late(*replicaEvery, begun)
+	t.Logf("%d sources: all four replicas restarted in %s; no source polled more than %s late", *replicaMany, took, late)
+	if late > 5*time.Second {
+		t.Errorf("a source was polled %s late", late)
+	}
+}

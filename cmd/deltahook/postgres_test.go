@@ -105,6 +105,15 @@ func TestTwoDaemonsShareADatabaseAndCommandsAreRefusedAsLongAsOneLives(t *testin
 	stopOther := startDaemon(t, binary, second)
 	running(t, binary, second)
 
+	// Whoever is asked, the one that looks after the source does it.
+	for i, args := range [][]string{{"pause", "things"}, {"resume", "things"}, {"poll", "things"}, {"reset", "things", "--validators", "--yes"}} {
+		for _, config := range []string{first, second} {
+			if out, code := output(t, binary, append(args, "--config", config)...); code != exitOK {
+				t.Errorf("%d: %s ended with %d:\n%s", i, args[0], code, out)
+			}
+		}
+	}
+
 	// Nobody listens where this configuration says: the command looks into the store.
 	out, code := output(t, binary, "pause", "things", "--config", third)
 	if code != exitTemporary || !strings.Contains(out, "another deltahook works on this database") {

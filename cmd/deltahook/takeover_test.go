@@ -8,9 +8,9 @@ import (
 
 var replicaMany = flag.Int("replica-many", 0, "sources of the tests of take-over and rolling restart, which are skipped without")
 
-// A shard is cared for when a living member owns it. The statement fails as long as one is not.
-const caredForSQL = `SELECT 1 / (CASE WHEN count(*) = 0 THEN 1 ELSE 0 END) FROM dh_shard s WHERE NOT EXISTS
-	(SELECT 1 FROM dh_member m WHERE m.name || '#' || m.incarnation = s.owner AND m.expires_at > clock_timestamp())`
+// A shard is cared for when a living member owns it. The statement fails as long as one is not, or there are not so many members.
+const caredForSQL = `SELECT 1 / (CASE WHEN count(*) = 0 AND (SELECT count(*) FROM dh_member WHERE expires_at > clock_timestamp()) = $1 THEN 1 ELSE 0 END)
+	FROM dh_shard s WHERE NOT EXISTS (SELECT 1 FROM dh_member m WHERE m.name || '#' || m.incarnation = s.owner AND m.expires_at > clock_timestamp())`
 
 // manyReplicas starts four replicas with many sources, and waits until each was polled.
 func manyReplicas(t *testing.T) *quartet {
@@ -20,17 +20,17 @@ func manyReplicas(t *testing.T) *quartet {
 	}
 	q := newQuartet(t, *replicaMany)
 	q.startAll()
-	q.caredFor(time.Minute)
+	q.caredFor(4, time.Minute)
 	q.polled(time.Now(), 5*time.Minute)
 	wait(t.Context(), *replicaEvery)
 	q.fleet.forget()
 	return q
 }
 
-// caredFor waits until each shard has a living owner.
-func (q *quartet) caredFor(within time.Duration) {
+// caredFor waits until each shard is owned by one of so many living replicas.
+func (q *quartet) caredFor(replicas int, within time.Duration) {
 	q.t.Helper()
-	for end := time.Now().Add(within); q.server.Do(q.t.Context(), q.database, caredForSQL) != nil; wait(q.t.Context(), 20*time.Millisecond) {
+	for end := time.Now().Add(within); q.server.Do(q.t.Context(), q.database, caredForSQL, replicas) != nil; wait(q.t.Context(), 20*time.Millisecond) {
 		if time.Now().After(end) {
 			q.t.Fatalf("after %s there are shards without an owner", within)
 		}
@@ -55,8 +55,7 @@ func TestTheSourcesOfADeadReplicaAreTakenOverWithinItsLeaseAndTwoSeconds(t *test
 	q := manyReplicas(t)
 	died := time.Now()
 	q.kill(2)
-	wait(t.Context(), *replicaLease/2) // the dead one counts as alive still
-	q.caredFor(time.Minute)
+	q.caredFor(3, time.Minute)
 	took := time.Since(died)
 	q.polled(died, time.Minute+*replicaEvery)
 	again := time.Since(died)

@@ -79,8 +79,9 @@ func takes(c *config.Config, rate setting.Rate, plan poller.Backfilling) float64
 
 // Backfill plans, begins, ends or looks at a backfill.
 func (v view) Backfill(ctx context.Context, b admin.Backfill, step admin.BackfillStep) (admin.Backfilled, error) {
-	if err := v.d.shards.elsewhere(b.Source); err != nil {
-		return admin.Backfilled{}, err
+	if v.d.shards.theirs(b.Source) {
+		out, err := v.d.errands.ask(ctx, errand{Source: b.Source, Verb: verbBackfill, Step: string(step), To: b.To, Keys: b.Keys, Where: b.Where, Rate: b.Rate})
+		return out.Backfilled, err
 	}
 	f, err := v.d.scheduler.Backfiller(b.Source)
 	if err != nil {

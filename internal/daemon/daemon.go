@@ -65,6 +65,7 @@ type Daemon struct {
 	keeper     *cluster.Keeper // of the membership
 	trust      *trust.Window
 	shards     *shards
+	errands    *errands
 	dispatcher *emitter.Dispatcher
 	scheduler  *poller.Scheduler
 	outlet     *outlet
@@ -166,6 +167,7 @@ func (d *Daemon) build(ctx context.Context) error {
 		Dial:      d.opts.Dial,
 		Trust:     d.trust,
 	})
+	d.errands = newErrands(d)
 	return d.shards.prepare(ctx)
 }
 
@@ -213,6 +215,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 		d.background.Go(func() { d.watch(running) })
 	}
 	d.background.Go(func() { d.keeper.Run(running) })
+	d.background.Go(func() { d.errands.run(running) })
 	d.onStop("reloads", func(context.Context) error { d.reload.end(); return nil })
 	close(d.ready)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -128,8 +129,8 @@ func (s *shards) Begin(ctx context.Context, leases []store.Lease) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	s.alone = false
-	s.own(list, true)
 	s.put(ctx, s.sources(leases, rows))
+	s.own(list, true)
 	s.resumeBackfills(rows)
 	return nil
 }
@@ -210,16 +211,33 @@ func (s *shards) only(list []*poller.Source) []*poller.Source {
 	return slices.DeleteFunc(list, func(source *poller.Source) bool { return !s.owns(source.Name) })
 }
 
+// theirs says that another replica looks after a source.
+func (s *shards) theirs(source string) bool {
+	_, known := s.d.current().config.Source(source)
+	return known && !s.owns(source)
+}
+
+// list gives the shards that are ours.
+func (s *shards) list() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.owned))
+}
+
 // elsewhere says that a source is somebody else's, and whose; nil when it is ours, or nobody knows it.
 func (s *shards) elsewhere(source string) error {
-	if _, known := s.d.current().config.Source(source); !known || s.owns(source) {
+	if !s.theirs(source) {
 		return nil
 	}
-	owner := s.d.keeper.Owner(store.ShardOf(source))
-	if owner == "" {
-		return fmt.Errorf("%w: source %s is between two replicas, try again in a second", admin.ErrState, source)
+	return fmt.Errorf("%w: source %s is looked after by %s, ask there", admin.ErrState, source, s.owner(source))
+}
+
+// owner names who looks after a source, for people.
+func (s *shards) owner(source string) string {
+	if owner := s.d.keeper.Owner(store.ShardOf(source)); owner != "" {
+		return "the replica " + store.Name(owner)
 	}
-	return fmt.Errorf("%w: source %s is looked after by the replica %s, ask that one", admin.ErrState, source, store.Name(owner))
+	return "a replica that has not begun yet"
 }
 
 // resumeFirst goes on where the backfills of the first sources were.

@@ -39,10 +39,11 @@ func (v view) Act(ctx context.Context, a admin.Action) error {
 	if a.Webhook != "" {
 		return v.actOnWebhook(a)
 	}
-	err := v.d.shards.elsewhere(a.Source)
-	if err != nil {
+	if v.d.shards.theirs(a.Source) {
+		_, err := v.d.errands.ask(ctx, errand{Source: a.Source, Verb: string(a.Verb)})
 		return err
 	}
+	var err error
 	switch a.Verb {
 	case admin.Poll:
 		err = v.d.scheduler.PollNow(a.Source)
@@ -80,8 +81,9 @@ func (v view) Reload(ctx context.Context) (admin.Reloaded, error) { return v.d.R
 
 // Edit changes what is stored of a source.
 func (v view) Edit(ctx context.Context, e admin.Edit, plan bool) (admin.Edited, error) {
-	if err := v.d.shards.elsewhere(e.Source); err != nil {
-		return admin.Edited{}, err
+	if v.d.shards.theirs(e.Source) {
+		out, err := v.d.errands.ask(ctx, errand{Source: e.Source, Verb: string(e.Verb), Level: e.Level, Plan: plan})
+		return out.Edited, err
 	}
 	return edit(ctx, v.d.scheduler, v.Lists, v.d.current().config, e, plan)
 }

@@ -45,6 +45,11 @@ CREATE TABLE dh_member (
 CREATE TABLE dh_shard (
   id integer PRIMARY KEY, owner text, epoch bigint NOT NULL DEFAULT 0, claimed_at timestamptz, stirred bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
 
+-- what one member wants another one to do, which owns the shard
+CREATE TABLE dh_errand (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, shard integer NOT NULL, text bytea NOT NULL, asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  answer bytea);
+
 -- names of sources and webhooks
 CREATE TABLE dh_name (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text COLLATE "C" NOT NULL UNIQUE);
 

@@ -20,10 +20,14 @@ func (p *Poller) connect(net *network) (w ways, err error) {
 	}
 	elsewhere.TLS = route.TLS.Elsewhere()
 	var gates [3]*outbound.Gate
-	for i, r := range []outbound.Route{route, endpoint, elsewhere} {
+	for i, r := range [...]outbound.Route{route, endpoint, elsewhere} {
 		transport, err := net.transports.Of(r)
 		if err != nil {
 			return w, err
+		}
+		if i > 0 && transport == p.transports[len(p.transports)-1] { // as mostly
+			gates[i] = gates[i-1]
+			continue
 		}
 		p.transports = append(p.transports, transport)
 		gates[i] = net.hosts.Gate(transport, outbound.GateOptions{

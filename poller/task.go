@@ -234,7 +234,7 @@ func (t *task) status(name string, now time.Time) Status {
 	case s.Message == "" && t.fresh.After(now):
 		s.Message = "the server calls its answer fresh until " + t.fresh.UTC().Format("15:04:05 MST")
 	case s.Message == "" && t.overrun > 0:
-		s.Message = fmt.Sprintf("the last poll took %s and left out %d that were due meanwhile", t.track.last.Took.Round(time.Second), t.overrun)
+		s.Message = fmt.Sprintf("the last poll took %s and left out %d that were due meanwhile", t.track.recall().Took.Round(time.Second), t.overrun)
 	}
 	s.Skipped = t.skipped
 	return s

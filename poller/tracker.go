@@ -1,6 +1,9 @@
 package poller
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // tracker follows the state of one source from poll to poll.
 type tracker struct {
@@ -10,7 +13,39 @@ type tracker struct {
 	failures  int // in a row
 	deferrals int // by the server, in a row
 	unwell    time.Time
-	last      Result
+	last      *recent // nil: there was no poll
+}
+
+// recent is what of the last poll, and of the source after it, people are told. There may be very many sources.
+type recent struct {
+	Poll
+
+	hint      string
+	hold      *Hold
+	baselined time.Time
+	changed   time.Time
+	version   int64
+	records   int64
+	sequence  int64
+	cursor    json.RawMessage
+}
+
+// recall gives what is known of the last poll.
+func (t *tracker) recall() recent {
+	if t.last == nil {
+		return recent{}
+	}
+	return *t.last
+}
+
+func (t *tracker) remember(r *Result) {
+	if t.last == nil {
+		t.last = &recent{}
+	}
+	*t.last = recent{
+		Poll: r.Poll, hint: r.Hint, hold: r.Hold, baselined: r.State.Baselined, changed: r.State.lastChange(),
+		version: r.State.Version, records: r.State.Records, sequence: r.State.Sequence, cursor: r.State.Cursor,
+	}
 }
 
 // tellEvery is after how many failures in a row a person is reminded in the log.
@@ -23,7 +58,7 @@ const patience = 3
 func (t *tracker) after(r Result) []Transition {
 	var turns []Transition
 	end := r.At.Add(r.Took)
-	known := !t.last.At.IsZero()
+	known := t.last != nil
 	switch {
 	case r.Paused:
 		t.become(Paused, r.At)
@@ -47,7 +82,7 @@ func (t *tracker) after(r Result) []Transition {
 	default:
 		turns = t.good(r, end, known)
 	}
-	t.last = r
+	t.remember(&r)
 	return turns
 }
 
@@ -58,7 +93,7 @@ func (t *tracker) good(r Result, end time.Time, known bool) []Transition {
 		turns = append(turns, t.turn(Recovered, r))
 	}
 	t.failures, t.deferrals, t.unwell, t.lastOK = 0, 0, time.Time{}, end
-	wasHeld := t.last.Hold != nil
+	wasHeld := t.recall().hold != nil
 	switch {
 	case r.Verdict == Held:
 		// A hold from before the start of the process is known to those who were told then.
@@ -106,15 +141,15 @@ func (t *tracker) turn(turn Turn, r Result) Transition {
 	case Failing, Recovered:
 		out.Since = t.unwell
 	case Released:
-		if t.last.Hold != nil {
-			out.Since = t.last.Hold.Since
+		if hold := t.recall().hold; hold != nil {
+			out.Since = hold.Since
 		}
 	case Halted:
 		out.Since = r.Hold.Since
 	case Quiet:
 		out.Since = r.State.lastChange()
 	case Stirred:
-		out.Since = t.last.State.lastChange()
+		out.Since = t.recall().changed
 	case Baselined:
 	}
 	return out
@@ -123,13 +158,13 @@ func (t *tracker) turn(turn Turn, r Result) Transition {
 // status fills in what the tracker knows.
 func (t *tracker) status(s *Status) {
 	s.State, s.Since, s.LastOK, s.Failures = t.health, t.since, t.lastOK, t.failures
-	r := &t.last
+	r := t.recall()
 	switch {
-	case s.Polling && r.State.Baselined.IsZero() && r.State.Version == 0:
+	case s.Polling && r.baselined.IsZero() && r.version == 0:
 		s.State = Baselining
 	case t.health == "":
 		s.State = Waiting
 	}
-	s.Baselined, s.Records, s.Sequence, s.Changed = r.State.Baselined, r.State.Records, r.State.Sequence, r.State.lastChange()
-	s.Message, s.Hint, s.Hold, s.Last, s.Cursor = r.Message, r.Hint, r.Hold, r.Poll, r.State.Cursor
+	s.Baselined, s.Records, s.Sequence, s.Changed = r.baselined, r.records, r.sequence, r.changed
+	s.Message, s.Hint, s.Hold, s.Last, s.Cursor = r.Message, r.hint, r.hold, r.Poll, r.cursor
 }

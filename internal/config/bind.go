@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding"
 	"reflect"
 	"slices"
@@ -17,6 +18,7 @@ type binding struct {
 	root    *node
 	section reflect.Type
 	found   *findings
+	layouts layouts
 
 	// moved leads from the path of a key that was probably meant to the place of the key that stands there.
 	moved map[string]*node
@@ -39,7 +41,7 @@ func (b *binding) bind(tree map[string]any, target any) {
 }
 
 func (b *binding) table(tree map[string]any, n *node, target reflect.Value, path []string) {
-	fields := fieldsOf(target.Type())
+	fields := b.layouts.of(target.Type())
 	var unknown []string
 	for _, k := range inOrder(tree, n) {
 		i := slices.IndexFunc(fields, func(f field) bool { return f.key == k })
@@ -142,16 +144,19 @@ func (b *binding) list(v any, n *node, target reflect.Value, path []string) {
 
 // inOrder gives the keys of a table as they stand in the file.
 func inOrder(tree map[string]any, n *node) []string {
-	keys := make([]string, 0, len(tree))
-	for k := range tree {
-		keys = append(keys, k)
+	type placed struct {
+		key string
+		at  int
 	}
-	slices.SortFunc(keys, func(a, c string) int {
-		if d := n.child(a).place().start - n.child(c).place().start; d != 0 {
-			return d
-		}
-		return strings.Compare(a, c)
-	})
+	all := make([]placed, 0, len(tree))
+	for k := range tree {
+		all = append(all, placed{k, n.child(k).place().start})
+	}
+	slices.SortFunc(all, func(a, b placed) int { return cmp.Or(a.at-b.at, strings.Compare(a.key, b.key)) })
+	keys := make([]string, len(all))
+	for i, p := range all {
+		keys[i] = p.key
+	}
 	return keys
 }
 

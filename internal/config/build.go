@@ -53,7 +53,7 @@ func (l *loader) build() {
 }
 
 func (l *loader) bind(p *part, target any) *binding {
-	b := &binding{doc: p.doc, label: p.label(), root: p.node, found: l.found}
+	b := &binding{doc: p.doc, label: p.label(), root: p.node, found: l.found, layouts: l.layouts}
 	b.bind(p.tree, target)
 	return b
 }
@@ -115,7 +115,7 @@ func (l *loader) source(p *part, defaults *binding, sources, webhooks []string) 
 	s := poller.DefaultSource()
 	s.Name = p.name
 	if d := l.parts["[defaults]"]; d != nil {
-		quiet := &binding{doc: d.doc, label: d.label(), root: d.node, found: &findings{}}
+		quiet := &binding{doc: d.doc, label: d.label(), root: d.node, found: &findings{}, layouts: l.layouts}
 		quiet.bind(withoutOverridden(d.tree, p.tree), &s)
 	}
 	b := l.bind(p, &s)

@@ -20,6 +20,8 @@ type loader struct {
 	docs  []*document
 	list  []*part          // in the order of files and lines
 	parts map[string]*part // by label, the first of each
+
+	layouts layouts
 	// vague: something that may be a source or a webhook could not be read.
 	vague bool
 }

@@ -16,6 +16,19 @@ type field struct {
 	index int
 }
 
+// layouts remember the fields of structs, for those who look at very many sections. Nil remembers nothing.
+type layouts map[reflect.Type][]field
+
+func (l layouts) of(t reflect.Type) []field {
+	fields, known := l[t]
+	if !known {
+		if fields = fieldsOf(t); l != nil {
+			l[t] = fields
+		}
+	}
+	return fields
+}
+
 // fieldsOf lists the keys that a struct takes, in its order. A field without a toml tag is no key.
 func fieldsOf(t reflect.Type) []field {
 	var fields []field

@@ -52,7 +52,7 @@ func Parse(files []File, secrets *setting.Secrets) (*Config, *Report) {
 }
 
 func read(files []File, secrets *setting.Secrets) (*Config, *findings) {
-	l := &loader{config: Default(), secrets: secrets, found: &findings{}, parts: map[string]*part{}}
+	l := &loader{config: Default(), secrets: secrets, found: &findings{}, parts: map[string]*part{}, layouts: layouts{}}
 	for i, f := range files {
 		l.config.Files = append(l.config.Files, f.Path)
 		for _, doc := range parse(f, i, l.found) {

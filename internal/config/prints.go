@@ -23,6 +23,7 @@ type Prints map[string]map[string]string
 func PrintsOf(c *Config, secrets *setting.Secrets) Prints {
 	all := Prints{}
 	for name, s := range sectionsOf(c) {
+		s.given = true // no default hides anything
 		s.each("", func(key, last string, v reflect.Value) {
 			r := reveal(last, v)
 			if !r.hidden {
@@ -56,6 +57,7 @@ func References(c *Config) []setting.Secret {
 	seen := map[string]struct{}{}
 	var list []setting.Secret
 	for _, s := range sectionsOf(c) {
+		s.given = true // no default refers to anything
 		s.each("", func(_, last string, v reflect.Value) {
 			for _, ref := range reveal(last, v).refs {
 				if _, ok := seen[ref.String()]; !ok {

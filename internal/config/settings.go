@@ -83,11 +83,15 @@ func entriesOf(is, fallback map[string]string) []Entry {
 }
 
 // section is a table of the configuration, and the one that is not written.
-type section struct{ value, fallback reflect.Value }
+type section struct {
+	value, fallback reflect.Value
+	layouts         layouts
+	given           bool // only what is not as it is by default counts
+}
 
 // newSection takes pointers: tables are large, and there may be very many.
 func newSection(value, fallback any) section {
-	return section{reflect.ValueOf(value).Elem(), reflect.ValueOf(fallback).Elem()}
+	return section{value: reflect.ValueOf(value).Elem(), fallback: reflect.ValueOf(fallback).Elem()}
 }
 
 // texts gives the keys as they are shown.
@@ -111,7 +115,8 @@ func sectionsOf(c *Config) iter.Seq2[string, section] {
 	return func(yield func(string, section) bool) {
 		f := newFallbacks()
 		for _, s := range c.Sources {
-			if !yield(kindSource+"."+s.Name, newSection(s, &f.source)) {
+			one := newSection(s, &f.source)
+			if one.layouts = f.layouts; !yield(kindSource+"."+s.Name, one) {
 				return
 			}
 		}
@@ -145,12 +150,14 @@ type fallbacks struct {
 	admin   Admin
 	log     Log
 	alerts  Alerts
+	layouts layouts
 }
 
 func newFallbacks() *fallbacks {
 	return &fallbacks{
 		source: poller.DefaultSource(), webhook: emitter.DefaultWebhook(), host: poller.DefaultHost(),
 		store: DefaultStore(), admin: DefaultAdmin(), log: DefaultLog(), alerts: DefaultAlerts(),
+		layouts: layouts{},
 	}
 }
 
@@ -184,12 +191,16 @@ func (f *fallbacks) section(c *Config, name string) (section, bool) {
 
 // each visits the keys that are not empty; name is the last part of the key, by which a secret is known.
 func (s section) each(prefix string, visit func(key, name string, v reflect.Value)) {
-	for _, f := range fieldsOf(s.value.Type()) {
-		value, fallback, key := s.value.Field(f.index), s.fallback.Field(f.index), prefix+f.key
+	for _, f := range s.layouts.of(s.value.Type()) {
+		value, fallback := s.value.Field(f.index), s.fallback.Field(f.index)
+		if s.given && reflect.DeepEqual(value.Addr().Interface(), fallback.Addr().Interface()) {
+			continue
+		}
+		key := prefix + f.key
 		switch {
 		case isEmpty(value) && isEmpty(fallback):
 		case isTable(value.Type()):
-			section{value, fallback}.each(key+".", visit)
+			section{value: value, fallback: fallback, layouts: s.layouts, given: s.given}.each(key+".", visit)
 		case value.Kind() == reflect.Map:
 			for it := value.MapRange(); it.Next(); {
 				visit(key+"."+it.Key().String(), it.Key().String(), it.Value())

@@ -225,9 +225,11 @@ func goneWebhooks(was, next *config.Config) []string {
 
 func changedSources(cmp comparison, was, next *config.Config) poller.Change {
 	var c poller.Change
-	for _, s := range next.Sources {
+	for i, s := range next.Sources {
 		if cmp.differs("source." + s.Name) {
 			c.Put = append(c.Put, s)
+		} else if old, ok := was.Source(s.Name); ok {
+			next.Sources[i] = old // which the scheduler has: there may be very many
 		}
 	}
 	for _, s := range was.Sources {

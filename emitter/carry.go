@@ -116,9 +116,7 @@ func (q *queue) settleBundle(b *bundle, o Outcome, how ending) *bundle {
 	defer q.mu.Unlock()
 	now := time.Now()
 	q.inFlight--
-	if b.probe {
-		q.probing = false
-	}
+	claimed := b.probe && q.probed()
 	switch how {
 	case sent:
 		q.concludeBundle(b, o, now)
@@ -133,6 +131,9 @@ func (q *queue) settleBundle(b *bundle, o Outcome, how ending) *bundle {
 			b.dissolve()
 		}
 		q.releaseAll(b.items, now)
+	}
+	if claimed {
+		q.saveGate() // others may probe again, by what came of it
 	}
 	next := q.nextBundle(now)
 	q.pump(now)

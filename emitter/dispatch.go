@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/budget"
 	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/trust"
@@ -27,6 +28,8 @@ type Options struct {
 	Dial     outbound.Dial
 	Observer Observer
 	Window   Window // zero: DefaultWindow
+	// Pool is what is known of other members who deliver to the same webhooks; nil: there are none. Refresh is to be called then.
+	Pool *budget.Pool
 	// Sampled says whether a trace is one that is recorded; nil: each is.
 	Sampled func(TraceID) bool
 	// Trust says until when attempts may begin; nil: for ever.
@@ -51,7 +54,7 @@ type Observer struct {
 	Parked func(d Delivery, reason string, o Outcome)
 	// Clock: the receiver's clock, by its answers, is more than a minute from ours (off), or no longer. Each is said once.
 	Clock func(webhook string, skew time.Duration, off bool)
-	// StoreFailed: the outbox refused; it is asked again until it takes it. op is "seal", "ack", "retry", "park", "gate", "lanes" or "pending".
+	// StoreFailed: the outbox refused; it is asked again until it takes it. op is "seal", "ack", "retry", "park", "gate", "limits", "lanes" or "pending".
 	StoreFailed func(op string, err error)
 }
 

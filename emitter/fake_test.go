@@ -265,14 +265,24 @@ func (f *fakeOutbox) Gates(context.Context) (map[string]GateState, error) {
 	return maps.Clone(f.gates), f.call("gates")
 }
 
-func (f *fakeOutbox) SaveGate(_ context.Context, webhook string, state GateState) error {
+func (f *fakeOutbox) NewGates(context.Context) (map[string]GateState, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.gates), f.call("new gates")
+}
+
+func (f *fakeOutbox) SaveGate(_ context.Context, webhook string, state GateState) (GateState, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.call("gate"); err != nil {
-		return err
+		return GateState{}, false, err
 	}
+	if now := f.gates[webhook]; now.Gen != state.Gen {
+		return now, false, nil
+	}
+	state.Gen++
 	f.gates[webhook] = state
-	return nil
+	return state, true, nil
 }
 
 // setFault changes what is refused.

@@ -94,7 +94,15 @@ func pauseOf(state GateState) time.Duration {
 }
 
 // State gives what is to be stored.
-func (g *Gate) State() GateState { return g.state }
+func (g *Gate) State() GateState {
+	s := g.state
+	s.Asked = g.asked && s.State != GateOpen
+	s.Doubt = g.doubtful()
+	return s
+}
+
+// doubtful says that a gate is shut by one delivery, whose own fault it may be.
+func (g *Gate) doubtful() bool { return g.state.State == GateShut && g.firsts <= 1 && !g.certain }
 
 // Window gives how many deliveries may be in flight.
 func (g *Gate) Window() int {

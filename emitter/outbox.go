@@ -78,8 +78,11 @@ type GateState struct {
 	Since    time.Time `json:"since,omitzero"` // of the first failure in a row, or of the pause by a person or a 410
 	Until    time.Time `json:"until,omitzero"` // no attempt before; zero when paused: none at all
 	Reason   string    `json:"reason,omitempty"`
-	Slow     bool      `json:"slow,omitempty"` // open again after an outage, and the rate still grows
-	At       time.Time `json:"at,omitzero"`    // when this was so: tells after a restart whether the clock was set back
+	Slow     bool      `json:"slow,omitempty"`  // open again after an outage, and the rate still grows
+	At       time.Time `json:"at,omitzero"`     // when this was so: tells after a restart whether the clock was set back
+	Asked    bool      `json:"asked,omitempty"` // the receiver itself asked to be left alone until then
+	Doubt    bool      `json:"doubt,omitempty"` // shut by one event, which may be the cause itself
+	Gen      int64     `json:"-"`               // how often the gate was stored
 }
 
 // Outbox is the durable queue, as the emitter needs it. A store implements it.
@@ -110,6 +113,9 @@ type Outbox interface {
 	Park(ctx context.Context, ref Ref, reason string, attempt *Attempt) error
 	// Gates gives the durable gates by webhook name.
 	Gates(ctx context.Context) (map[string]GateState, error)
-	// SaveGate stores a gate.
-	SaveGate(ctx context.Context, webhook string, state GateState) error
+	// NewGates gives those that were stored since the last call, and perhaps some more: all of them the first time.
+	NewGates(ctx context.Context) (map[string]GateState, error)
+	// SaveGate stores a gate in the place of the generation that it was made from, and gives what is stored now: the same under the
+	// next generation, or, when somebody else was faster, what that one has stored (saved is false).
+	SaveGate(ctx context.Context, webhook string, state GateState) (now GateState, saved bool, err error)
 }

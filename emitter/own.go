@@ -130,7 +130,7 @@ func (q *queue) resumeNow() {
 	paused := q.gate.State().State == GatePaused
 	if q.gate.Resume(now) {
 		q.setPace(now)
-		q.saveGate()
+		q.insistGate()
 	}
 	if paused {
 		q.record.note(func(ob *Observer) {

@@ -58,9 +58,9 @@ func (m *mortal) FailBatch(ctx context.Context, lane Lane, seqs []int64, attempt
 	return m.fakeOutbox.FailBatch(ctx, lane, seqs, attempt, next)
 }
 
-func (m *mortal) SaveGate(ctx context.Context, webhook string, state GateState) error {
+func (m *mortal) SaveGate(ctx context.Context, webhook string, state GateState) (GateState, bool, error) {
 	if m.dead.Load() {
-		return errDead
+		return GateState{}, false, errDead
 	}
 	return m.fakeOutbox.SaveGate(ctx, webhook, state)
 }

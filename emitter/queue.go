@@ -4,8 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
+	"github.com/deltahook/deltahook/internal/budget"
 	"github.com/deltahook/deltahook/internal/trust"
 )
 
@@ -31,7 +30,9 @@ type queue struct {
 	mu       sync.Mutex
 	running  bool
 	gate     *Gate
-	limiter  *rate.Limiter
+	rate     budget.Rate
+	places   budget.Places
+	commons  commons
 	lanes    map[laneKey]*lane
 	agenda   agenda
 	windows  map[int]*window
@@ -55,25 +56,11 @@ func newQueue(w Webhook, d *Dispatcher, s *Sender) *queue {
 		webhook: w, send: s.send, close: s.closeIdle, begun: make(chan struct{}), ended: make(chan struct{}), outbox: d.opts.Outbox, observe: &d.opts.Observer, limits: d.opts.Window,
 		record: d.record, trust: d.opts.Trust, seal: &sealer{outbox: d.opts.Outbox}, batch: w.batchEvents(),
 		lanes: map[laneKey]*lane{}, windows: map[int]*window{}, tally: Stats{Webhook: w.Name},
-		limiter: rate.NewLimiter(rate.Inf, 1), reader: reader{lanes: map[*lane]struct{}{}, windows: map[*window]struct{}{}},
+		reader: reader{lanes: map[*lane]struct{}{}, windows: map[*window]struct{}{}},
 	}
+	q.share(d.opts.Pool)
 	return q
 }
-
-// setPace lets the gate say how fast attempts may follow each other.
-func (q *queue) setPace(now time.Time) {
-	limit, burst := rate.Inf, 1
-	if perSecond := q.gate.Rate(); perSecond > 0 {
-		limit, burst = rate.Limit(perSecond), burstOf(perSecond)
-	}
-	if limit != q.limiter.Limit() {
-		q.limiter.SetLimitAt(now, limit)
-		q.limiter.SetBurstAt(now, burst)
-	}
-}
-
-// burstOf allows what a rate amounts to in 10 ms, so that timers need not be finer than that; slow rates send one by one.
-func burstOf(perSecond float64) int { return max(1, int(perSecond/100)) }
 
 // add takes a delivery that was just committed.
 func (q *queue) add(d Delivery, now time.Time) {
@@ -145,6 +132,16 @@ func (s GateState) asOf(now time.Time) GateState {
 	s.Until, s.Since = asOf(s.Until, s.At, now), asOf(s.Since, s.At, now)
 	if s.At.After(now) {
 		s.At = now
+	}
+	return s
+}
+
+// By is the state as whoever else's clock is ahead by d would have it.
+func (s GateState) By(d time.Duration) GateState {
+	for _, t := range []*time.Time{&s.Since, &s.Until, &s.At} {
+		if !t.IsZero() {
+			*t = t.Add(d)
+		}
 	}
 	return s
 }
@@ -306,7 +303,7 @@ func (q *queue) nextProbe(now time.Time) *lane {
 		q.wakeAt(at, now)
 		return nil
 	}
-	if !q.admitted(now) {
+	if !q.placed(now) || !q.claims(now) || !q.paced(now) {
 		return nil
 	}
 	q.probing = true
@@ -334,18 +331,6 @@ func (q *queue) better(a, b *item, now time.Time) bool {
 		return a.due.Before(b.due)
 	}
 	return a.Seq < b.Seq
-}
-
-// admitted takes one attempt out of the rate.
-func (q *queue) admitted(now time.Time) bool {
-	r := q.limiter.ReserveN(now, 1)
-	delay := r.DelayFrom(now)
-	if delay <= 0 {
-		return true
-	}
-	r.CancelAt(now)
-	q.wakeAt(now.Add(delay), now)
-	return false
 }
 
 func (q *queue) launch(l *lane, probe bool) *item {

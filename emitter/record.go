@@ -56,7 +56,7 @@ type recorder struct {
 	mu      sync.Mutex
 	acks    []ack
 	entries []entry
-	gates   map[string]GateState
+	gates   map[string]gateNote
 	notes   []func(*Observer)
 	waiting []barrier
 	open    map[int]int // entries that are not written, by shard
@@ -70,7 +70,7 @@ type recorder struct {
 
 func newRecorder(outbox Outbox, observe *Observer) *recorder {
 	return &recorder{
-		outbox: outbox, observe: observe, gates: map[string]GateState{}, open: map[int]int{},
+		outbox: outbox, observe: observe, gates: map[string]gateNote{}, open: map[int]int{},
 		wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
 	}
 }
@@ -130,13 +130,6 @@ func (r *recorder) settled(shard int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.open[shard] == 0
-}
-
-func (r *recorder) gate(webhook string, state GateState) {
-	r.mu.Lock()
-	r.gates[webhook] = state
-	r.mu.Unlock()
-	signal(r.wake)
 }
 
 // note tells the observer, in order.
@@ -214,7 +207,7 @@ func (r *recorder) flush(ctx context.Context) (more bool, refused error) {
 	r.tell()
 	r.mu.Lock()
 	acks, entries, gates := r.acks, r.entries, r.gates
-	r.acks, r.spare, r.entries, r.gates = r.spare[:0], nil, nil, map[string]GateState{}
+	r.acks, r.spare, r.entries, r.gates = r.spare[:0], nil, nil, map[string]gateNote{}
 	r.mu.Unlock()
 	written := acks
 	gateErr := r.flushGates(ctx, gates)
@@ -266,23 +259,6 @@ func (r *recorder) tell() {
 	for _, tell := range notes {
 		tell(r.observe)
 	}
-}
-
-func (r *recorder) flushGates(ctx context.Context, gates map[string]GateState) (refused error) {
-	for webhook, state := range gates {
-		err := r.outbox.SaveGate(ctx, webhook, state)
-		if err == nil {
-			continue
-		}
-		refused = fmt.Errorf("save the gate of %s: %w", webhook, err)
-		r.failed("gate", err)
-		r.mu.Lock()
-		if _, newer := r.gates[webhook]; !newer {
-			r.gates[webhook] = state
-		}
-		r.mu.Unlock()
-	}
-	return refused
 }
 
 // flushEntries writes some entries. It gives what was refused and what was not tried, in order. Entries of a shard that somebody

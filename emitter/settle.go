@@ -74,9 +74,7 @@ func (q *queue) settle(it *item, o Outcome, how ending) *item {
 	defer q.mu.Unlock()
 	now := time.Now()
 	q.inFlight--
-	if it.probe {
-		q.probing = false
-	}
+	claimed := it.probe && q.probed()
 	q.takeSeal(it)
 	switch how {
 	case sent:
@@ -88,6 +86,9 @@ func (q *queue) settle(it *item, o Outcome, how ending) *item {
 		it.due = now.Add(rereadPause)
 		q.unreadUntil = it.due
 		q.release(it.lane, now)
+	}
+	if claimed {
+		q.saveGate() // others may probe again, by what came of it
 	}
 	next := q.next(now)
 	q.pump(now)
@@ -202,15 +203,6 @@ func (q *queue) failed(it *item, o Outcome, now time.Time) {
 		return
 	}
 	q.retry(it, attempt, now)
-}
-
-func (q *queue) noteFailing(o Outcome) {
-	state := q.gate.State()
-	q.record.note(func(ob *Observer) {
-		if ob.Failing != nil {
-			ob.Failing(q.webhook.Name, state, o)
-		}
-	})
 }
 
 // reschedule sets when a failed delivery is due. A probe leaves the schedule where it is: it was made for the gate's sake.
@@ -331,23 +323,6 @@ func (q *queue) acked(items []*item) {
 	q.wantRead()
 }
 
-func (q *queue) saveGate() { q.record.gate(q.webhook.Name, q.gate.State()) }
-
-func (q *queue) pauseGate(now time.Time, reason string) {
-	q.gate.Pause(now, reason)
-	q.saveGate()
-	q.notePaused()
-}
-
-func (q *queue) notePaused() {
-	state := q.gate.State()
-	q.record.note(func(ob *Observer) {
-		if ob.Paused != nil {
-			ob.Paused(q.webhook.Name, state)
-		}
-	})
-}
-
 // stop lets nothing new start.
 func (q *queue) stop() {
 	q.mu.Lock()
@@ -369,6 +344,7 @@ func (q *queue) start(gate GateState) {
 	now := time.Now()
 	gate = gate.asOf(now)
 	gate.Until = q.credible(gate.Until, now)
+	q.commons.gen = gate.Gen
 	q.gate = NewGate(gate, Limits{
 		InFlight: q.webhook.MaxInFlight, Rate: q.webhook.Rate.PerSecond(), PauseAfter: q.webhook.Retry.PauseAfter.Std(),
 	})

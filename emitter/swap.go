@@ -140,6 +140,7 @@ func (d *Dispatcher) end(q *queue) {
 	case <-d.record.written(q):
 	case <-d.lives.written:
 	}
+	q.leavePlaces(d.lives.write)
 	q.close()
 	close(q.ended)
 }

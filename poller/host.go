@@ -124,7 +124,7 @@ type network struct {
 }
 
 func newNetwork(o Options) *network {
-	n := &network{transports: outbound.NewTransports(o.Secrets), hosts: outbound.NewHosts(nil), toolbox: toolbox{seed: o.Seed}}
+	n := &network{transports: outbound.NewTransports(o.Secrets), hosts: outbound.SharedHosts(nil, o.Pool), toolbox: toolbox{seed: o.Seed}}
 	n.transports.Dial = o.Dial
 	n.setHosts(o.Hosts)
 	return n

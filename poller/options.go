@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/budget"
 	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/trust"
@@ -18,6 +19,7 @@ type Options struct {
 
 	Vault     Vault            // keeps rotated refresh tokens; nil: sources with the grant refresh_token fail
 	Hosts     []Host           // limits of hosts; validated
+	Pool      *budget.Pool     // what is known of other members who ask the same hosts; nil: there are none
 	Observer  Observer         // told of polls and transitions; nil: nobody
 	Now       func() time.Time // nil: time.Now
 	Workers   int              // polls that may start at the same time; 0: 256

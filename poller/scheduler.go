@@ -96,6 +96,9 @@ func (s *Scheduler) Stop(ctx context.Context) error {
 	}
 }
 
+// Refresh divides anew what is shared with other members. With a Pool it is to be called about every second, after the Pool's own.
+func (s *Scheduler) Refresh(ctx context.Context) { s.network.hosts.Refresh(ctx) }
+
 func (s *Scheduler) now() time.Time { return s.opts.Now().Round(0) }
 
 func (s *Scheduler) started() bool { return s.ctx != nil && s.ctx.Err() == nil }

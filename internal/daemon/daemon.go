@@ -15,6 +15,7 @@ import (
 
 	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/admin"
+	"github.com/deltahook/deltahook/internal/budget"
 	"github.com/deltahook/deltahook/internal/cluster"
 	"github.com/deltahook/deltahook/internal/config"
 	"github.com/deltahook/deltahook/internal/metrics"
@@ -66,6 +67,7 @@ type Daemon struct {
 	trust      *trust.Window
 	shards     *shards
 	errands    *errands
+	pool       *budget.Pool // nil: nobody else can be at work
 	dispatcher *emitter.Dispatcher
 	scheduler  *poller.Scheduler
 	outlet     *outlet
@@ -142,11 +144,14 @@ func (d *Daemon) setSources(ctx context.Context, c *config.Config) error {
 
 func (d *Daemon) build(ctx context.Context) error {
 	webhooks := webhooksOf(d.opts.Config)
+	if d.opts.Store.Shared() {
+		d.pool = budget.NewPool(budget.PoolOptions{Bank: d.member, Members: d.replicas, Trust: d.trust})
+	}
 	var err error
 	d.dispatcher, err = emitter.New(emitter.Options{
 		Outbox: d.member, Webhooks: webhooks, Secrets: d.opts.Secrets, Version: d.opts.Version,
 		Observer: receiverWatcher{log: d.opts.Log, journal: d.journal, attempted: d.opts.Delivered, metrics: d.opts.Metrics, alerts: d.alerts}.observer(), Dial: d.opts.Dial, Sampled: d.opts.Sampled,
-		Trust: d.trust,
+		Trust: d.trust, Pool: d.pool,
 	})
 	if err != nil {
 		return fmt.Errorf("prepare delivery: %w", err)
@@ -160,6 +165,7 @@ func (d *Daemon) build(ctx context.Context) error {
 		Outlet:    d.outlet,
 		Secrets:   d.opts.Secrets,
 		Hosts:     d.opts.Config.Hosts,
+		Pool:      d.pool,
 		Vault:     d.member,
 		Seed:      d.opts.Store.Seed(),
 		Observer:  watcher{log: d.opts.Log, journal: d.journal, polled: d.opts.Polled, metrics: d.opts.Metrics, alerts: d.alerts},
@@ -197,6 +203,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 	})
 	d.background.Go(func() { d.housekeep(running) })
 	d.background.Go(func() { d.queues.watch(running) })
+	d.background.Go(func() { d.share(running) })
 	d.background.Go(func() { d.recall(running) })
 	d.background.Go(func() { d.alerts.run(running) })
 	d.background.Go(func() { d.heartbeat(running) })

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/deltahook/deltahook/emitter"
@@ -47,14 +48,24 @@ func actStopped(ctx context.Context, m store.Member, st store.Store, c *config.C
 // gateStopped pauses a webhook that nobody delivers to, or lets it go on when somebody does.
 func gateStopped(ctx context.Context, m store.Member, a admin.Action) error {
 	now := time.Now()
+	state := emitter.GateState{State: emitter.GateOpen, At: now}
 	switch a.Verb {
 	case admin.Pause:
-		return m.SaveGate(ctx, a.Webhook, emitter.GateState{State: emitter.GatePaused, Since: now, At: now, Reason: pausedByHand})
+		state = emitter.GateState{State: emitter.GatePaused, Since: now, At: now, Reason: pausedByHand}
 	case admin.Resume:
-		return m.SaveGate(ctx, a.Webhook, emitter.GateState{State: emitter.GateOpen, At: now})
 	default:
 		return admin.ErrNotRunning
 	}
+	gates, err := m.Gates(ctx)
+	if err != nil {
+		return err
+	}
+	state.Gen = gates[a.Webhook].Gen
+	_, saved, err := m.SaveGate(ctx, a.Webhook, state)
+	if err == nil && !saved {
+		err = fmt.Errorf("%w: the gate of %s has moved meanwhile; say it again", admin.ErrState, a.Webhook)
+	}
+	return err
 }
 
 const pausedByHand = "paused by hand"

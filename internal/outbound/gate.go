@@ -173,7 +173,7 @@ func (v *visit) enter() (leave func(), err error) {
 	leave = sync.OnceFunc(func() { <-slots })
 	select {
 	case slots <- struct{}{}:
-		return leave, nil
+		return v.andPlace(leave)
 	default:
 	}
 	yield(v.ctx)
@@ -182,41 +182,63 @@ func (v *visit) enter() (leave func(), err error) {
 	defer timer.Stop()
 	select {
 	case slots <- struct{}{}:
-		waited := time.Since(began)
-		v.left -= waited
-		meterOf(v.ctx).waited(waited)
-		return leave, nil
+		v.waited(time.Since(began))
+		return v.andPlace(leave)
 	case <-timer.C:
-		again := max(v.gate.opts.Retry.MaxWait, time.Second)
-		return nil, deferral(v.gate.opts.Now(), again, DeferredError{
-			Host: v.host.name, Why: fmt.Sprintf("concurrency = %d, and so many requests are under way all the time", cap(slots)),
-		})
+		return nil, v.crowded()
 	case <-v.ctx.Done():
 		return nil, context.Cause(v.ctx)
 	}
 }
 
+func (v *visit) waited(d time.Duration) {
+	v.left -= d
+	meterOf(v.ctx).waited(d)
+}
+
+// crowded says that no place became free in time.
+func (v *visit) crowded() error {
+	again := max(v.gate.opts.Retry.MaxWait, time.Second)
+	return deferral(v.gate.opts.Now(), again, DeferredError{
+		Host: v.host.name, Why: fmt.Sprintf("concurrency = %d, and so many requests are under way all the time", v.host.limits.Concurrency),
+	})
+}
+
 // draw takes a token out of the bucket of a host that is asked at a rate.
 func (v *visit) draw() error {
-	bucket := v.host.bucket
-	if bucket == nil {
-		return nil
+	for v.host.limits.Rate.PerSecond() > 0 {
+		d, ok, ask := v.host.take(v.gate.opts.Now(), v.patience())
+		if ask {
+			if err := v.buy(); err != nil {
+				return err
+			}
+			continue
+		}
+		if d <= 0 {
+			return nil
+		}
+		err := v.tooLong(d, 0, fmt.Sprintf("rate = %q, and so many requests are waiting", v.host.limits.Rate))
+		if err == nil {
+			v.left -= d
+			err = pause(v.ctx, d)
+		}
+		if err != nil && ok {
+			v.host.untake()
+		}
+		if err != nil || ok {
+			return err
+		}
 	}
-	now := v.gate.opts.Now()
-	r := bucket.ReserveN(now, 1)
-	d := r.DelayFrom(now)
-	if d <= 0 {
-		return nil
+	return nil
+}
+
+// patience is how long the visit may still wait.
+func (v *visit) patience() time.Duration {
+	patience := v.left
+	if deadline, limited := v.ctx.Deadline(); limited {
+		patience = min(patience, deadline.Sub(v.gate.opts.Now()))
 	}
-	err := v.tooLong(d, 0, fmt.Sprintf("rate = %q, and so many requests are waiting", v.host.limits.Rate))
-	if err == nil {
-		v.left -= d
-		err = pause(v.ctx, d)
-	}
-	if err != nil {
-		r.CancelAt(v.gate.opts.Now())
-	}
-	return err
+	return patience
 }
 
 // beyond says whether a time is later than a poll may take.

@@ -10,8 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
+	"github.com/deltahook/deltahook/internal/budget"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -29,17 +28,21 @@ type Limits struct {
 	LimitHeader, RemainingHeader, ResetHeader string
 }
 
-// Hosts knows how each host wants to be asked: by configuration, and by what it answered last. All sources of a process share it.
-// It is safe for concurrent use.
+// Hosts knows how each host wants to be asked: by configuration, and by what it answered last. All sources of a process share it, and
+// with a pool those of all members. It is safe for concurrent use.
 type Hosts struct {
+	pool   *budget.Pool
 	mu     sync.Mutex
 	tables map[string]Limits
 	hosts  map[string]*host
 }
 
 // NewHosts makes the hosts; those without limits of their own are added when they are asked.
-func NewHosts(tables []Limits) *Hosts {
-	h := &Hosts{hosts: map[string]*host{}}
+func NewHosts(tables []Limits) *Hosts { return SharedHosts(tables, nil) }
+
+// SharedHosts makes hosts that other members ask, too: pool is what is known of them.
+func SharedHosts(tables []Limits, pool *budget.Pool) *Hosts {
+	h := &Hosts{pool: pool, hosts: map[string]*host{}}
 	h.Set(tables)
 	return h
 }
@@ -53,7 +56,7 @@ func (h *Hosts) Set(tables []Limits) {
 		h.tables[t.Name] = t
 	}
 	for key, old := range h.hosts {
-		renewed := newHost(key, h.tables[key])
+		renewed := newHost(key, h.tables[key], h.pool)
 		renewed.held = old.hold()
 		h.hosts[key] = renewed
 	}
@@ -70,7 +73,7 @@ func (h *Hosts) of(u *url.URL) *host {
 		}
 	}
 	if h.hosts[key] == nil {
-		h.hosts[key] = newHost(key, h.tables[key])
+		h.hosts[key] = newHost(key, h.tables[key], h.pool)
 	}
 	return h.hosts[key]
 }
@@ -97,13 +100,19 @@ func (t Target) At(host string) bool {
 // host is one server to which requests go.
 type host struct {
 	name   string
+	key    string // of what members share
 	limits Limits
-	bucket *rate.Limiter // nil: no rate
 	slots  chan struct{} // nil: any number at the same time
+	pool   *budget.Pool
+	buying chan struct{} // one visit at a time buys tokens for all
 
 	mu       sync.Mutex
 	held     hold
 	refusals int // in a row that did not say how long to wait
+	rate     budget.Rate
+	places   budget.Places
+	busy     int           // requests that have a place
+	freed    chan struct{} // closed when there may be one
 }
 
 // hold is a time in which a host is not asked.
@@ -113,20 +122,26 @@ type hold struct {
 	why    string // for people
 }
 
-func newHost(name string, l Limits) *host {
-	h := &host{name: name, limits: l}
-	if !l.Rate.IsZero() {
-		h.bucket = rate.NewLimiter(rate.Limit(l.Rate.PerSecond()), max(l.Burst, 1))
-	}
+func newHost(name string, l Limits, pool *budget.Pool) *host {
+	h := &host{name: name, key: "host " + name, limits: l, pool: pool, buying: make(chan struct{}, 1), freed: make(chan struct{})}
+	h.rate = budget.NewRate(h.key, pool.Shared())
+	h.rate.Set(time.Time{}, l.Rate.PerSecond(), l.Burst)
 	if l.Concurrency > 0 {
 		h.slots = make(chan struct{}, l.Concurrency)
+		h.places = budget.NewPlaces(h.key, l.Concurrency, pool.Shared())
 	}
 	return h
 }
 
+// hold gives the longest one that this member or another one knows.
 func (h *host) hold() hold {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.pool.Shared() {
+		if other := h.pool.Held(h.key); other.Until.After(h.held.until) {
+			return hold{until: other.Until, status: other.Status, why: other.Why}
+		}
+	}
 	return h.held
 }
 
@@ -134,8 +149,12 @@ func (h *host) hold() hold {
 func (h *host) leaveAlone(until time.Time, status int, why string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if until.After(h.held.until) {
-		h.held = hold{until: until, status: status, why: why}
+	if !until.After(h.held.until) {
+		return
+	}
+	h.held = hold{until: until, status: status, why: why}
+	if h.pool.Shared() {
+		h.pool.Hold(h.key, budget.Hold{Until: until, Status: status, Why: why})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/budget"
 	"github.com/deltahook/deltahook/poller"
 )
 
@@ -95,6 +96,7 @@ type Member interface {
 	poller.Ledger
 	poller.Vault
 	emitter.Outbox
+	budget.Bank
 	Actions
 
 	// ID is name and incarnation.

@@ -105,7 +105,7 @@ func (s *Store) housekeep(ctx context.Context, tx pgx.Tx, r store.Retention, out
 		}
 		out.More = out.More || again
 	}
-	for _, query := range []string{membersSQL, oldReportsSQL, oldErrandsSQL} {
+	for _, query := range []string{membersSQL, oldReportsSQL, oldErrandsSQL, deadPlacesSQL, idleBucketsSQL} {
 		if _, err := tx.Exec(ctx, query); err != nil {
 			return err
 		}

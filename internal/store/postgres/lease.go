@@ -55,6 +55,7 @@ type member struct {
 	info        store.Info
 	leases      map[int]lease
 	locks       map[int]chan struct{} // shards that something writes to
+	seenGates   time.Time             // by the clock of the server
 }
 
 // lease is what a member knows of its right to a shard. After a write whose outcome is unknown the lease is in doubt: it has to

@@ -49,7 +49,7 @@ func (s *Store) Export(ctx context.Context, yield func(store.Row) error) error {
 			{exportEventsSQL, scanPortEvent},
 			{exportDeliveriesSQL, scanPortDelivery},
 			{exportAttemptsSQL, scanPortAttempt},
-			{gatesSQL, scanPortGate},
+			{portGatesSQL, scanPortGate},
 		} {
 			rows, err := tx.Query(ctx, kind.query)
 			if err != nil {

@@ -27,6 +27,7 @@ func migrations() []migration {
 		{sql: schema1, compatible: 1},
 		{sql: schemaBoard, compatible: 1},
 		{sql: schemaPartitions, compatible: 1},
+		{sql: schemaLimits, compatible: 1},
 	}
 }
 

@@ -119,9 +119,13 @@ func (d *database) now() time.Time { return d.start.Add(time.Duration(d.ahead.Lo
 func (d *database) Pass(t storetest.T, by time.Duration) {
 	t.Helper()
 	d.ahead.Add(int64(by))
-	err := server.Do(t.Context(), d.name, `UPDATE dh_member SET expires_at = expires_at - $1::interval, beat_at = beat_at - $1::interval`, by)
-	if err != nil {
-		t.Fatalf("%v", err)
+	for _, earlier := range []string{
+		`UPDATE dh_member SET expires_at = expires_at - $1::interval, beat_at = beat_at - $1::interval`,
+		`UPDATE dh_bucket SET sold = sold - $1::interval, held_until = held_until - $1::interval`,
+	} {
+		if err := server.Do(t.Context(), d.name, earlier, by); err != nil {
+			t.Fatalf("%v", err)
+		}
 	}
 }
 

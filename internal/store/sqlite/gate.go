@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"sync"
 
 	"github.com/deltahook/deltahook/emitter"
 )
@@ -21,7 +23,7 @@ func (m *member) Gates(ctx context.Context) (map[string]emitter.GateState, error
 
 // GateStates gives the durable gates.
 func (s *Store) GateStates(ctx context.Context) (map[string]emitter.GateState, error) {
-	gates := map[string]emitter.GateState{}
+	gates, gens := map[string]emitter.GateState{}, s.gates.all()
 	err := s.glance(ctx, func(q querier) error {
 		return each(ctx, q, func(r *sql.Rows) error {
 			var webhook, text string
@@ -32,6 +34,7 @@ func (s *Store) GateStates(ctx context.Context) (map[string]emitter.GateState, e
 			if err := json.Unmarshal([]byte(text), &state); err != nil {
 				return fmt.Errorf("gate of %q: %w", webhook, err)
 			}
+			state.Gen = gens[webhook] // as of before: nobody takes it for newer than it is
 			gates[webhook] = state
 			return nil
 		}, gatesSQL)
@@ -39,13 +42,19 @@ func (s *Store) GateStates(ctx context.Context) (map[string]emitter.GateState, e
 	return gates, err
 }
 
-// SaveGate stores a gate.
-func (m *member) SaveGate(ctx context.Context, webhook string, state emitter.GateState) error {
+// SaveGate stores a gate in the place of the generation before it. Generations are counted in memory: nobody else writes here.
+func (m *member) SaveGate(ctx context.Context, webhook string, state emitter.GateState) (now emitter.GateState, saved bool, err error) {
 	text, err := json.Marshal(state)
 	if err != nil {
-		return fmt.Errorf("gate of %q: %w", webhook, err)
+		return now, false, fmt.Errorf("gate of %q: %w", webhook, err)
 	}
-	return m.s.write(ctx, func(ctx context.Context, t *tx) error {
+	err = m.s.write(ctx, func(ctx context.Context, t *tx) error {
+		now, saved = state, m.s.gates.all()[webhook] == state.Gen
+		if !saved {
+			return nil
+		}
+		now.Gen++
+		t.gates = map[string]int64{webhook: now.Gen}
 		id, err := t.intern(ctx, webhook)
 		if err != nil {
 			return err
@@ -53,4 +62,30 @@ func (m *member) SaveGate(ctx context.Context, webhook string, state emitter.Gat
 		_, err = t.exec(ctx, saveGateSQL, id, string(text))
 		return err
 	})
+	if err != nil || saved {
+		return now, saved, err
+	}
+	all, err := m.Gates(ctx)
+	return all[webhook], false, err
+}
+
+// generations counts how often gates were stored since the store was opened.
+type generations struct {
+	mu sync.Mutex
+	by map[string]int64
+}
+
+func (g *generations) all() map[string]int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return maps.Clone(g.by)
+}
+
+func (g *generations) put(by map[string]int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.by == nil {
+		g.by = map[string]int64{}
+	}
+	maps.Copy(g.by, by)
 }

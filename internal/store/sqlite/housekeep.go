@@ -51,6 +51,7 @@ func (s *Store) Housekeep(ctx context.Context, r store.Retention) (out store.Swe
 			func() (bool, error) { return s.purgeSource(ctx, t, micros(r.RemovedBefore)) },
 			func() (bool, error) { return burn(ctx, t) },
 			func() (bool, error) { return shrink(ctx, t) },
+			func() (bool, error) { return s.sweepTill(ctx, t) },
 		} {
 			again, err := chore()
 			if err != nil {

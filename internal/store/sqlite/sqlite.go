@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/budget"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/internal/store/stored"
 )
@@ -38,6 +39,8 @@ type Store struct {
 	tables  tables
 	tallies tallies
 	names   nameBook
+	gates   generations
+	till    budget.Till
 	sweep   sweep // where Housekeep goes on
 
 	closing sync.Once

@@ -36,6 +36,7 @@ type tx struct {
 	w      *writer
 	names  map[string]int64 // interned in this transaction
 	counts map[int64]tally  // change of the queues by webhook
+	gates  map[string]int64 // generations by webhook
 }
 
 // write runs fn in one transaction, which is committed, and durable, when write returns nil. Waiting for the writer ends
@@ -83,5 +84,8 @@ func (s *Store) transact(ctx context.Context, w *writer, fn func(ctx context.Con
 	committed = true
 	maps.Copy(w.names, t.names)
 	s.tallies.add(t.counts)
+	if t.gates != nil {
+		s.gates.put(t.gates)
+	}
 	return nil
 }

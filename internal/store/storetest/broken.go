@@ -8,6 +8,7 @@ import (
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/budget"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
 )
@@ -31,7 +32,7 @@ type brokenBackend struct {
 
 func (b brokenBackend) Open(t T) store.Store {
 	t.Helper()
-	return &brokenStore{Store: b.Backend.Open(t), breaks: b.breaks, gates: map[string]emitter.GateState{}}
+	return &brokenStore{Store: b.Backend.Open(t), breaks: b.breaks, gates: map[string]emitter.GateState{}, heard: map[string]bool{}}
 }
 
 // breakage replaces methods of a store and of its members; nil leaves one as it is.
@@ -54,7 +55,11 @@ type breakage struct {
 	retry      func(ctx context.Context, m *brokenMember, ref emitter.Ref, a emitter.Attempt, next time.Time) error
 	park       func(ctx context.Context, m *brokenMember, ref emitter.Ref, reason string, a *emitter.Attempt) error
 	drop       func(ctx context.Context, m *brokenMember, q store.DeliveryQuery, why string) (int, error)
-	saveGate   func(ctx context.Context, m *brokenMember, webhook string, state emitter.GateState) error
+	saveGate   func(ctx context.Context, m *brokenMember, webhook string, state emitter.GateState) (emitter.GateState, bool, error)
+	newGates   func(ctx context.Context, m *brokenMember) (map[string]emitter.GateState, error)
+	tokens     func(ctx context.Context, m *brokenMember, o budget.Order) (budget.Grant, error)
+	places     func(ctx context.Context, m *brokenMember, key string, most, want int) (int, error)
+	hold       func(ctx context.Context, m *brokenMember, key string, h budget.Hold) error
 	kept       func(ctx context.Context, m *brokenMember, source, name string) ([]byte, error)
 	keep       func(ctx context.Context, m *brokenMember, source, name string, old, value []byte) error
 	setSources func(ctx context.Context, m *brokenMember, names []string, at time.Time) error
@@ -68,6 +73,7 @@ type brokenStore struct {
 	members []*brokenMember
 	gates   map[string]emitter.GateState // for one that forgets them
 	vault   map[string][]byte            // for one that forgets it
+	heard   map[string]bool              // gates, by member and webhook, for one that tells of each once
 }
 
 func (s *brokenStore) Join(ctx context.Context, name string, ttl time.Duration) (store.Member, error) {
@@ -224,11 +230,39 @@ func (m *brokenMember) Drop(ctx context.Context, q store.DeliveryQuery, why stri
 	return m.Member.Drop(ctx, q, why)
 }
 
-func (m *brokenMember) SaveGate(ctx context.Context, webhook string, state emitter.GateState) error {
+func (m *brokenMember) SaveGate(ctx context.Context, webhook string, state emitter.GateState) (emitter.GateState, bool, error) {
 	if m.breaks.saveGate != nil {
 		return m.breaks.saveGate(ctx, m, webhook, state)
 	}
 	return m.Member.SaveGate(ctx, webhook, state)
+}
+
+func (m *brokenMember) NewGates(ctx context.Context) (map[string]emitter.GateState, error) {
+	if m.breaks.newGates != nil {
+		return m.breaks.newGates(ctx, m)
+	}
+	return m.Member.NewGates(ctx)
+}
+
+func (m *brokenMember) Tokens(ctx context.Context, o budget.Order) (budget.Grant, error) {
+	if m.breaks.tokens != nil {
+		return m.breaks.tokens(ctx, m, o)
+	}
+	return m.Member.Tokens(ctx, o)
+}
+
+func (m *brokenMember) Places(ctx context.Context, key string, most, want int) (int, error) {
+	if m.breaks.places != nil {
+		return m.breaks.places(ctx, m, key, most, want)
+	}
+	return m.Member.Places(ctx, key, most, want)
+}
+
+func (m *brokenMember) Hold(ctx context.Context, key string, h budget.Hold) error {
+	if m.breaks.hold != nil {
+		return m.breaks.hold(ctx, m, key, h)
+	}
+	return m.Member.Hold(ctx, key, h)
 }
 
 func (m *brokenMember) Kept(ctx context.Context, source, name string) ([]byte, error) {

@@ -50,7 +50,7 @@ func (w *world) dumpQueue(b *strings.Builder, m store.Member) {
 	fmt.Fprintf(b, "queues %+v\n", queues)
 	gates, err := w.st.GateStates(w.ctx())
 	w.must(err)
-	fmt.Fprintf(b, "gates %+v\n", gates) // fmt sorts maps
+	fmt.Fprintf(b, "gates %+v\n", plain(gates)) // fmt sorts maps
 }
 
 func (w *world) dumpHistory(b *strings.Builder, source string) {

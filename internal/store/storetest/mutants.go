@@ -12,7 +12,7 @@ import (
 
 // Mutants lists the broken stores.
 func Mutants() []Mutant {
-	return slices.Concat(atomicMutants(), deliveryMutants(), identityMutants(), orderMutants(), memoryMutants(), vaultMutants(), forgetMutants(), ownershipMutants(), mergeMutants(), batchMutants())
+	return slices.Concat(atomicMutants(), deliveryMutants(), identityMutants(), orderMutants(), memoryMutants(), vaultMutants(), forgetMutants(), ownershipMutants(), mergeMutants(), batchMutants(), limitMutants())
 }
 
 func atomicMutants() []Mutant {

@@ -123,13 +123,14 @@ func pendingSkips(ctx context.Context, m *brokenMember, lane emitter.Lane, after
 	return m.Member.Pending(ctx, lane, after, limit)
 }
 
-func gateInMemory(_ context.Context, m *brokenMember, webhook string, state emitter.GateState) error {
+func gateInMemory(_ context.Context, m *brokenMember, webhook string, state emitter.GateState) (emitter.GateState, bool, error) {
+	state.Gen++
 	m.st.gates[webhook] = state
-	return nil
+	return state, true, nil
 }
 
 func (s *brokenStore) GateStates(ctx context.Context) (map[string]emitter.GateState, error) {
-	if s.breaks.saveGate != nil {
+	if len(s.gates) > 0 {
 		return s.gates, nil
 	}
 	return s.Store.GateStates(ctx)

@@ -82,7 +82,7 @@ func (w *world) fill(m store.Member) {
 	w.must(m.Park(w.ctx(), all[6].Ref, "given up", &attempt))
 	w.ack(m, all[7])
 	w.must(m.Keep(w.ctx(), "contacts", tokenName, nil, []byte("refresh")))
-	w.must(m.SaveGate(w.ctx(), "crm", emitter.GateState{State: "shut", Failures: 7, Since: noon(), Reason: "status_5xx"}))
+	w.saveGate(m, "crm", emitter.GateState{State: "shut", Failures: 7, Since: noon(), Reason: "status_5xx"})
 }
 
 // sources are those of the list.

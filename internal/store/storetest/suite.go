@@ -49,6 +49,7 @@ const (
 	Ownership   Promise = "ownership"
 	Merge       Promise = "merging what waits"
 	Batches     Promise = "batches"
+	Limits      Promise = "shared limits"
 )
 
 // test is one sentence of a promise.
@@ -76,6 +77,7 @@ func promises() []struct {
 		{Ownership, ownershipTests()},
 		{Merge, mergeTests()},
 		{Batches, batchTests()},
+		{Limits, limitTests()},
 	}
 }
 

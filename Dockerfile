@@ -5,7 +5,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=dev
-RUN CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /out/deltahook ./cmd/deltahook \
+RUN CGO_ENABLED=0 go build -buildvcs=false -trimpath -tags nopgxregisterdefaulttypes -ldflags "-s -w -X main.version=${VERSION}" -o /out/deltahook ./cmd/deltahook \
     && /out/deltahook version \
     && mkdir /out/data
 

@@ -16,6 +16,7 @@ require (
 
 require (
 	github.com/Azure/go-ntlmssp v0.1.1 // indirect
+	github.com/DataDog/datadog-agent/pkg/template v0.85.3 // indirect
 	github.com/andybalholm/brotli v1.2.8 // indirect
 	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/gorilla/websocket v1.5.3 // indirect

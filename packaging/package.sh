@@ -13,7 +13,7 @@ export ARCH VERSION SOURCE_DATE_EPOCH
 
 root=dist/root
 rm -rf "$root" && mkdir -p "$root"
-build() { CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=$version" -o "$1" ./cmd/deltahook; }
+build() { CGO_ENABLED=0 go build -buildvcs=false -trimpath -tags nopgxregisterdefaulttypes -ldflags "-s -w -X main.version=$version" -o "$1" ./cmd/deltahook; }
 GOOS=linux GOARCH=$ARCH build "$root/deltahook"
 native=$root/deltahook
 if [[ $ARCH != "$(go env GOHOSTARCH)" || $(go env GOHOSTOS) != linux ]]; then

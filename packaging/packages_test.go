@@ -129,10 +129,39 @@ func TestNoScriptStartsTheDaemon(t *testing.T) {
 	}
 }
 
+// What people get is built in four ways; it must not depend on which, in its size for one.
+func TestEveryBuildOfAReleaseHasTheSameFlags(t *testing.T) {
+	for _, path := range []string{"../Dockerfile", "../Makefile", "package.sh"} {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.ReplaceAll(string(raw), "$(TAGS)", "nopgxregisterdefaulttypes")
+		line := regexp.MustCompile(`go build .*-ldflags .*`).FindString(text)
+		for _, flag := range []string{"-buildvcs=false", "-trimpath", "-tags nopgxregisterdefaulttypes", "-s -w -X main.version="} {
+			if !strings.Contains(line, flag) {
+				t.Errorf("%s builds without %s: %q", path, flag, line)
+			}
+		}
+	}
+	var release struct {
+		Builds []struct {
+			Flags   []string `yaml:"flags"`
+			Tags    []string `yaml:"tags"`
+			LDFlags []string `yaml:"ldflags"`
+		} `yaml:"builds"`
+	}
+	read(t, "../.goreleaser.yaml", &release)
+	b := release.Builds[0]
+	if strings.Join(b.Flags, " ") != "-trimpath -buildvcs=false" || strings.Join(b.Tags, " ") != "nopgxregisterdefaulttypes" || !strings.HasPrefix(strings.Join(b.LDFlags, " "), "-s -w -X main.version=") {
+		t.Errorf("GoReleaser builds with %+v", b)
+	}
+}
+
 // buildIn builds the program in a checkout, as it is released.
 func buildIn(t *testing.T, dir, out string) [sha256.Size]byte {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w -X main.version=test", "-o", out, "./cmd/deltahook")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-trimpath", "-tags", "nopgxregisterdefaulttypes", "-ldflags", "-s -w -X main.version=test", "-o", out, "./cmd/deltahook")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)

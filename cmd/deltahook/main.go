@@ -104,7 +104,6 @@ func newRoot(p *process) *cobra.Command {
 		SilenceUsage:  true,
 		Version:       version,
 	}
-	root.SetVersionTemplate("deltahook {{.Version}}\n")
 	root.PersistentFlags().StringArrayVar(&a.config, "config", nil,
 		"configuration `FILE` or folder of *.toml (default: $DELTAHOOK_CONFIG, ./deltahook.toml, /etc/deltahook/deltahook.toml)")
 	root.PersistentFlags().StringVar(&a.color, "color", "auto", "colours: auto, always or never")

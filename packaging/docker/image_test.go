@@ -132,15 +132,15 @@ func TestTheImageIsSmallAndHasRootsZonesAndNothingThatItsUserCanWriteButTheState
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What is pulled, and what docker calls the content size, is the compressed layers.
+	// What is pulled is the compressed layers.
 	layers, err := exec.CommandContext(t.Context(), "tar", "-C", i.dir, "-czf", "-", ".").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	const most, unpacked = 25_000_000, 30_000_000
-	t.Logf("%.1f MB, unpacked %.1f MB", float64(len(layers))/1e6, float64(size)/1e6)
-	if len(layers) > most || size > unpacked || len(files) != 2 {
-		t.Errorf("%d bytes, unpacked %d, in %q", len(layers), size, files)
+	const most = 25_000_000 // of what lies on the disk; what weighs is in docs/dependencies.md
+	t.Logf("%.2f MB, compressed %.2f MB", float64(size)/1e6, float64(len(layers))/1e6)
+	if size >= most || len(files) != 2 {
+		t.Errorf("%d bytes, compressed %d, in %q", size, len(layers), files)
 	}
 	pem, err := os.ReadFile(i.dir + "/etc/ssl/certs/ca-certificates.crt")
 	if err != nil || !x509.NewCertPool().AppendCertsFromPEM(pem) {

@@ -24,13 +24,10 @@ type field struct {
 	Had, Has      bool
 }
 
-// Mark is the sign of the kind, for those who do not see its colour.
-func (f field) Mark() string {
-	return map[string]string{"added": "+", "removed": "−", "changed": "~", "same": ""}[f.Kind]
+// sign is that of a kind of field, for those who do not see its colour.
+func sign(kind string) string {
+	return map[string]string{"added": "+", "removed": "−", "changed": "~", "same": ""}[kind]
 }
-
-// Word is the kind in a word.
-func (f field) Word() string { return f.Kind }
 
 // payload is what is read of the standard envelope.
 type payload struct {

@@ -2,14 +2,15 @@ package page
 
 import (
 	"fmt"
-	"html/template"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	template "github.com/DataDog/datadog-agent/pkg/template/html"
 )
 
-// funcs are what templates can call.
+// funcs are what templates can call: they call no methods, see docs/dependencies.md.
 func (p *page) funcs() template.FuncMap {
 	return template.FuncMap{
 		"ago":       func(t time.Time) string { return ago(p.Now(), t) },
@@ -25,6 +26,10 @@ func (p *page) funcs() template.FuncMap {
 		"join":      strings.Join,
 		"multiline": func(s string) bool { return strings.Contains(s, "\n") },
 		"state":     stateOf,
+		"sign":      sign,
+		"narrowed":  narrowed,
+		"never":     time.Time.IsZero,
+		"first":     url.Values.Get,
 		"command":   commandOf,
 		"path":      url.PathEscape,
 		"args":      args,

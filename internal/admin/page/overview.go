@@ -91,9 +91,6 @@ func (f finding) matches(s *admin.Source) bool {
 	return text == "" || strings.Contains(s.Name, text) || strings.Contains(strings.ToLower(s.Note), text)
 }
 
-// Narrowed says whether anything is left out.
-func (f finding) Narrowed() bool { return f.Text != "" || f.State != "" }
-
 func stateName(s *admin.Source) string {
 	if s.Removed {
 		return "removed"

@@ -10,13 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"html/template"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"path"
 	"sync"
 	"time"
+
+	template "github.com/DataDog/datadog-agent/pkg/template/html"
 
 	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/store"

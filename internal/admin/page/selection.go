@@ -49,8 +49,8 @@ func (s selection) values() url.Values {
 // Fields are the selection as hidden fields of a form.
 func (s selection) Fields() url.Values { return s.values() }
 
-// Narrowed says whether anything but the state is chosen.
-func (s selection) Narrowed() bool {
+// narrowed says whether anything but the state is chosen.
+func narrowed(s selection) bool {
 	s.State, s.Before = "", 0
 	return s != selection{}
 }

@@ -11,6 +11,7 @@ import (
 type sparkline struct {
 	Bars                      []bar
 	Created, Updated, Deleted int
+	Text                      string // says the same to those who do not see it
 	Width, Height, Middle     int
 }
 
@@ -42,6 +43,7 @@ func sparklineOf(hours []admin.Hour) sparkline {
 		s.add(bar{Class: "created", X: x, Y: above - updated - created, Width: barWidth - 1, Height: created})
 		s.add(bar{Class: "deleted", X: x, Y: above + 1, Width: barWidth - 1, Height: scaled(h.Deleted, down, below)})
 	}
+	s.Text = fmt.Sprintf("the last 24 hours: %s created, %s updated, %s deleted", num(s.Created), num(s.Updated), num(s.Deleted))
 	return s
 }
 
@@ -57,11 +59,3 @@ func scaled(n, most, height int) int {
 	}
 	return max(leastSeen, n*height/most)
 }
-
-// Text says the same for those who do not see it.
-func (s sparkline) Text() string {
-	return fmt.Sprintf("the last 24 hours: %s created, %s updated, %s deleted", num(s.Created), num(s.Updated), num(s.Deleted))
-}
-
-// Any says whether there was a change at all.
-func (s sparkline) Any() bool { return len(s.Bars) > 0 }

@@ -123,8 +123,13 @@ func (k *Keeper) Open(ctx context.Context) (leases []store.Lease, alone bool, er
 		defer close(k.beaten)
 		every(beating, k.beatPeriod(), nil, k.beat)
 	}()
-	leases, err = k.claim(ctx)
-	return leases, len(k.last().Working()) == 1, err
+	sight, err := k.see(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	_, take := k.share(sight, k.opts.Member.ID())
+	leases, err = k.acquire(ctx, take, sight)
+	return leases, len(sight.Working()) == 1, err
 }
 
 // Run looks after the share until ctx ends.

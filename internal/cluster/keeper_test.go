@@ -343,7 +343,7 @@ func TestWhateverComesAndGoesEveryShardIsWorkedOnByOneReplica(t *testing.T) {
 				}
 				watch(t, all, time.Duration(dice.IntN(4000))*time.Millisecond)
 			}
-			watch(t, all, 2*ttl)
+			watch(t, all, 6*ttl)
 			calm(t, living)
 			for _, m := range living {
 				m.leave()
@@ -366,7 +366,7 @@ func TestADeadReplicaIsReplacedWithinItsLeaseAndASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRegistry()
 		all := []*replica{r.join(t, "a"), r.join(t, "b"), r.join(t, "c")}
-		watch(t, all, 5*time.Second)
+		watch(t, all, time.Minute)
 		calm(t, all)
 		all[1].die()
 		rest := []*replica{all[0], all[2]}
@@ -379,13 +379,13 @@ func TestADeadReplicaIsReplacedWithinItsLeaseAndASecond(t *testing.T) {
 	})
 }
 
-func TestAHandOverTakesASecondAndSaysForHowLongNobodyLookedAfterAShard(t *testing.T) {
+func TestNobodyLooksAfterAShardForASecondAtMostWhenItIsHandedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRegistry()
 		a := r.join(t, "a")
 		time.Sleep(time.Minute)
 		b := r.join(t, "b")
-		time.Sleep(4 * time.Second) // the deliveries of the last shard take 2.5 s
+		time.Sleep(time.Minute) // it happens in small batches, and the deliveries of the last shard take 2.5 s
 		synctest.Wait()
 		calm(t, []*replica{a, b})
 		for shard, idle := range b.begun {

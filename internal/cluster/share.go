@@ -12,38 +12,65 @@ import (
 	"github.com/deltahook/deltahook/poller"
 )
 
-// look finds out what is ours now and goes by it.
-func (k *Keeper) look(ctx context.Context) error {
-	gained, err := k.claim(ctx)
-	if err != nil || len(gained) == 0 {
-		return err
-	}
-	if err := k.opts.Work.Begin(ctx, gained); err != nil {
-		k.giveUp(ctx, gained)
-		return err
-	}
-	return nil
-}
+// batch is how many shards change hands at the same time, so that nobody looks after a source only for as long as it takes to begin
+// with a few.
+const batch = 16
 
-// claim looks who is there, ends the work on what is not ours any more, and takes what is ours and free.
-func (k *Keeper) claim(ctx context.Context) ([]store.Lease, error) {
+// stuck is how long a shard that is handed over may wait for deliveries that are under way before others go on.
+const stuck = 2 * time.Second
+
+// look finds out what is ours now and goes by it: it ends the work on what is not ours any more, hands over what is not to be, and
+// takes what is ours and free.
+func (k *Keeper) look(ctx context.Context) error {
 	sight, err := k.see(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	me := k.opts.Member.ID()
 	k.lose(ctx, k.lost(sight, me))
 	k.stir(sight)
 	give, take := k.share(sight, me)
-	k.yield(give)
-	if len(take) == 0 {
+	k.yield(give[:min(len(give), k.room(sight))])
+	gained := 0
+	for some := range slices.Chunk(take, batch) {
+		leases, err := k.acquire(ctx, some, sight)
+		if err != nil || len(leases) == 0 {
+			return err
+		}
+		if err := k.opts.Work.Begin(ctx, leases); err != nil {
+			k.giveUp(ctx, leases)
+			return err
+		}
+		gained += len(leases)
+	}
+	if gained > 0 {
+		k.opts.Log.InfoContext(ctx, "this replica looks after more of the sources now", "replicas", len(sight.Working()), "gained", gained, "shards", len(k.all()))
+	}
+	return nil
+}
+
+// room says how many more shards may change hands now.
+func (k *Keeper) room(sight *store.Sight) int {
+	room := batch
+	for _, owner := range sight.Owners {
+		if owner == "" {
+			room--
+		}
+	}
+	for _, h := range k.all() {
+		if !h.yielding.IsZero() && time.Since(h.yielding) < stuck {
+			room--
+		}
+	}
+	return max(room, 0)
+}
+
+func (k *Keeper) acquire(ctx context.Context, shards []int, sight *store.Sight) ([]store.Lease, error) {
+	if len(shards) == 0 {
 		return nil, nil
 	}
-	leases, err := k.opts.Member.Acquire(ctx, take)
+	leases, err := k.opts.Member.Acquire(ctx, shards)
 	k.keep(leases, sight)
-	if len(leases) > 0 {
-		k.opts.Log.InfoContext(ctx, "this replica looks after more of the sources now", "replicas", len(sight.Working()), "gained", len(leases), "shards", len(k.all()))
-	}
 	return leases, err
 }
 
@@ -54,7 +81,7 @@ func (k *Keeper) see(ctx context.Context) (*store.Sight, error) {
 		return nil, err
 	}
 	if !sight.Alive(k.opts.Member.ID()) {
-		pause(ctx, trust.Late)
+		wait(ctx, trust.Late)
 		if err := k.rejoin(ctx); err != nil {
 			return nil, err
 		}
@@ -68,7 +95,7 @@ func (k *Keeper) see(ctx context.Context) (*store.Sight, error) {
 	return k.sight, nil
 }
 
-func pause(ctx context.Context, d time.Duration) {
+func wait(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return
 	}
@@ -211,13 +238,7 @@ func (k *Keeper) HandOver(ctx context.Context) error {
 	i := k.opts.Info
 	i.Works = false
 	err := k.opts.Member.Tell(ctx, i) // so that the others take over what becomes free
-	var rest []int
-	for shard, h := range k.all() {
-		if h.yielding.IsZero() {
-			rest = append(rest, shard)
-		}
-	}
-	k.yield(rest)
+	k.yieldAll(ctx)
 	handed := make(chan struct{})
 	go func() {
 		defer close(handed)
@@ -228,6 +249,30 @@ func (k *Keeper) HandOver(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	return err
+}
+
+// yieldAll hands over what is left, a batch after the other as long as others take them.
+func (k *Keeper) yieldAll(ctx context.Context) {
+	pause, cancel := context.WithTimeout(ctx, k.opts.TTL)
+	defer cancel()
+	for {
+		var rest []int
+		for shard, h := range k.all() {
+			if h.yielding.IsZero() {
+				rest = append(rest, shard)
+			}
+		}
+		if len(rest) == 0 {
+			return
+		}
+		sight, err := k.opts.Sight(pause)
+		if err != nil || pause.Err() != nil || len(sight.Working()) == 0 {
+			k.yield(rest)
+			return
+		}
+		k.yield(rest[:min(len(rest), k.room(&sight))])
+		wait(pause, k.lookPeriod()/5)
+	}
 }
 
 // keep notes that shards are ours.

@@ -60,7 +60,7 @@ type errands struct {
 }
 
 func newErrands(d *Daemon) *errands {
-	desk, _ := d.opts.Store.(store.Errands) //nolint:errcheck // an embedded store has none
+	desk, _ := d.opts.Store.(store.Errands)
 	return &errands{d: d, desk: desk, doing: map[int64]bool{}}
 }
 

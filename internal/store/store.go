@@ -121,9 +121,9 @@ type Member interface {
 }
 
 // Actions change what is queued, on request of a person. Replay and Drop work on what Deliveries would list for the same query: in
-// a store that is shared, whoever owns the shards, who hears of it by Sight.Stirred; in another one, in the held shards.
-// poller.ErrFenced when a shard is lost, or the membership. A large set is changed in steps: after an error the number says how
-// many were.
+// a store that is shared, whoever owns the shards, who hears of it by Sight.Stirred; in another one, in the held shards. They fail
+// with poller.ErrFenced when a shard is lost, or the membership. A large set is changed in steps: after an error the number says
+// how many were.
 type Actions interface {
 	// Replay queues settled deliveries again (delivered, parked, dropped), under their old id, sequence and bytes and at
 	// their old place in the lane, and says how many. The number of attempts starts again from 0, so that the schedule

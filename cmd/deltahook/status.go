@@ -33,14 +33,17 @@ func (a *app) status() *cobra.Command {
 	return cmd
 }
 
-// statusLines makes one object a line: sources first, then webhooks, alerts, and the configuration that is in force.
+// statusLines makes one object a line: sources first, then webhooks, replicas, alerts, and the configuration that is in force.
 func statusLines(s admin.Status) []any {
-	lines := make([]any, 0, len(s.Sources)+len(s.Webhooks)+1)
+	lines := make([]any, 0, len(s.Sources)+len(s.Webhooks)+len(s.Members)+1)
 	for _, source := range s.Sources {
 		lines = append(lines, source)
 	}
 	for _, webhook := range s.Webhooks {
 		lines = append(lines, webhook)
+	}
+	for _, member := range s.Members {
+		lines = append(lines, member)
 	}
 	if board := s.Board(); !board.Quiet() {
 		lines = append(lines, board)
@@ -60,7 +63,7 @@ func (a *app) printStatus(s admin.Status, now time.Time) error {
 	for i, source := range s.Sources {
 		rows[i] = []string{
 			source.Name, sinceState(source.State, source.Since, now), ago(now, source.LastOK), untilNext(source.NextPoll, now),
-			count(source.Records), count(source.Sequence), source.Note,
+			count(source.Records), count(source.Sequence), staleNote(&source),
 		}
 	}
 	if err := a.table([]string{"SOURCE", "STATE", "LAST OK", "NEXT", "RECORDS", "EVENTS", "NOTE"}, rows); err != nil {
@@ -75,6 +78,9 @@ func (a *app) printStatus(s admin.Status, now time.Time) error {
 		}
 	}
 	if err := a.table([]string{"WEBHOOK", "STATE", "QUEUED", "OLDEST", "PARKED", "OK/FAILED", "NOTE"}, rows); err != nil {
+		return err
+	}
+	if err := a.printMembers(s, now); err != nil {
 		return err
 	}
 	if err := a.printAlerts(s.Board(), now); err != nil {

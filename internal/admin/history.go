@@ -53,7 +53,7 @@ func (l Lists) Activity(ctx context.Context, sources []string) (map[string][]Hou
 	all := make(map[string][]Hour, len(sources))
 	for _, name := range sources {
 		j := l.Journal
-		if j == nil {
+		if j == nil || !j.knows(name) { // nothing runs, or another replica polls it
 			j = &Journal{}
 			polls, err := l.Store.Polls(ctx, name, maxPolls)
 			if err != nil {

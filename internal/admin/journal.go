@@ -65,6 +65,12 @@ func (j *Journal) note(source string, p *poller.Poll) {
 	d.count(p)
 }
 
+func (j *Journal) knows(source string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.sources[source] != nil
+}
+
 func (j *Journal) diary(source string) *diary {
 	d := j.sources[source]
 	if d == nil {

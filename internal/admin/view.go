@@ -98,10 +98,31 @@ type Status struct {
 	Webhooks []Webhook `json:"webhooks"`
 	// Config is the configuration that is in force, and what came of reading its files last; nil while nothing runs.
 	Config *Config `json:"config,omitempty"`
+	// Members are the replicas that share the store, by name; nothing where there can be only one.
+	Members []Member `json:"members,omitempty"`
+	// Unowned is how many shards no replica that is alive owns: their sources wait.
+	Unowned int `json:"shards_unowned,omitempty"`
 	// Alerts are the troubles that [alerts] tells of, those that have not lasted for alerts.after included.
 	Alerts []Alert `json:"alerts,omitempty"`
 	// Alerting is whom [alerts] tells of them.
 	Alerting *Alerting `json:"alerting,omitempty"`
+}
+
+// Member is one replica, as it says of itself.
+type Member struct {
+	ID      string    `json:"member"`
+	Self    bool      `json:"self,omitempty"` // the one that answers
+	Version string    `json:"version,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+	Shards  int       `json:"shards"` // that it owns
+	Config  string    `json:"config,omitempty"`
+	Loaded  time.Time `json:"config_loaded,omitzero"` // since when it is in force there
+	// Differs are the parts in which its configuration is another one than that of the replica that answers: sources, webhooks, hosts,
+	// alerts, store, secrets.
+	Differs  []string `json:"config_differs,omitempty"`
+	Rejected string   `json:"config_rejected,omitempty"` // what is wrong with its files; the configuration from before goes on
+	// Keeps are the things that one replica does for all: alerts, housekeeping.
+	Keeps []string `json:"keeps,omitempty"`
 }
 
 // Config is the configuration of a running daemon.
@@ -138,6 +159,9 @@ type Source struct {
 	Day       Changes   `json:"day"`               // changes of the last 24 hours
 	Removed   bool      `json:"removed,omitempty"` // no longer configured; its state is kept for store.keep_removed
 	Hold      *Hold     `json:"hold,omitempty"`    // why it waits for a person
+	Member    string    `json:"member,omitempty"`  // the replica that polls it, where it is another one than the one that answers
+	Seen      time.Time `json:"seen,omitzero"`     // when that one reported this; times may have moved on since
+	Stale     bool      `json:"stale,omitempty"`   // it reports nothing any more, or has not yet: this is what was known last
 }
 
 // Hold is a poll that was not applied, or an edit that was not carried out, until a person decides.

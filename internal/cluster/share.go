@@ -313,6 +313,15 @@ func (k *Keeper) all() map[int]hold {
 // Owner gives the ID of the member that owned a shard when that was last looked at; empty: nobody did.
 func (k *Keeper) Owner(shard int) string { return k.last().Owners[shard] }
 
+// Seen gives who is alive and who owns what, as of the last look. It is not to be changed.
+func (k *Keeper) Seen() *store.Sight { return k.last() }
+
+// Say lets the others know something of this member. It must not be called once shards are handed over.
+func (k *Keeper) Say(ctx context.Context, i store.Info) error {
+	i.Works = true
+	return k.opts.Member.Tell(ctx, i)
+}
+
 // Replicas lists who works here, as of the last look.
 func (k *Keeper) Replicas() []store.Peer {
 	sight := k.last()

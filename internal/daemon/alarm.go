@@ -21,6 +21,7 @@ const (
 	alertWebhookRecovered = "webhook.recovered"
 	alertParked           = "event.parked"
 	alertRejected         = "config.rejected"
+	alertDiffers          = "config.differs"
 )
 
 // subject is what an event of deltahook is about; both empty: deltahook itself.
@@ -55,7 +56,9 @@ type alarm struct {
 }
 
 // patient says that it is told only when it has lasted for a while: the others wait for a person anyway.
-func (a *alarm) patient() bool { return a.Type == alertSourceFailing || a.Type == alertWebhookFailing }
+func (a *alarm) patient() bool {
+	return a.Type == alertSourceFailing || a.Type == alertWebhookFailing || a.Type == alertDiffers // while an update is rolled out
+}
 
 // due gives when it is to be told, or a person reminded; zero: never.
 func (a *alarm) due(after, repeat time.Duration) time.Time {

@@ -35,6 +35,9 @@ type alerts struct {
 	parked  map[string]*parked
 	wake    chan struct{}
 
+	sums      map[string]parkedSum // what was ever parked here, by webhook, for the other replicas
+	baselines map[string]time.Time // of sources that others poll
+
 	ledger poller.Ledger
 	seed   differ.Seed
 	config func() *config.Config
@@ -61,7 +64,9 @@ type parked struct {
 }
 
 func newAlerts(log *slog.Logger, c func() *config.Config) *alerts {
-	return &alerts{log: log, config: c, alarms: map[alarmKey]*alarm{}, parked: map[string]*parked{}, wake: make(chan struct{}, 1)}
+	return &alerts{log: log, config: c, alarms: map[alarmKey]*alarm{}, parked: map[string]*parked{}, wake: make(chan struct{}, 1),
+		sums: map[string]parkedSum{}, baselines: map[string]time.Time{},
+	}
 }
 
 func (a *alerts) nudge() {
@@ -95,15 +100,18 @@ func (a *alerts) clear(at time.Time, about subject, kinds ...string) {
 			continue
 		}
 		delete(a.alarms, alarmKey{kind, about})
-		if one.ended = at; !one.Told.IsZero() {
+		if one.ended = at; !one.Told.IsZero() && a.ours.Load() {
 			a.over = append(a.over, one)
 			a.nudge()
 		}
 	}
 }
 
-// notice tells something once.
+// notice tells something once, if it is ours to tell: else whoever tells hears of it by our reports.
 func (a *alerts) notice(one alert) {
+	if !a.ours.Load() {
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.notices = append(a.notices, one)
@@ -197,12 +205,20 @@ func (a *alerts) park(d *emitter.Delivery, reason string) (first bool) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.countParked(d, reason)
 	p := a.parked[d.Webhook]
 	if p == nil {
 		p = &parked{}
 		a.parked[d.Webhook] = p
 	}
 	const most = 10
+	if !a.ours.Load() { // whoever tells hears of it
+		first = time.Since(p.toldAt) > parkedPause
+		if first {
+			p.toldAt = time.Now()
+		}
+		return first
+	}
 	if p.count == 0 {
 		p.since, p.reason, first = time.Now(), reason, time.Since(p.toldAt) > parkedPause
 		a.nudge()
@@ -315,7 +331,7 @@ func (a *alerts) restore(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, one := range list {
-		if one.Type != alertRejected { // we run
+		if one.Type != alertRejected && one.Type != alertDiffers { // we run, and will see
 			a.alarms[alarmKey{one.Type, one.About}] = one
 		}
 	}
@@ -324,4 +340,10 @@ func (a *alerts) restore(ctx context.Context) error {
 }
 
 // yield leaves the telling to another replica.
-func (a *alerts) yield() { a.ours.Store(false) }
+func (a *alerts) yield() {
+	a.ours.Store(false)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.over, a.notices = nil, nil
+	clear(a.parked)
+}

@@ -37,7 +37,10 @@ const housekeeping = "housekeeping"
 func (d *Daemon) housekeep(ctx context.Context) {
 	full := false // as was said
 	d.pulse.every(ctx, housekeeping, time.Minute, func(ctx context.Context) {
-		d.journal.Keep(d.configured())
+		d.journal.Keep(d.polled())
+		if !d.peers.mine(houseShard) {
+			return
+		}
 		swept, err := d.sweep(ctx)
 		if swept.Used > 0 {
 			d.used.Store(swept.Used)
@@ -66,16 +69,30 @@ func (d *Daemon) configured() []string {
 	return names
 }
 
+// polled names the sources that this process polls: what the journal has of others is of the past.
+func (d *Daemon) polled() []string {
+	all := d.scheduler.Statuses()
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].Source
+	}
+	return names
+}
+
 // sweep calls the store's housekeeping until there is no more to do. Between two steps others write.
 func (d *Daemon) sweep(ctx context.Context) (store.Swept, error) {
 	keep := &d.current().config.Store
 	for {
 		d.pulse.beat(housekeeping, time.Minute)
 		now := time.Now()
-		swept, err := d.opts.Store.Housekeep(ctx, store.Retention{
+		r := store.Retention{
 			EventsBefore: now.Add(-keep.KeepEvents.Std()), AttemptsBefore: now.Add(-keep.KeepAttempts.Std()),
 			RemovedBefore: now.Add(-keep.KeepRemoved.Std()), MaxSize: int64(keep.MaxSize),
-		})
+		}
+		if !d.peers.agreed(d.current().version.All) { // somebody may have what seems to have left
+			r.RemovedBefore = time.Time{}
+		}
+		swept, err := d.opts.Store.Housekeep(ctx, r)
 		if err != nil || !swept.More || ctx.Err() != nil {
 			return swept, err
 		}

@@ -68,6 +68,8 @@ type Daemon struct {
 	shards     *shards
 	errands    *errands
 	pool       *budget.Pool // nil: nobody else can be at work
+	peers      *peers
+	told       atomic.Pointer[running] // whose sources the store knows
 	dispatcher *emitter.Dispatcher
 	scheduler  *poller.Scheduler
 	outlet     *outlet
@@ -118,7 +120,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 	if err := d.join(ctx); err != nil {
 		return nil, err
 	}
-	if err := d.setSources(ctx, d.opts.Config); err != nil {
+	if err := d.settle(ctx, d.opts.Config); err != nil {
 		return nil, err
 	}
 	if err := d.build(ctx); err != nil {
@@ -129,6 +131,14 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 
 // current is the configuration in force.
 func (d *Daemon) current() *running { return d.running.Load() }
+
+// settle tells the store which sources there are, where nobody else can be of another opinion; else that is settled when all agree.
+func (d *Daemon) settle(ctx context.Context, c *config.Config) error {
+	if d.opts.Store.Shared() {
+		return nil
+	}
+	return d.setSources(ctx, c)
+}
 
 func (d *Daemon) setSources(ctx context.Context, c *config.Config) error {
 	names := make([]string, len(c.Sources), len(c.Sources)+1)
@@ -207,6 +217,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 	d.background.Go(func() { d.recall(running) })
 	d.background.Go(func() { d.alerts.run(running) })
 	d.background.Go(func() { d.heartbeat(running) })
+	d.background.Go(func() { d.replicate(running) })
 	d.backfills = &backfills{d: d, ctx: running, notes: map[string]string{}}
 	d.shards.resumeFirst()
 

@@ -15,7 +15,7 @@ import (
 const heartbeatTime = 10 * time.Second
 
 // heartbeat asks the address of the configuration as long as all is well: who waits for that there raises the alarm when it stays
-// away, also when deltahook itself is dead.
+// away, also when deltahook itself is dead. Of several replicas the one that tells does so: while none does, nobody knows that all is well.
 func (d *Daemon) heartbeat(ctx context.Context) {
 	transport := outbound.NewTransport()
 	if d.opts.Dial != nil {
@@ -26,7 +26,7 @@ func (d *Daemon) heartbeat(ctx context.Context) {
 	failed := false
 	for {
 		c := d.current().config
-		if address, err := c.Alerts.HeartbeatURL(d.opts.Secrets); err == nil && address != "" && d.beat.due(d.well(ctx)) {
+		if address, err := c.Alerts.HeartbeatURL(d.opts.Secrets); err == nil && address != "" && d.alerts.ours.Load() && d.beat.due(d.well(ctx)) {
 			err = askHeartbeat(ctx, client, address, d.opts.Version)
 			d.beat.note(d.beatFault(err))
 			switch {

@@ -30,6 +30,7 @@ func (d *Daemon) join(ctx context.Context) (err error) {
 	d.keeper = cluster.New(cluster.Options{
 		Member: d.member, Sight: d.opts.Store.Sight, Shared: d.opts.Store.Shared(), TTL: ttl, Work: d.shards, Log: d.opts.Log, Trust: d.trust, Beat: d.pulse.beat,
 	})
+	d.peers = newPeers(d.opts.Store, d.member, d.keeper)
 	d.onStop("store membership", d.keeper.Leave)
 	return d.shards.open(ctx)
 }

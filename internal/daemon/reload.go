@@ -23,12 +23,14 @@ type running struct {
 	since  time.Time
 	refs   []setting.Secret // files and credentials that it refers to
 	print  string           // of these, as they were
+
+	version config.Version // as other replicas compare it
 }
 
 // facts reads what belongs to a configuration.
 func (d *Daemon) facts(c *config.Config, secrets *setting.Secrets) (*running, error) {
 	r := &running{config: c, facts: FactsOf(c, secrets), token: d.opts.Token, since: time.Now(), refs: config.References(c)}
-	r.print = config.PrintOf(r.refs, secrets)
+	r.print, r.version = config.PrintOf(r.refs, secrets), d.versionHere(c)
 	var err error
 	switch {
 	case !c.Admin.Token.IsZero():
@@ -185,7 +187,7 @@ func (d *Daemon) prepare(ctx context.Context, cmp comparison, next *running) (sw
 	if err != nil {
 		return nil, err
 	}
-	if err := d.setSources(ctx, next.config); err != nil {
+	if err := d.settle(ctx, next.config); err != nil {
 		return nil, err
 	}
 	return func() {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/deltahook/deltahook/emitter"
@@ -138,14 +140,34 @@ func (v view) Status(ctx context.Context) (admin.Status, error) {
 		return admin.Status{}, fmt.Errorf("read the queues: %w", err)
 	}
 	s := v.now()
+	if others := v.d.peers.others(v.d.configured()); len(others) > 0 {
+		s.Sources = joined(s.Sources, others)
+	}
+	v.d.peers.counts(s.Webhooks)
 	s.Alerting, err = v.alerting(ctx)
 	return s, err
 }
 
-// now is the status with the lengths of the queues as they were read last, some seconds ago.
+// joined joins what is known here with what others reported; here counts when both know something.
+func joined(here, others []admin.Source) []admin.Source {
+	own := make(map[string]bool, len(here))
+	for i := range here {
+		own[here[i].Name] = true
+	}
+	for i := range others {
+		if !own[others[i].Name] {
+			here = append(here, others[i])
+		}
+	}
+	slices.SortFunc(here, func(a, b admin.Source) int { return strings.Compare(a.Name, b.Name) })
+	return here
+}
+
+// now is the status of what this process does, with the lengths of the queues as they were read last, some seconds ago.
 func (v view) now() admin.Status {
 	s := admin.Status{Running: true, Version: v.d.opts.Version, Started: v.d.started, Sources: []admin.Source{}, Webhooks: []admin.Webhook{}}
 	s.Config, s.Alerts = v.d.reload.status(v.d.current()), v.d.alerts.look(&v.d.current().config.Alerts)
+	s.Members, s.Unowned = v.d.peers.list()
 	for _, source := range v.d.scheduler.Statuses() {
 		s.Sources = append(s.Sources, v.source(source))
 	}
@@ -166,22 +188,39 @@ func (v view) source(s poller.Status) admin.Source {
 // Source gives one source.
 func (v view) Source(ctx context.Context, name string) (admin.SourceDetail, error) {
 	s, ok := v.d.scheduler.Status(name)
-	if err := v.d.shards.elsewhere(name); !ok && err != nil {
-		return admin.SourceDetail{}, err
-	}
 	if !ok {
-		return admin.SourceDetail{}, fmt.Errorf("%w: %s", admin.ErrNoSource, name)
+		return v.elsewhere(ctx, name)
 	}
 	return v.Detail(ctx, sourceStatus(s), s.Cursor)
 }
 
+// elsewhere gives a source that another replica polls, by its report and by what is stored.
+func (v view) elsewhere(ctx context.Context, name string) (admin.SourceDetail, error) {
+	s, ok := v.d.peers.other(v.d.configured(), name)
+	if !ok {
+		return admin.SourceDetail{}, fmt.Errorf("%w: %s", admin.ErrNoSource, name)
+	}
+	rows, err := v.d.opts.Store.Sources(ctx)
+	if err != nil {
+		return admin.SourceDetail{}, fmt.Errorf("read sources: %w", err)
+	}
+	var cursor []byte
+	for i := range rows {
+		if rows[i].Name == name {
+			cursor = rows[i].State.Cursor
+		}
+	}
+	stored := v.Lists
+	stored.Journal = nil // which has our polls only
+	return stored.Detail(ctx, s, cursor)
+}
+
 // Why tells the story of a record.
 func (v view) Why(ctx context.Context, source, key string) (admin.Story, error) {
-	s, ok := v.d.scheduler.Status(source)
-	if err := v.d.shards.elsewhere(source); !ok && err != nil {
-		return admin.Story{}, err
-	}
-	if !ok {
+	var shown admin.Source
+	if s, ok := v.d.scheduler.Status(source); ok {
+		shown = sourceStatus(s)
+	} else if shown, ok = v.d.peers.other(v.d.configured(), source); !ok {
 		return admin.Story{}, fmt.Errorf("%w: %s", admin.ErrNoSource, source)
 	}
 	polls, err := v.Polls(ctx, source, 0)
@@ -192,7 +231,7 @@ func (v view) Why(ctx context.Context, source, key string) (admin.Story, error) 
 	if g, ok, err := v.d.scheduler.Glance(source, key); err == nil && ok {
 		seen = &admin.Glance{Raw: g.Print.Raw, Missing: g.Missing}
 	}
-	return v.Story(ctx, sourceStatus(s), key, polls, seen)
+	return v.Story(ctx, shown, key, polls, seen)
 }
 
 // Stream tells what happens.

@@ -31,6 +31,7 @@ func (m *Metrics) Text(now *Now) []byte {
 	writeConfig(p, now)
 	p.family("deltahook_store_commits_fenced_total", counter, "Commits that the store refused because another replica owns the source.")
 	p.sample(float64(m.fenced.Load()))
+	writeReplicas(p, now)
 	m.writeSources(p, now)
 	m.writeWebhooks(p, now)
 	writeProcess(p)

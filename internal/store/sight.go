@@ -25,6 +25,12 @@ type Peer struct {
 type Info struct {
 	// Works says that the member wants its share of the shards. One that does not is a command, or about to leave.
 	Works bool `json:"works,omitempty"`
+
+	Version  string            `json:"version,omitempty"`  // of the program
+	Config   string            `json:"config,omitempty"`   // the version of its configuration; see config.Version
+	Parts    map[string]string `json:"parts,omitempty"`    // of it
+	Loaded   time.Time         `json:"loaded,omitzero"`    // since when it is in force
+	Rejected string            `json:"rejected,omitempty"` // what is wrong with its files
 }
 
 // Name gives the name of a member without its incarnation, by its ID.

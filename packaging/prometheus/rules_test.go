@@ -21,7 +21,7 @@ import (
 // exposed gives the kind of each metric that the daemon has.
 func exposed(t *testing.T) map[string]string {
 	t.Helper()
-	text := metrics.New().Text(&metrics.Now{StoreBytes: 1, Status: admin.Status{Started: time.Now(), Config: &admin.Config{}}})
+	text := metrics.New().Text(&metrics.Now{StoreBytes: 1, Status: admin.Status{Started: time.Now(), Config: &admin.Config{}, Members: []admin.Member{{Self: true}}}})
 	kinds := map[string]string{}
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\w+) (\w+)$`).FindAllStringSubmatch(string(text), -1) {
 		kinds[m[1]] = m[2]

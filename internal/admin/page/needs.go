@@ -28,7 +28,7 @@ const eachKind = 5
 
 // needs lists what waits for a person, what stops changes first.
 func needs(s admin.Status) []need {
-	list := configNeeds(s.Config)
+	list := append(configNeeds(s.Config), memberNeeds(s.Members)...)
 	for _, kind := range []struct {
 		state string
 		tell  func(admin.Source) need
@@ -61,6 +61,23 @@ func configNeeds(c *admin.Config) []need {
 		list = append(list, need{
 			Kind: "waiting", Name: "configuration", Text: "Some changes take effect with the next start:", Output: strings.Join(c.Restart, "\n"),
 		})
+	}
+	return list
+}
+
+// memberNeeds tells of replicas that run another configuration, or reject their files.
+func memberNeeds(all []admin.Member) (list []need) {
+	for i := range all {
+		m := &all[i]
+		if len(m.Differs) > 0 {
+			list = append(list, need{
+				Kind: "waiting", Name: m.ID, Command: commandOf("status"),
+				Text: "runs another configuration than this replica: its " + strings.Join(m.Differs, ", ") + " are others. A source that its owner does not know waits.",
+			})
+		}
+		if m.Rejected != "" && !m.Self {
+			list = append(list, need{Kind: "rejected", Name: m.ID, Text: "rejects its files; the configuration from before goes on there.", Output: m.Rejected})
+		}
 	}
 	return list
 }

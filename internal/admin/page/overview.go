@@ -30,6 +30,8 @@ type overview struct {
 	Find     finding
 	Pages    pager
 	Webhooks []webhookRow
+	Members  []admin.Member
+	Unowned  int
 }
 
 // stateCount is how many sources are in a state.
@@ -111,6 +113,7 @@ func (p *page) overview(r *http.Request) (shown, error) {
 		return shown{}, err
 	}
 	o := overview{Running: status.Running, Started: status.Started, Config: status.Config, Reload: reloadAction(), Sources: len(status.Sources), Find: findingOf(r.URL.Query())}
+	o.Members, o.Unowned = status.Members, status.Unowned
 	o.Needs = needs(status)
 	o.States = countStates(status.Sources, o.Find)
 	if o.Rows, err = p.rows(r.Context(), o.sift(status.Sources)); err != nil {

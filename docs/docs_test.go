@@ -131,7 +131,12 @@ func anchors(text string) []string {
 // check reads a configuration as `deltahook check` does, with every variable set.
 func check(t *testing.T, name, text string) {
 	t.Helper()
-	secrets := &setting.Secrets{LookupEnv: func(string) (string, bool) { return "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", true }}
+	secrets := &setting.Secrets{LookupEnv: func(name string) (string, bool) {
+		if name == "DELTAHOOK_STORE" {
+			return "postgres://deltahook@db.example.com/deltahook", true
+		}
+		return "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", true
+	}}
 	_, report := config.Parse([]config.File{{Path: name, Text: []byte(text)}}, secrets)
 	if !report.OK() {
 		t.Errorf("%s is not valid:\n%s", name, report)

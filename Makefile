@@ -107,6 +107,14 @@ kill-many: ## Kill the real binary at many random moments, and sum up (KILLS=100
 	long 'kill, and a receiver that fails' go test ./cmd/deltahook -count=1 -v -timeout 0 -run '^TestP7AReplicaConvergesThroughKills' -fault-kills $(KILLS); \
 	sum
 
+.PHONY: replicas
+replicas: ## Four replicas on a PostgreSQL: kill, freeze and crash them, without the fence too; take-over and rolling restart of 10,000 sources
+	@$(LONG) \
+	long 'kills, freezes, crashes' go test ./cmd/deltahook -count=1 -v -timeout 0 -run '^TestFourReplicasLose' -replica-sources 1000 -replica-kills 50 -replica-stops 3 -replica-crashes 3 -replica-lease 3s -replica-every 4s; \
+	long 'the same without the fence' go test ./cmd/deltahook -count=1 -v -timeout 0 -run '^TestFourReplicasWithout' -replica-control -replica-sources 300 -replica-stops 3; \
+	long 'take-over and rolling restart' go test ./cmd/deltahook -count=1 -v -timeout 0 -run '^(TestTheSourcesOfADead|TestARollingRestart)' -replica-many 10000 -replica-every 1m -replica-lease 10s; \
+	sum
+
 .PHONY: simulate
 simulate: ## Live through simulated worlds of 1,000 steps (SEEDS=1000 FIRST=0)
 	go test ./internal/simtest -run TestEveryPromiseHoldsInEveryWorld -seeds $(SEEDS) -first $(FIRST) -steps 1000 -timeout 0

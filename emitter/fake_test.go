@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/internal/trust"
 )
 
 // fakeOutbox is a durable queue in memory: what a store promises, no more.
@@ -531,6 +532,7 @@ type bench struct {
 	webhooks  []Webhook
 	observer  Observer
 	window    Window
+	trust     *trust.Window
 	d         *Dispatcher
 	seq       int64
 }
@@ -561,7 +563,7 @@ func (b *bench) receiver() *fakeReceiver { return b.receivers["w"] }
 func (b *bench) start() *bench {
 	b.t.Helper()
 	d, err := New(Options{
-		Outbox: b.outbox, Webhooks: b.webhooks, Secrets: &setting.Secrets{}, Version: "test", Observer: b.observer, Window: b.window,
+		Outbox: b.outbox, Webhooks: b.webhooks, Secrets: &setting.Secrets{}, Version: "test", Observer: b.observer, Window: b.window, Trust: b.trust,
 		Transport: func(w *Webhook) http.RoundTripper { return b.receivers[w.Name] },
 	})
 	if err != nil {

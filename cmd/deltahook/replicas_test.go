@@ -25,11 +25,12 @@ import (
 )
 
 var (
-	replicaSources = flag.Int("replica-sources", 120, "sources of the tests with four replicas")
-	replicaKills   = flag.Int("replica-kills", 4, "how often they kill a replica")
+	replicaSources = flag.Int("replica-sources", 100, "sources of the tests with four replicas")
+	replicaKills   = flag.Int("replica-kills", 3, "how often they kill a replica")
 	replicaStops   = flag.Int("replica-stops", 1, "how often they freeze a replica for three times its lease")
 	replicaCrashes = flag.Int("replica-crashes", 1, "how often they let the database crash")
 	replicaLease   = flag.Duration("replica-lease", 2*time.Second, "the lease")
+	replicaControl = flag.Bool("replica-control", false, "run them without the fence, too, and see that it is noticed")
 	replicaEvery   = flag.Duration("replica-every", time.Second, "how often a source is polled")
 )
 
@@ -302,6 +303,9 @@ func (q *quartet) judge(within time.Duration) (v verdict) {
 
 // The replicas trust themselves for ever here: it is the database that has to refuse them.
 func TestFourReplicasLoseNothingAndKeepTheOrderWhateverDies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector sees nothing of other processes")
+	}
 	t.Parallel()
 	q := newQuartet(t, *replicaSources, "deltahook_blind")
 	q.rampage()
@@ -316,8 +320,8 @@ func TestFourReplicasLoseNothingAndKeepTheOrderWhateverDies(t *testing.T) {
 
 // What the fence is for: without it the same goes wrong.
 func TestFourReplicasWithoutTheFenceAreSeenToFail(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the control of another test")
+	if !*replicaControl {
+		t.Skip("the control of another test; say -replica-control")
 	}
 	t.Parallel()
 	q := newQuartet(t, *replicaSources, "deltahook_blind", "deltahook_unfenced")

@@ -1,0 +1,95 @@
+package poller
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/trust"
+)
+
+// takeOver lets a scheduler go on with sources that somebody else polled until so long ago.
+func takeOver(t *testing.T, s *Scheduler, ago time.Duration, sources ...Source) {
+	t.Helper()
+	c := Change{Since: map[string]time.Time{}}
+	for i := range sources {
+		c.Put = append(c.Put, &sources[i])
+		c.Since[sources[i].Name] = time.Now().Add(-ago)
+	}
+	p, err := s.Prepare(c)
+	if err == nil {
+		err = s.Apply(t.Context(), p)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestASourceThatIsTakenOverGoesOnWithItsScheduleAndMakesUpForWhatWasDue(t *testing.T) {
+	for _, before := range []bool{true, false} { // the start
+		synctest.Test(t, func(t *testing.T) {
+			d := newDesk()
+			s := d.scheduler(0)
+			start := time.Now()
+			var sources []Source
+			for i := range 200 {
+				source := plainSource(fmt.Sprint("s", i), 10*time.Minute)
+				source.Spread = true
+				sources = append(sources, source)
+			}
+			if !before {
+				s.Start(t.Context())
+			}
+			takeOver(t, s, 2*time.Minute, sources...)
+			if before {
+				s.Start(t.Context())
+			}
+			time.Sleep(25 * time.Minute)
+			stop(t, s)
+			overdue := 0
+			for i := range sources {
+				schedule, _, err := sources[i].schedule(start)
+				if err != nil {
+					t.Fatal(err)
+				}
+				first, got := schedule.Next(start.Add(-2*time.Minute)).Sub(start), d.times(sources[i].Name, start)
+				if first <= 0 {
+					overdue++
+					if got[0] > crowd {
+						t.Errorf("%s was due, and is polled after %s", sources[i].Name, got[0])
+					}
+					first += 10 * time.Minute
+					got = got[1:]
+				}
+				if want := []time.Duration{first, first + 10*time.Minute}; !slices.Equal(got[:2], want) {
+					t.Errorf("%s was polled at %v, not at %v", sources[i].Name, got, want)
+				}
+			}
+			if overdue < 20 || overdue > 60 {
+				t.Errorf("%d of 200 sources were due within two of ten minutes", overdue)
+			}
+		})
+	}
+}
+
+func TestNoPollBeginsWhileSomebodyElseMayOwnTheSources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		s := d.scheduler(0)
+		s.opts.Trust = &trust.Window{}
+		s.opts.Trust.Extend(time.Now().Add(12 * time.Minute))
+		start := time.Now()
+		add(t, s, plainSource("a", 5*time.Minute))
+		s.Start(t.Context())
+		time.Sleep(28 * time.Minute)
+		s.opts.Trust.Extend(time.Now().Add(time.Hour))
+		time.Sleep(3 * time.Minute)
+		stop(t, s)
+		got := d.times("a", start)
+		if len(got) != 5 || !slices.Equal(got[:3], minutes(0, 5, 10)) || got[3] > 28*time.Minute+time.Second || got[4] != 30*time.Minute {
+			t.Errorf("it was polled at %v", got)
+		}
+	})
+}

@@ -29,9 +29,9 @@ func (in *input) rest() []byte { return in.buf[in.pos:] }
 // needed fills more than half of it, so that a part which is read again and again costs no more than twice its length.
 func (in *input) fill() {
 	rest := in.rest()
-	if size := max(in.size, cap(in.buf)); len(rest) > size/2 || cap(in.buf) == 0 {
+	if size := max(in.size, cap(in.buf)); len(rest) > size/2 || cap(in.buf) < bufferSize {
 		if cap(in.buf) > 0 {
-			size *= 2
+			size = max(2*size, bufferSize)
 		}
 		in.buf = append(make([]byte, 0, size), rest...)
 	} else {

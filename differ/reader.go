@@ -22,6 +22,7 @@ const (
 	defaultLimit = 16 << 20
 	maxLimit     = 1 << 30
 	bufferSize   = 64 << 10
+	bufferStart  = 8 << 10 // of the buffer: very many lists are short
 	keptMemory   = 1 << 20 // of a buffer, for the next document
 )
 
@@ -87,7 +88,7 @@ func (r *Reader) Renew(src io.Reader, o Options) {
 	if cap(r.envelope) > keptMemory {
 		r.envelope = nil
 	}
-	r.opts, r.input.size = o, bufferSize
+	r.opts, r.input.size = o, bufferStart
 	r.Reset(src)
 }
 

@@ -30,7 +30,7 @@ type Journal struct {
 // diary is what is remembered of one source.
 type diary struct {
 	polls []poller.Poll // oldest first
-	hours [hours]tally  // by hour of the epoch, modulo their number
+	hours *[hours]tally // by hour of the epoch, modulo their number; nil: nothing changed yet, as in most of very many sources
 }
 
 // tally is how many changes an hour had.
@@ -104,6 +104,9 @@ func (d *diary) count(p *poller.Poll) {
 		return
 	}
 	hour := p.At.Unix() / 3600
+	if d.hours == nil {
+		d.hours = &[hours]tally{}
+	}
 	t := &d.hours[hour%hours]
 	if t.hour > hour {
 		return // this place is a later hour's by now
@@ -146,7 +149,7 @@ func (j *Journal) Hours(source string, now time.Time) []Hour {
 	for i := range list {
 		hour := last - hours + 1 + int64(i)
 		list[i].At = time.Unix(hour*3600, 0).UTC()
-		if d == nil {
+		if d == nil || d.hours == nil {
 			continue
 		}
 		if t := d.hours[hour%hours]; t.hour == hour {

@@ -45,8 +45,8 @@ type source struct {
 	waited   atomic.Int64 // nanoseconds, for the limits of a host
 
 	mu       sync.Mutex
-	requests map[int]int64    // by status, see codeOf
-	events   map[string]int64 // by type
+	requests map[int]int64    // by status, see codeOf; nil: none
+	events   map[string]int64 // by type; nil: none, as of most of very many sources
 }
 
 // verdicts are those of polls.
@@ -68,7 +68,7 @@ type result struct {
 }
 
 func (m *Metrics) source(name string) *source {
-	return get(&m.mu, m.sources, name, func() *source { return &source{requests: map[int]int64{}, events: map[string]int64{}} })
+	return get(&m.mu, m.sources, name, func() *source { return &source{} })
 }
 
 func (m *Metrics) webhook(name string) *webhook {
@@ -126,6 +126,9 @@ func (s *source) answered(r *poller.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range r.Traffic.Answers {
+		if s.requests == nil {
+			s.requests = map[int]int64{}
+		}
 		s.requests[codeOf(a.Status)] += int64(a.Count)
 	}
 }
@@ -162,6 +165,9 @@ func (m *Metrics) Committed(source, eventType string, n int) {
 	s := m.source(source)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.events == nil {
+		s.events = map[string]int64{}
+	}
 	s.events[eventType] += int64(n)
 }
 

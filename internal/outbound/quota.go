@@ -18,6 +18,9 @@ type quota struct {
 
 // quotas reads all headers about quotas. Times are relative to the server's own clock.
 func (l *Limits) quotas(h http.Header, now time.Time) []quota {
+	if !l.counts(h) {
+		return nil
+	}
 	date := dateOf(h, now)
 	var all []quota
 	for _, names := range append([][3]string{{l.LimitHeader, l.RemainingHeader, l.ResetHeader}}, knownQuotas()...) {
@@ -32,6 +35,16 @@ func (l *Limits) quotas(h http.Header, now time.Time) []quota {
 	return slices.DeleteFunc(append(all, structured(h)...), func(q quota) bool {
 		return q.remaining < 0 && q.reset < 0 || q.limit == 0 // none of nothing is how some say that there is no limit
 	})
+}
+
+// counts says quickly whether there may be a header about quotas: most servers send none.
+func (l *Limits) counts(h http.Header) bool {
+	for name := range h {
+		if strings.HasPrefix(name, "Ratelimit") || strings.HasPrefix(name, "X-Rate") {
+			return true
+		}
+	}
+	return l.LimitHeader != "" || l.RemainingHeader != "" || l.ResetHeader != ""
 }
 
 // knownQuotas lists the names of the headers with limit, remaining and reset.

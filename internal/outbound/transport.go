@@ -116,7 +116,7 @@ func newTransport(config *tls.Config, proxy func(*http.Request) (*url.URL, error
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    15 * time.Second,
 		MaxIdleConns:           1024,
-		MaxIdleConnsPerHost:    16,
+		MaxIdleConnsPerHost:    64,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
 	}

@@ -14,7 +14,7 @@ import (
 const (
 	lastSeqSQL    = `SELECT max((SELECT value FROM meta WHERE name = 'seq'), (SELECT coalesce(max(seq), 0) FROM event))`
 	lastRecordSQL = `SELECT coalesce(max(id), 0) FROM record`
-	newBookSQL    = `SELECT 1 + max((SELECT coalesce(max(book), 0) FROM source), (SELECT coalesce(max(book), 0) FROM trash))`
+	lastBookSQL   = `SELECT max((SELECT coalesce(max(book), 0) FROM source), (SELECT coalesce(max(book), 0) FROM trash))`
 
 	insertSourceSQL = `INSERT INTO source(id, version, sequence, records, book, state, committed_at) VALUES (?, 0, 0, 0, ?, '', 0)`
 	updateSourceSQL = `UPDATE source SET version = version + 1, sequence = ?, records = ?, book = ?, state = ?, etag = ?,
@@ -77,10 +77,9 @@ func (s *Store) beginCommit(ctx context.Context, t *tx, c poller.Commit, shard i
 		return nil, err
 	}
 	if !w.source.book.Valid {
-		if err := t.QueryRowContext(ctx, newBookSQL).Scan(&w.source.book.Int64); err != nil {
+		if w.source.book, err = s.newBook(ctx, t); err != nil {
 			return nil, err
 		}
-		w.source.book.Valid = true
 	}
 	if source.id == 0 {
 		if w.source.id, err = t.intern(ctx, c.Source); err != nil {
@@ -92,6 +91,17 @@ func (s *Store) beginCommit(ctx context.Context, t *tx, c poller.Commit, shard i
 	}
 	w.book = book{s: s, t: t, id: w.source.book.Int64, empty: w.records == 0}
 	return w, t.QueryRowContext(ctx, lastRecordSQL).Scan(&w.book.last)
+}
+
+// newBook gives the number of a book that was never used. The last one is looked for once: there may be very many sources.
+func (s *Store) newBook(ctx context.Context, t *tx) (sql.NullInt64, error) {
+	if s.lastBook == 0 {
+		if err := t.QueryRowContext(ctx, lastBookSQL).Scan(&s.lastBook); err != nil {
+			return sql.NullInt64{}, err
+		}
+	}
+	s.lastBook++
+	return sql.NullInt64{Int64: s.lastBook, Valid: true}, nil
 }
 
 // forget drops what the commit does not build on. The records go to the trash as a whole; housekeeping empties it.

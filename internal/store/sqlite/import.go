@@ -44,6 +44,7 @@ func (s *Store) Import(ctx context.Context, rows iter.Seq2[store.Row, error]) er
 			return store.ErrNotEmpty
 		}
 		in := &importer{s: s, t: t, books: map[string]int64{}}
+		s.lastBook = 0
 		for row, err := range rows {
 			if err == nil {
 				err = ctx.Err()

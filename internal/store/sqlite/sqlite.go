@@ -43,6 +43,8 @@ type Store struct {
 	till    budget.Till
 	sweep   sweep // where Housekeep goes on
 
+	lastBook int64 // the highest number of a book, 0: not known; it belongs to whoever has the writer
+
 	closing sync.Once
 	closed  error
 }

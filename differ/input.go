@@ -29,12 +29,12 @@ func (in *input) rest() []byte { return in.buf[in.pos:] }
 // needed fills more than half of it, so that a part which is read again and again costs no more than twice its length.
 func (in *input) fill() {
 	rest := in.rest()
-	if size := max(in.size, cap(in.buf)); len(rest) > size/2 || cap(in.buf) < bufferSize {
-		if cap(in.buf) > 0 {
-			size = max(2*size, bufferSize)
-		}
-		in.buf = append(make([]byte, 0, size), rest...)
-	} else {
+	switch size := cap(in.buf); {
+	case size == 0:
+		in.buf = make([]byte, 0, in.size)
+	case len(rest) > size/2, size < bufferSize && len(in.buf) > 0: // the latter: the list is not so short
+		in.buf = append(make([]byte, 0, max(2*size, bufferSize)), rest...)
+	default:
 		in.buf = in.buf[:copy(in.buf, rest)]
 	}
 	in.base += int64(in.pos)

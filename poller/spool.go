@@ -85,7 +85,10 @@ func (s *spool) spill() error {
 
 // each calls f for each change in order. The entry is its own copy.
 func (s *spool) each(f func(*entry) error) error {
-	var in io.Reader = bytes.NewReader(s.memory.Bytes())
+	var r interface {
+		io.Reader
+		io.ByteReader
+	} = bytes.NewReader(s.memory.Bytes())
 	if s.file != nil {
 		if err := s.out.Flush(); err != nil {
 			return fmt.Errorf("temporary file: %w", err)
@@ -93,9 +96,8 @@ func (s *spool) each(f func(*entry) error) error {
 		if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 			return fmt.Errorf("temporary file: %w", err)
 		}
-		in = s.file
+		r = bufio.NewReaderSize(s.file, 256<<10)
 	}
-	r := bufio.NewReaderSize(in, 256<<10)
 	for {
 		size, err := binary.ReadUvarint(r)
 		if errors.Is(err, io.EOF) {

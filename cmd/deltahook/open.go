@@ -65,7 +65,7 @@ func (a *app) loadReport() (*config.Config, *setting.Secrets, *config.Report, er
 	secrets := a.newSecrets()
 	cfg, report, err := config.Load(config.Options{Paths: paths, Secrets: secrets})
 	if err != nil {
-		return nil, nil, nil, &exitError{code: exitConfig, err: err}
+		return nil, nil, nil, &exitError{code: exitConfig, err: err, hint: setting.Hint(err)}
 	}
 	return cfg, secrets, report, nil
 }

@@ -36,7 +36,7 @@ func (t *Template) UnmarshalText(text []byte) error {
 	}
 	if err != nil {
 		return &setting.HintedError{
-			Message: strings.TrimPrefix(err.Error(), "template: template:"), Hint: `write {{json .Record "name"}}, with the events as docs/receivers.md has them`,
+			Message: strings.TrimSuffix(strings.TrimPrefix(err.Error(), "template: template:"), " in type emitter.templateEvent"), Hint: `write {{json .Record "name"}}, with the events as docs/receivers.md has them`,
 		}
 	}
 	t.text, t.made = string(text), made

@@ -183,9 +183,6 @@ func Secretive(name string) bool {
 }
 
 func (c *check) resolve(ref setting.Secret, key ...string) {
-	if ref.IsLiteral() {
-		c.problems.Warn(`write "env:NAME", "file:/path" or "cred:NAME"`, "the secret stands in the file itself", key...)
-	}
 	if _, err := c.secrets.Resolve(ref); err != nil {
 		c.add(setting.Hint(err), err.Error(), key...)
 	}

@@ -117,7 +117,8 @@ func meaning() []string {
 	return []string{
 		"admin-without-token", "bad-names", "duplicate-across-files", "empty-paths", "hosts", "no-source", "no-webhook", "no-webhook-to-name",
 		"partitions-of-nobody", "paths", "schedules", "store-url", "to-nobody", "unknown-webhook", "unset-secrets", "literal-secrets",
-		"long-and-tabbed-lines", "masked-lines", "empty", "auth", "crlf", "process-sections",
+		"long-and-tabbed-lines", "masked-lines", "empty", "auth", "crlf", "process-sections", "process", "source-auth", "source-cursors", "source-pages",
+		"source-schedules",
 	}
 }
 

@@ -10,7 +10,7 @@ const (
 	turn      = time.Second
 	rest      = 300 * time.Millisecond
 	again     = 100 * time.Millisecond // after there was none
-	againMost = time.Second
+	againMost = 500 * time.Millisecond
 )
 
 // Places are how many requests of one kind may be under way at the same time: all that are allowed for a member who is alone, else

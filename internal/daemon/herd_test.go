@@ -7,9 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/budget"
 	"github.com/deltahook/deltahook/internal/hooktest"
 	"github.com/deltahook/deltahook/internal/setting"
 )
@@ -29,7 +28,8 @@ type narrow struct {
 func (n *narrow) start(t *testing.T, outage time.Duration) string {
 	t.Helper()
 	n.back = time.Now().Add(outage)
-	limit := rate.NewLimiter(rate.Limit(n.capacity), n.capacity)
+	var limit budget.Bucket
+	one := budget.Order{Rate: float64(n.capacity), Burst: n.capacity, Want: 1}
 	n.Set(func(w http.ResponseWriter, r *http.Request, at int) bool {
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -39,7 +39,7 @@ func (n *narrow) start(t *testing.T, outage time.Duration) string {
 			return hooktest.Close()(w, r, at)
 		}
 		n.arrived = append(n.arrived, now)
-		if limit.AllowN(now, 1) {
+		if limit.Sell(now, one).Tokens > 0 {
 			return false
 		}
 		n.refused++

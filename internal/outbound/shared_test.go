@@ -262,6 +262,9 @@ func TestWhenTheBankDoesNotAnswerAHostIsNotAskedBeyondItsLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, server := &town{}, &api{}
 		hosts := n.joins(t, "a", Limits{Name: "erp.example.com", Rate: setting.Rate{Count: 10, Per: time.Second}}, Limits{Name: "crm.example.com", Concurrency: 1})
+		if _, err := asker(hosts, server, "http://crm.example.com/", nil)(t.Context()); err != nil { // from now on it has the place
+			t.Fatal(err)
+		}
 		n.cut(errors.New("the database is away"))
 		time.Sleep(10 * time.Second)
 		for _, address := range []string{"http://erp.example.com/", "http://crm.example.com/"} {
@@ -270,8 +273,8 @@ func TestWhenTheBankDoesNotAnswerAHostIsNotAskedBeyondItsLimits(t *testing.T) {
 				t.Errorf("%s: %v", address, err)
 			}
 		}
-		if len(server.begun) > 0 {
-			t.Errorf("%d requests while nobody knew what others do", len(server.begun))
+		if len(server.begun) > 1 {
+			t.Errorf("%d requests while nobody knew what others do", len(server.begun)-1)
 		}
 		n.cut(nil)
 		time.Sleep(6 * time.Second)

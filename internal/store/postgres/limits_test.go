@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/budget"
@@ -297,4 +299,53 @@ func TestReplicasTogetherAskAHostWithinItsLimits(t *testing.T) {
 	if least := time.Second * (3*each - 15) / perSecond; took < least {
 		t.Errorf("%d requests in %s, %d/s allow that in %s", 3*each, took, perSecond, least)
 	}
+}
+
+// A statement sees what was there when it began, and it may begin long before it gets its lock.
+func TestPlacesAreCountedWhenTheLockIsThere(t *testing.T) {
+	s, db := open(t)
+	a, b := join(t, s, "a"), join(t, s, "b")
+	if _, err := a.Places(t.Context(), "host api", 5, 0); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), server.URL(db.name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	tx, err := conn.Begin(t.Context())
+	if err == nil {
+		_, err = tx.Exec(t.Context(), `SELECT 1 FROM dh_bucket WHERE key = 'host api' FOR UPDATE`)
+	}
+	if err == nil {
+		_, err = tx.Exec(t.Context(), `UPDATE dh_place SET held = 4 WHERE member = $1`, a.ID())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan int, 1)
+	go func() {
+		held, err := b.Places(t.Context(), "host api", 5, 5)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- held
+	}()
+	blocked(t, db, 1)
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if held := <-got; held != 1 {
+		t.Errorf("b has %d of 5 places, a has 4", held)
+	}
+}
+
+// join makes a member that owns nothing.
+func join(t *testing.T, s *postgres.Store, name string) store.Member {
+	t.Helper()
+	m, err := s.Join(t.Context(), name, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }

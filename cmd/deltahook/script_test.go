@@ -24,8 +24,12 @@ import (
 
 var update = flag.Bool("update", false, "write what the commands say into the scripts")
 
-// TestMain lets scripts run the commands of this test binary as if they were installed.
+// TestMain lets scripts run the commands of this test binary as if they were installed. Scripts mostly wait for daemons: more of them
+// run at once than there are processors, unless -parallel says otherwise.
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"deltahook": main})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // PollNow makes a source due at once, also outside its active hours; one that is being polled is polled once more afterwards.
@@ -192,6 +193,22 @@ func (s *Scheduler) find(name string) (*task, error) {
 		return nil, fmt.Errorf("source %s: %w", name, ErrUnknownSource)
 	}
 	return t, nil
+}
+
+// Owed gives the scheduled time of the poll of a source that is due, under way, or was interrupted; zero when there is none.
+func (s *Scheduler) Owed(name string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tasks[name]
+	switch {
+	case t == nil || t.paused:
+		return time.Time{}
+	case !t.owed.IsZero():
+		return t.owed
+	case t.stopped != nil || t.place >= 0 && !t.due.After(s.now()):
+		return t.scheduled
+	}
+	return time.Time{}
 }
 
 // Status gives a snapshot of one source; false when there is none of this name.

@@ -218,7 +218,12 @@ func (s *Scheduler) finish(t *task, r *Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if interrupted(r) {
+		if t.owed.IsZero() {
+			t.owed = t.scheduled
+		}
 		t.plan(s.now())
+	} else {
+		t.owed = time.Time{}
 	}
 	if t.replaced {
 		t.replaced = false

@@ -93,3 +93,32 @@ func TestNoPollBeginsWhileSomebodyElseMayOwnTheSources(t *testing.T) {
 		}
 	})
 }
+
+func TestAPollThatIsDueOrUnderWayIsOwed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		d.act = lasting(time.Minute)
+		s := d.scheduler(0)
+		start := time.Now()
+		add(t, s, plainSource("a", 5*time.Minute))
+		owed := func(when string, want time.Time) {
+			t.Helper()
+			if got := s.Owed("a"); !got.Equal(want) {
+				t.Errorf("%s, the poll of %s is owed, not that of %s", when, got, want)
+			}
+		}
+		owed("before the start", time.Time{})
+		s.Start(t.Context())
+		time.Sleep(30 * time.Second)
+		owed("in the first poll", start)
+		time.Sleep(time.Minute)
+		owed("after it", time.Time{})
+		time.Sleep(4 * time.Minute)
+		owed("in the second", start.Add(5*time.Minute))
+		stop(t, s)
+		owed("when that was interrupted", start.Add(5*time.Minute))
+		if got := s.Owed("b"); !got.IsZero() {
+			t.Errorf("of an unknown source, the poll of %s is owed", got)
+		}
+	})
+}

@@ -21,6 +21,7 @@ type task struct {
 	place int       // in the queue; -1: not in it
 
 	scheduled time.Time // the scheduled time that due stands for
+	owed      time.Time // that of a poll that was interrupted, and not made since; zero: there is none
 	running   context.CancelCauseFunc
 	stopped   chan struct{} // closed when the running poll has ended; nil: none runs
 	again     bool          // poll once more when the running poll has ended

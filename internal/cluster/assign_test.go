@@ -20,7 +20,7 @@ func members(n int, r *rand.Rand) []string {
 
 func TestEveryShardHasOneOwnerAndNobodyMoreThanTheLimit(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for n := 1; n <= 64; n++ {
+	for _, n := range []int{1, 2, 3, 4, 5, 7, 10, 16, 33, 64} {
 		ids := members(n, r)
 		counts := map[string]int{}
 		for shard, owner := range cluster.Assign(ids) {
@@ -86,7 +86,7 @@ func moved(was, is [store.Shards]string, gone string) (n int) {
 
 func TestOneThatComesOrGoesMovesLittle(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	for n := 2; n <= 20; n++ {
+	for _, n := range []int{2, 3, 4, 5, 8, 12} {
 		ids := members(n, r)
 		was := cluster.Assign(ids)
 		gone := ids[r.IntN(n)]

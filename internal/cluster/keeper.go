@@ -28,8 +28,8 @@ type Work interface {
 	// Begin begins to work on shards that were acquired. After an error it has not, and they are given back.
 	Begin(ctx context.Context, leases []store.Lease) error
 	// Yield begins nothing more on the shards, and returns when nothing is written to them any more but what became of deliveries
-	// that were under way, see Settled.
-	Yield(ctx context.Context, shards []int)
+	// that were under way, see Settled. It gives since when a poll has been owed, by shard, where one is.
+	Yield(ctx context.Context, shards []int) (owed map[int]time.Time)
 	// Settled says that nothing of a shard that was yielded is under way any more.
 	Settled(shard int) bool
 	// End ends the work on shards that are not ours any more, or may be somebody else's.

@@ -195,11 +195,11 @@ func (k *Keeper) yield(shards []int) {
 
 func (k *Keeper) handOver(ctx context.Context, holds map[int]*hold) {
 	const pause = 10 * time.Millisecond
-	k.opts.Work.Yield(ctx, slices.Collect(maps.Keys(holds)))
+	owed := k.opts.Work.Yield(ctx, slices.Collect(maps.Keys(holds)))
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for len(holds) > 0 && ctx.Err() == nil {
-		maps.DeleteFunc(holds, func(shard int, h *hold) bool { return k.handed(ctx, shard, h) })
+		maps.DeleteFunc(holds, func(shard int, h *hold) bool { return k.handed(ctx, shard, h, owed[shard]) })
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -208,14 +208,18 @@ func (k *Keeper) handOver(ctx context.Context, holds map[int]*hold) {
 }
 
 // handed gives a shard back if it can be, and says whether it is not ours any more.
-func (k *Keeper) handed(ctx context.Context, shard int, h *hold) bool {
+func (k *Keeper) handed(ctx context.Context, shard int, h *hold, owed time.Time) bool {
 	switch {
 	case !k.has(shard, h):
 		return true // it was lost meanwhile
 	case !k.opts.Work.Settled(shard):
 		return false
 	}
-	if err := k.opts.Member.Release(ctx, shard, time.Since(h.yielding)); err != nil && !errors.Is(err, poller.ErrFenced) {
+	idle := time.Since(h.yielding)
+	if !owed.IsZero() {
+		idle = max(idle, time.Since(owed))
+	}
+	if err := k.opts.Member.Release(ctx, shard, idle); err != nil && !errors.Is(err, poller.ErrFenced) {
 		return false // the store does not answer
 	}
 	k.lose(ctx, []int{shard})

@@ -31,8 +31,17 @@ type shards struct {
 // coldAfter is how long nobody must have looked after a shard for its sources to begin as at a start (on_start).
 const coldAfter = time.Minute
 
-// overlap is added to the time for which nobody has looked after a shard: a poll too many does no harm, one too few may.
+// overlap is added to the time for which nobody has looked after a shard: a poll too many does no harm, one too few may. A source that
+// is polled rarely gets as long as a poll may take, because one that had begun before its owner died was not made to its end.
 const overlap = time.Second
+
+func overlapOf(source *poller.Source) time.Duration {
+	deadline := source.Deadline.Std()
+	if every := source.Every.Std(); every > 0 && every <= deadline {
+		return overlap
+	}
+	return max(overlap, deadline)
+}
 
 // endWait is how long the end of polls is waited for whose commits are refused anyway.
 const endWait = 5 * time.Second
@@ -98,7 +107,7 @@ func (s *shards) sources(leases []store.Lease, rows []store.SourceRow) poller.Ch
 	for _, l := range leases {
 		taken[l.Shard] = true
 		if l.Idle >= 0 && l.Idle < coldAfter && !s.alone {
-			since[l.Shard] = now.Add(-l.Idle - overlap)
+			since[l.Shard] = now.Add(-l.Idle)
 		}
 	}
 	c := poller.Change{Since: map[string]time.Time{}}
@@ -109,7 +118,7 @@ func (s *shards) sources(leases []store.Lease, rows []store.SourceRow) poller.Ch
 		}
 		c.Put = append(c.Put, source)
 		if at, warm := since[shard]; warm && known[source.Name] {
-			c.Since[source.Name] = at
+			c.Since[source.Name] = at.Add(-overlapOf(source))
 		}
 	}
 	return c
@@ -153,9 +162,9 @@ func (s *shards) put(ctx context.Context, c poller.Change) {
 }
 
 // Yield ends the polls of the shards and begins no delivery any more.
-func (s *shards) Yield(ctx context.Context, list []int) {
+func (s *shards) Yield(ctx context.Context, list []int) map[int]time.Time {
 	s.d.dispatcher.Yield(list...)
-	s.remove(ctx, list)
+	return s.remove(ctx, list)
 }
 
 // Settled says that no delivery of a shard is under way.
@@ -169,8 +178,8 @@ func (s *shards) End(ctx context.Context, list []int) {
 	s.remove(ending, list)
 }
 
-// remove ends the polls of the shards.
-func (s *shards) remove(ctx context.Context, list []int) {
+// remove ends the polls of the shards, and gives since when one of them has been due that was not made to its end.
+func (s *shards) remove(ctx context.Context, list []int) (owed map[int]time.Time) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	s.own(list, false)
@@ -179,9 +188,15 @@ func (s *shards) remove(ctx context.Context, list []int) {
 		gone[shard] = true
 	}
 	var c poller.Change
+	owed = map[int]time.Time{}
 	for _, source := range s.d.current().config.Sources {
-		if gone[store.ShardOf(source.Name)] {
-			c.Remove = append(c.Remove, source.Name)
+		shard := store.ShardOf(source.Name)
+		if !gone[shard] {
+			continue
+		}
+		c.Remove = append(c.Remove, source.Name)
+		if at := s.d.scheduler.Owed(source.Name); !at.IsZero() && (owed[shard].IsZero() || at.Before(owed[shard])) {
+			owed[shard] = at
 		}
 	}
 	if gone[store.ShardOf(emitter.Own)] {
@@ -194,6 +209,7 @@ func (s *shards) remove(ctx context.Context, list []int) {
 	if err != nil && ctx.Err() == nil {
 		s.d.opts.Log.ErrorContext(ctx, "a poll of a source that is somebody else's now does not end", "err", err)
 	}
+	return owed
 }
 
 // Stir reads anew what others have queued or settled.

@@ -79,6 +79,9 @@ func ParseEvent(id string, body []byte) (Event, error) {
 	}, nil
 }
 
+// place names an event that comes without its id, as the elements of a batch do.
+func (e *Event) place() string { return fmt.Sprintf("%s#%d", e.Source, e.Sequence) }
+
 // Apply takes one delivery; fresh is false for a duplicate. It fails on what must never happen: one id with two bodies, one
 // sequence with two ids, a body that is not an event.
 func (r *Replica) Apply(id string, body []byte) (e Event, fresh bool, err error) {
@@ -98,6 +101,10 @@ func (r *Replica) Apply(id string, body []byte) (e Event, fresh bool, err error)
 	}
 	s := r.source(e.Source)
 	if other, ok := s.seen[e.Sequence]; ok {
+		if (other == e.place() || id == e.place()) && bytes.Equal(r.bodies[other], body) { // once alone and once in a batch
+			r.report.Duplicates++
+			return e, false, nil
+		}
 		return e, false, fmt.Errorf("sequence %d of %s came under the ids %s and %s", e.Sequence, e.Source, other, id)
 	}
 	r.bodies[id] = bytes.Clone(body)
@@ -133,7 +140,7 @@ func (r *Replica) ApplyBatch(id string, body []byte, applied func(e Event, fresh
 			if err != nil {
 				return err
 			}
-			name.ID = fmt.Sprintf("%s#%d", e.Source, e.Sequence)
+			name.ID = e.place()
 		}
 		e, fresh, err := r.Apply(name.ID, event)
 		if err != nil {

@@ -2,6 +2,8 @@ package simtest
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -35,8 +37,8 @@ func (w *world) foreign(rw http.ResponseWriter, q *http.Request) {
 }
 
 // incoming checks a delivery: what is sent was committed before (P1), in exactly these bytes under exactly this id (P3), and for this
-// webhook (P2). It gives the body, and the number of the process that sends.
-func (w *world) incoming(r *receiver, q *http.Request) ([]byte, int) {
+// webhook (P2). It gives the events that it carries, and the number of the process that sends.
+func (w *world) incoming(r *receiver, q *http.Request) ([]*event, int) {
 	w.step.Add(1)
 	body, err := io.ReadAll(q.Body)
 	q.Body = io.NopCloser(bytes.NewReader(body))
@@ -47,71 +49,131 @@ func (w *world) incoming(r *receiver, q *http.Request) ([]byte, int) {
 	id := q.Header.Get("webhook-id")
 	w.truth.mu.Lock()
 	defer w.truth.mu.Unlock()
-	e := w.truth.found(id, w.running.comparison)
-	switch {
-	case e == nil:
-		w.violated(1, "%s gets %s, which was never committed: %s", r.name, id, body)
-	case e.to[r.name] == "":
-		w.violated(2, "%s gets %s, which is not for it", r.name, id)
-	case e.to[r.name] != string(body):
-		w.violated(3, "%s gets %s as\n%s\nand it was committed as\n%s", r.name, id, body, e.to[r.name])
+	if len(body) == 0 || body[0] != '[' {
+		return w.carried(r, body, w.truth.found(w.truth.events[id], func(e *event) bool { return e.id == id }), id), life
 	}
-	return body, life
-}
-
-// checkOrder holds a delivery against P4: no earlier event of what has to keep an order is still on its way.
-func (w *world) checkOrder(r *receiver, in hooktest.Event) {
-	w.truth.mu.Lock()
-	defer w.truth.mu.Unlock()
-	m := w.truth.of(in.Source)
-	for _, e := range slices.Backward(m.events) {
-		if e.sequence >= in.Sequence || e.to[r.name] == "" || r.order == "key" && e.key != in.Key {
+	var parts []json.RawMessage
+	if err := json.Unmarshal(body, &parts); err != nil {
+		w.violated(3, "%s gets a batch that is none: %v", r.name, err)
+	}
+	var events []*event
+	for _, part := range parts {
+		in, err := hooktest.ParseEvent("", part)
+		if err != nil {
+			w.violated(3, "%s gets a batch %s: %v", r.name, id, err)
 			continue
 		}
-		if e.done[r.name] == "" && !r.has(e.id) {
-			w.violated(4, "%s gets event %d of %s %s while %d is still on its way", r.name, in.Sequence, in.Source, in.Key, e.sequence)
+		at := place{in.Source, in.Sequence}
+		e := w.truth.found(w.truth.places[at], func(e *event) bool { return e.place() == at })
+		events = append(events, w.carried(r, part, e, fmt.Sprintf("event %d of %s", in.Sequence, in.Source))...)
+	}
+	return events, life
+}
+
+// carried checks one event of a delivery.
+func (w *world) carried(r *receiver, body []byte, e *event, name string) []*event {
+	switch {
+	case e == nil:
+		w.violated(1, "%s gets %s, which was never committed: %s", r.name, name, body)
+		return nil
+	case e.to[r.name] == "":
+		w.violated(2, "%s gets %s, which is not for it", r.name, name)
+	case e.to[r.name] != string(body) && !w.truth.merging(e, r.name, string(body)):
+		w.violated(3, "%s gets %s as\n%s\nand it was committed as\n%s", r.name, name, body, e.to[r.name])
+	}
+	return []*event{e}
+}
+
+// checkOrder holds a delivery against P4: no earlier event of what has to keep an order is still on its way, but in the same batch.
+func (w *world) checkOrder(r *receiver, order string, events []*event) {
+	if order == "none" {
+		return
+	}
+	w.truth.mu.Lock()
+	defer w.truth.mu.Unlock()
+	for i, in := range events {
+		before := w.truth.before(in, r.name, order)
+		if before != nil && before.done[r.name] == "" && !before.again[r.name] && !r.has(before) && !slices.Contains(events[:i], before) {
+			w.violated(4, "%s gets event %d of %s %s while %d is still on its way%s", r.name, in.sequence, in.source, in.key, before.sequence, w.truth.of(in.source).told(r, in.key))
 		}
-		return // what it waited for is its own matter
 	}
 }
 
-// checkCommit holds what a poll found against what upstream had.
+// before gives the event that an event has to wait for; what that one waits for is its own matter.
+func (t *truth) before(in *event, webhook, order string) *event {
+	for _, e := range slices.Backward(t.of(in.source).events) {
+		if e.sequence < in.sequence && e.to[webhook] != "" && e.done[webhook] != store.StateMerged && (order != "key" || e.key == in.key) {
+			return e
+		}
+	}
+	return nil
+}
+
+// checkCommit holds what a poll found against what upstream had, by the settings that may be in force.
 func (w *world) checkCommit(source string, m *memory, c *commit) {
 	u := w.running.source(source).upstream
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	poll := reading{w: w, u: u, m: m, c: c, s: w.running.source(source), to: w.step.Load()}
-	if n := len(u.scans); n > 0 {
-		poll.from = u.scans[n-1].from
-	}
-	if !m.state.Baselined.IsZero() && !c.state.Baselined.Equal(m.state.Baselined) {
-		w.violated(10, "%s has lost its baseline", source)
-	}
-	sequence := m.state.Sequence
-	for i := range c.writes {
-		wr := &c.writes[i]
-		if wr.event == nil {
-			poll.silent(wr)
-			continue
+	var first *violation
+	for _, s := range w.candidates(source) {
+		poll := reading{w: w, u: u, m: m, c: c, s: s, to: w.step.Load()}
+		if n := len(u.scans); n > 0 {
+			poll.from = u.scans[n-1].from
 		}
-		if sequence++; wr.event.sequence != sequence {
-			w.violated(3, "event %d of %s follows %d", wr.event.sequence, source, sequence-1)
+		if poll.check(); poll.broken == nil {
+			c.by = s.compared
+			return
 		}
-		poll.told(wr)
+		if first == nil {
+			first = poll.broken
+		}
 	}
-	if sequence != c.state.Sequence {
-		w.violated(1, "%s is at sequence %d, its events are at %d", source, c.state.Sequence, sequence)
-	}
+	w.violated(first.promise, "%s", first.text)
 }
 
-// reading is one poll that is checked.
+// reading is one poll that is checked by some settings.
 type reading struct {
 	w        *world
 	u        *upstream
 	m        *memory
 	c        *commit
 	s        *sourceSettings
-	from, to int64 // steps
+	from, to int64      // steps
+	broken   *violation // the first one
+}
+
+func (r *reading) violated(promise int, format string, args ...any) {
+	if r.broken == nil {
+		r.broken = &violation{promise: promise, text: fmt.Sprintf(format, args...)}
+	}
+}
+
+func (r *reading) check() {
+	if r.c.forget != poller.ForgetNothing {
+		r.rekeyed()
+		return
+	}
+	if was := r.m.state.Baselined; !was.IsZero() && !r.c.state.Baselined.Equal(was) {
+		r.violated(10, "%s has lost its baseline", r.u.name)
+	}
+	sequence := r.m.state.Sequence
+	for i := range r.c.writes {
+		wr := &r.c.writes[i]
+		if wr.key == "" {
+			wr.key = r.m.keys[wr.hash]
+		}
+		if wr.event == nil {
+			r.silent(wr)
+			continue
+		}
+		if sequence++; wr.event.sequence != sequence {
+			r.violated(3, "event %d of %s follows %d", wr.event.sequence, r.u.name, sequence-1)
+		}
+		r.told(wr)
+	}
+	if sequence != r.c.state.Sequence {
+		r.violated(1, "%s is at sequence %d, its events are at %d", r.u.name, r.c.state.Sequence, sequence)
+	}
 }
 
 // told checks a change that is announced.
@@ -120,43 +182,52 @@ func (r *reading) told(wr *write) {
 	was, known := r.m.known[e.key]
 	parsed, err := hooktest.ParseEvent(e.id, []byte(e.body))
 	if err != nil {
-		r.w.violated(3, "event %s: %v", e.id, err)
+		r.violated(3, "event %s: %v", e.id, err)
 		return
 	}
 	if r.m.state.Baselined.IsZero() && r.s.initial == "baseline" {
-		r.w.violated(9, "%s tells of %s before its baseline", r.u.name, e.key)
+		r.violated(9, "%s tells of %s before its baseline", r.u.name, e.key)
+	}
+	if !r.s.isFor(e.to, r.w.running.hooks) {
+		r.violated(2, "event %d of %s is for %v, configured is %v", e.sequence, r.u.name, slices.Sorted(maps.Keys(e.to)), r.s.to)
+	}
+	if released, _ := r.decided(); r.reidentified() && !released {
+		r.violated(10, "%s tells of %s, and nobody has decided what an edit of its identity means", r.u.name, e.key)
 	}
 	record := string(parsed.Record)
+	if e.change != differ.Deleted && !r.s.follows(record) {
+		r.violated(7, "%s %s is not followed, and told of:\n%s", r.u.name, e.key, record)
+	}
 	switch e.change {
 	case differ.Created:
 		if known {
-			r.w.violated(7, "%s %s is created, and was known", r.u.name, e.key)
+			r.violated(7, "%s %s is created, and was known", r.u.name, e.key)
 		}
 		r.genuine(e.key, record)
 	case differ.Updated:
 		if !known {
-			r.w.violated(7, "%s %s is updated, and was not known", r.u.name, e.key)
+			r.violated(7, "%s %s is updated, and was not known", r.u.name, e.key)
 			return
 		}
 		r.genuine(e.key, record)
 		r.explained(e.key, was, record)
 	case differ.Deleted:
 		if !known {
-			r.w.violated(7, "%s %s is deleted, and was not known", r.u.name, e.key)
+			r.violated(7, "%s %s is deleted, and was not known", r.u.name, e.key)
 		}
 		r.proven(e.key)
 	default:
-		r.w.violated(7, "%s %s is %v", r.u.name, e.key, e.change)
+		r.violated(7, "%s %s is %v", r.u.name, e.key, e.change)
 	}
 }
 
 // genuine holds a record against P8: upstream had it, to the byte, while it was read.
 func (r *reading) genuine(key, record string) {
-	if r.s.compared.fields == "" && !r.u.history.had(key, r.from, r.to, func(body string) bool { return body == record }) {
-		r.w.violated(8, "%s %s was never\n%s\nbut\n%v", r.u.name, key, record, r.u.history.was[key])
+	if r.s.compared.fields == "" && !r.u.history.had(idOf(key), r.from, r.to, func(body string) bool { return body == record }) {
+		r.violated(8, "%s %s was never\n%s\nbut\n%v", r.u.name, key, record, r.u.history.was[idOf(key)])
 	}
-	if canon := r.s.compared.canon(record); r.s.compared.fields != "" && !r.u.history.had(key, r.from, r.to, func(body string) bool { return r.s.compared.canon(body) == canon }) {
-		r.w.violated(8, "%s %s was never\n%s", r.u.name, key, record)
+	if canon := r.s.compared.canon(record); r.s.compared.fields != "" && !r.u.history.had(idOf(key), r.from, r.to, func(body string) bool { return r.s.compared.canon(body) == canon }) {
+		r.violated(8, "%s %s was never\n%s", r.u.name, key, record)
 	}
 }
 
@@ -165,62 +236,102 @@ func (r *reading) explained(key string, was known, record string) {
 	now := r.s.compared
 	if was.by == now {
 		if now.canon(was.body) == now.canon(record) {
-			r.w.violated(7, "%s %s is updated, and nothing has changed in\n%s\n%s", r.u.name, key, was.body, record)
+			r.violated(7, "%s %s is updated, and nothing has changed in\n%s\n%s", r.u.name, key, was.body, record)
 		}
 		return
 	}
 	// It has changed in what counted before, or what counts now and did not before has changed since the edit.
 	changed := func(body string) bool { return was.by.canon(body) != was.by.canon(was.body) }
-	if r.u.history.had(key, r.from, r.to, changed) || r.u.history.differs(key, r.m.edited, now) {
+	if r.u.history.had(idOf(key), r.from, r.to, changed) || r.u.history.differs(idOf(key), r.m.edited, now) {
 		return
 	}
-	r.w.violated(10, "%s %s is updated because of an edit (%v, was %v):\n%s\n%s", r.u.name, key, now, was.by, was.body, record)
+	r.violated(10, "%s %s is updated because of an edit (%v, was %v):\n%s\n%s", r.u.name, key, now, was.by, was.body, record)
 }
 
 // proven holds a deletion against P6: each of the listings that are needed lacked the record at some moment while it was read.
 func (r *reading) proven(key string) {
-	if r.u.history.throughout(key, r.from, r.to) {
-		r.w.violated(6, "%s %s is deleted, and was there all the time from step %d to %d", r.u.name, key, r.from, r.to)
+	released, _ := r.decided()
+	if formOf(key) != r.s.key && released {
+		return
+	}
+	if r.u.history.throughout(idOf(key), r.from, r.to, r.s.follows) {
+		r.violated(6, "%s %s is deleted, and was there all the time from step %d to %d", r.u.name, key, r.from, r.to)
+	}
+	if r.exited(key) {
+		return
 	}
 	need := r.s.confirm - 1
+	if released {
+		need = 0 // a person has looked
+	}
 	for _, s := range slices.Backward(r.u.scans[:max(len(r.u.scans)-1, 0)]) {
 		if need == 0 {
 			return
 		}
-		lacked := !r.u.history.throughout(key, s.from, s.to)
-		if !s.complete && (!s.perhaps || !lacked) {
+		if !s.complete && !s.perhaps {
+			continue
+		}
+		if s.lied || r.s.kind.verify { // a list that is read while it changes may lack what is there
+			need--
+			continue
+		}
+		lacked := !r.u.history.throughout(idOf(key), s.from, s.to, r.s.follows)
+		if s.perhaps && !lacked {
 			continue
 		}
 		if !lacked {
-			r.w.violated(6, "%s %s is deleted, and a listing before (steps %d to %d) had it", r.u.name, key, s.from, s.to)
+			r.violated(6, "%s %s is deleted, and a listing before (steps %d to %d) had it%s", r.u.name, key, s.from, s.to, r.story(key))
 		}
 		need--
 	}
 	if need > 0 {
-		r.w.violated(6, "%s %s is deleted after too few complete listings", r.u.name, key)
+		r.violated(6, "%s %s is deleted after too few complete listings%s", r.u.name, key, r.story(key))
 	}
+}
+
+// story tells when a record was there, and of the last listings.
+func (r *reading) story(key string) string {
+	var b strings.Builder
+	for _, v := range r.u.history.was[idOf(key)] {
+		fmt.Fprintf(&b, "\n  from step %d to %d, followed %t", v.from, v.to, r.s.follows(v.body))
+	}
+	for _, s := range r.u.scans[max(len(r.u.scans)-r.s.confirm-2, 0):] {
+		fmt.Fprintf(&b, "\n  listing %+v", s)
+	}
+	return b.String()
+}
+
+// exited says whether a record was seen, or may have been, as one that the source does not follow: nothing more needs to be proven.
+func (r *reading) exited(key string) bool {
+	return r.s.where != "" && r.u.history.had(idOf(key), r.from, r.to, func(body string) bool { return !r.s.follows(body) })
 }
 
 // silent checks a change that is written down and not announced: the baseline, a record that is missed for the first time, one
 // that only looks different, and what only an edit brought to light.
 func (r *reading) silent(wr *write) {
-	if r.m.state.Baselined.IsZero() || wr.body == "" && !wr.remove {
+	if _, discarded := r.decided(); discarded || r.m.state.Baselined.IsZero() || wr.body == "" && !wr.remove {
 		return
 	}
 	was, known := r.m.known[wr.key]
+	if wr.remove && r.s.silent && r.exited(wr.key) {
+		return
+	}
 	if wr.remove || !known {
-		r.w.violated(1, "%s %s comes or goes, and nobody is told", r.u.name, wr.key)
+		r.violated(1, "%s %s comes or goes, and nobody is told", r.u.name, wr.key)
 		return
 	}
 	if both := was.by.and(r.s.compared); both.canon(was.body) != both.canon(wr.body) {
-		r.w.violated(1, "%s %s changes, and nobody is told:\n%s\n%s", r.u.name, wr.key, was.body, wr.body)
+		r.violated(1, "%s %s changes, and nobody is told:\n%s\n%s", r.u.name, wr.key, was.body, wr.body)
 	}
 }
 
 // allRead notes that each record was read with the comparison that is configured.
-func (w *world) allRead(source string) {
+func (w *world) allRead(source string, begun time.Time) {
 	w.truth.mu.Lock()
 	defer w.truth.mu.Unlock()
+	if w.other != nil || begun.Before(w.reloaded) {
+		return // nobody knows by which
+	}
 	m := w.truth.of(source)
 	for key, k := range m.known {
 		k.by = w.running.comparison(source)
@@ -243,8 +354,8 @@ func (w *world) checkStore(st store.Store) {
 	}
 	for source, m := range w.truth.sources {
 		state := stored[source]
-		if m.maybe != nil && state.Version == m.maybe.state.Version+1 {
-			w.truth.apply(source, m.maybe, w.running.comparison(source))
+		if m.maybe != nil && state.Version == m.maybe.expect+1 {
+			w.truth.apply(source, m.maybe)
 		}
 		m.maybe = nil
 		if state.Version != m.state.Version || state.Sequence != m.state.Sequence || state.Records != int64(len(m.known)) {
@@ -288,22 +399,23 @@ func (w *world) checkDeliveries(st store.Reader) {
 			if how := e.done[webhook]; state == "" || how != "" && how != state {
 				w.violated(2, "event %d of %s for %s is %q in the store; confirmed was %q", e.sequence, e.source, webhook, state, how)
 			}
-			if state == store.StateDelivered && !w.receiver(webhook).has(id) {
+			if state == store.StateDelivered && !w.receiver(webhook).has(e) {
 				w.violated(2, "event %d of %s is delivered, and %s never got it", e.sequence, e.source, webhook)
 			}
-			if state != store.StatePending { // its confirmation did not come through
-				e.done[webhook] = state
-			}
+			w.settledAs(e, webhook, state) // its confirmation did not come through
 		}
 	}
 }
 
 // checkLively holds the process against P5 and P12: what nothing is wrong with goes on, and nothing stops for ever.
 func (w *world) checkLively() {
-	if w.process == nil || w.ills.any() {
+	if w.process == nil || w.ills.any() || w.other != nil {
 		return
 	}
 	since := w.process.started
+	if w.reloaded.After(since) {
+		since = w.reloaded
+	}
 	if healed := w.ills.since(); healed.After(since) {
 		since = healed
 	}
@@ -318,7 +430,7 @@ func (w *world) checkLively() {
 		}
 		switch idle := now.Sub(asked); {
 		case w.paused[s.name]:
-		case s.calm && idle > 2*s.every+time.Minute:
+		case s.calm && w.polls.well(s.name) && idle > 2*s.every+time.Minute:
 			w.violated(5, "%s is well and was not asked for %s, it should be every %s", s.name, idle, s.every)
 		case idle > 2*s.every+3*time.Hour && !w.full(s):
 			w.violated(12, "%s was not asked for %s", s.name, idle)
@@ -339,7 +451,7 @@ func (w *world) checkSteady(since, now time.Time) {
 			if e.life != int(w.life.Load()) || e.at.Before(since) {
 				break
 			}
-			if e.to[r.name] != "" && now.Sub(e.at) > patience && !r.has(e.id) {
+			if e.to[r.name] != "" && now.Sub(e.at) > patience && !r.has(e) {
 				w.violated(5, "%s is well and did not get event %d of %s after %s", r.name, e.sequence, e.source, now.Sub(e.at))
 			}
 		}

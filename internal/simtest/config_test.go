@@ -2,6 +2,8 @@ package simtest
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +18,10 @@ const (
 )
 
 func secretOf(n int) string {
-	return []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_cGxhbnRlZC1zZWNyZXQtb2YtYS13ZWJob29r", "whsec_cGxhbnRlZC1zZWNyZXQtb2YtYW5vdGhlcjE="}[n%3]
+	return []string{
+		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_cGxhbnRlZC1zZWNyZXQtb2YtYS13ZWJob29r",
+		"whsec_cGxhbnRlZC1zZWNyZXQtb2YtYW5vdGhlcjE=", "whsec_cGxhbnRlZC1zZWNyZXQtb2YtdGhlLWZvdXJ0aA==",
+	}[n%4]
 }
 
 // secrets resolves what the configuration refers to.
@@ -24,7 +29,7 @@ func secrets() *setting.Secrets {
 	return &setting.Secrets{LookupEnv: func(name string) (string, bool) {
 		value, ok := map[string]string{
 			"SOURCE_KEY": sourceKey, "SOURCE_QUERY": sourceQuery, "HOOK_TOKEN": hookToken,
-			"HOOK_1": secretOf(1), "HOOK_2": secretOf(2), "HOOK_3": secretOf(3),
+			"HOOK_1": secretOf(1), "HOOK_2": secretOf(2), "HOOK_3": secretOf(3), "HOOK_4": secretOf(4),
 		}[name]
 		return value, ok
 	}}
@@ -32,7 +37,7 @@ func secrets() *setting.Secrets {
 
 func secretTexts() []string {
 	list := []string{sourceKey, sourceQuery, hookToken}
-	for n := range 3 {
+	for n := range 4 {
 		list = append(list, strings.TrimPrefix(secretOf(n), "whsec_"))
 	}
 	return list
@@ -53,15 +58,21 @@ type sourceSettings struct {
 	initial  string
 	to       []string // all webhooks when it is empty
 	key      string
+	where    string // the status that a record must not have; empty: any
+	silent   bool   // one that comes to have it is forgotten without an event
 	guarded  bool
 }
 
 type hookSettings struct {
 	*receiver
 
+	order    string // key, source or none
 	inFlight int
 	timeout  time.Duration
 	maxQueue int
+	batch    int  // events in a request; 0: each is one
+	batched  bool // it has or had batches
+	coalesce bool // what waits of a record is merged
 }
 
 func (s *settings) source(name string) *sourceSettings {
@@ -74,6 +85,22 @@ func (s *settings) source(name string) *sourceSettings {
 }
 
 func (s *settings) comparison(source string) comparison { return s.source(source).compared }
+
+// follows says whether a record is one of those that the source follows.
+func (s *sourceSettings) follows(body string) bool {
+	return s.where == "" || !strings.Contains(strings.ReplaceAll(body, " ", ""), fmt.Sprintf(`"status":%q`, s.where))
+}
+
+// isFor says whether an event goes to the webhooks that are configured.
+func (s *sourceSettings) isFor(to map[string]string, hooks []hookSettings) bool {
+	want := s.to
+	if len(want) == 0 {
+		for i := range hooks {
+			want = append(want, hooks[i].name)
+		}
+	}
+	return slices.Equal(slices.Sorted(maps.Keys(to)), slices.Sorted(slices.Values(want)))
+}
 
 // clone is a copy that can be edited.
 func (s *settings) clone() *settings {
@@ -99,14 +126,14 @@ url = "http://%s/items?api_key={secret:env:SOURCE_QUERY}"
 headers = { X-Api-Key = "{secret:env:SOURCE_KEY}" }
 every = %q
 records = "items"
-key = %q
+key = ["%s"]
 initial = %q
 timeout = "5s"
 deadline = "2m"
 proxy = "none"
 retry = { attempts = 2, base = "1s", max = "5s", max_wait = "20s" }
 response = { max_body = "1MiB" }
-`, s.name, strings.TrimSuffix(s.address, ":80"), s.every.String(), s.key, s.initial)
+`, s.name, strings.TrimSuffix(s.address, ":80"), s.every.String(), strings.ReplaceAll(s.key, ",", `", "`), s.initial)
 	verify := ""
 	if s.kind.verify {
 		verify = `, verify = "/items/{key}"`
@@ -124,6 +151,12 @@ response = { max_body = "1MiB" }
 	if s.compared.ignore != "" {
 		fmt.Fprintf(b, "ignore = [\"%s\"]\n", strings.ReplaceAll(s.compared.ignore, ",", `", "`))
 	}
+	if s.where != "" {
+		fmt.Fprintf(b, "where = ['status != %q']\n", s.where)
+	}
+	if s.silent {
+		b.WriteString("where_exit = \"silent\"\n")
+	}
 	if len(s.to) > 0 {
 		fmt.Fprintf(b, "to = [\"%s\"]\n", strings.Join(s.to, `", "`))
 	}
@@ -140,5 +173,9 @@ max_queue = %d
 proxy = "none"
 auth = { kind = "bearer", token = "env:HOOK_TOKEN" }
 retry = { schedule = ["0s", "5s", "30s", "2m"] }
-`, h.name, strings.TrimSuffix(h.address, ":80"), n, h.order, h.inFlight, h.timeout.String(), h.maxQueue)
+coalesce = %t
+`, h.name, strings.TrimSuffix(h.address, ":80"), n, h.order, h.inFlight, h.timeout.String(), h.maxQueue, h.coalesce)
+	if h.batch > 0 {
+		fmt.Fprintf(b, "batch = { max_events = %d, linger = \"2s\" }\n", h.batch)
+	}
 }

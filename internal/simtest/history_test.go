@@ -200,11 +200,11 @@ func (h *history) differs(key string, since int64, c comparison) bool {
 	return false
 }
 
-// throughout says whether a record was there all the time from one step to another, both included.
-func (h *history) throughout(key string, from, to int64) bool {
+// throughout says whether a record was there, and one that counts, all the time from one step to another, both included.
+func (h *history) throughout(key string, from, to int64, counts func(body string) bool) bool {
 	at := from
 	for _, v := range h.was[key] {
-		if v.from > at || v.to != 0 && v.to <= at {
+		if v.from > at || v.to != 0 && v.to <= at || !counts(v.body) {
 			continue
 		}
 		if v.to == 0 || v.to > to {

@@ -22,7 +22,7 @@ func (w *world) act() {
 	case dice < 58:
 		w.harmUpstream(u)
 	case dice < 66:
-		w.harmReceiver(w.receivers[1+w.chance.IntN(2)])
+		w.harmReceiver(w.receivers[1+w.chance.IntN(3)])
 	case dice < 72:
 		w.harmNetwork()
 	case dice < 77:
@@ -33,7 +33,7 @@ func (w *world) act() {
 		w.ills.harm([]faultdisk.Fault{faultdisk.Full, faultdisk.Broken, faultdisk.ReadOnly, faultdisk.Torn}[w.chance.IntN(4)], time.Duration(w.chance.Int64N(int64(10*w.pace))))
 	case dice < 90 && w.process != nil:
 		w.person()
-	case dice < 94 && w.process != nil:
+	case dice < 95 && w.process != nil:
 		w.edit()
 	case dice < 97 && w.process != nil:
 		w.stop()
@@ -58,7 +58,7 @@ func (w *world) harmReceiver(r *receiver) { r.harm([]int{0, 10, 50, 100}[w.chanc
 func (w *world) harmNetwork() {
 	address := w.upstreams[1+w.chance.IntN(2)].address
 	if w.chance.IntN(2) == 0 {
-		address = w.receivers[1+w.chance.IntN(2)].address
+		address = w.receivers[1+w.chance.IntN(3)].address
 	}
 	w.net.harm(address, []error{nil, refused(), errHang}[w.chance.IntN(3)])
 }
@@ -72,32 +72,6 @@ func (w *world) mend() {
 	for _, r := range w.receivers {
 		r.harm(0)
 		w.net.harm(r.address, nil)
-	}
-}
-
-// person does what people do.
-func (w *world) person() {
-	w.step.Add(1)
-	source := w.upstreams[w.chance.IntN(len(w.upstreams))].name
-	webhook := w.receivers[1+w.chance.IntN(2)].name
-	switch w.chance.IntN(6) {
-	case 0:
-		w.do(admin.Action{Verb: admin.Poll, Source: source})
-	case 1:
-		w.paused[source] = true
-		if !w.do(admin.Action{Verb: admin.Pause, Source: source}) {
-			return // perhaps it is paused, perhaps not
-		}
-	case 2:
-		if w.do(admin.Action{Verb: admin.Resume, Source: source}) {
-			delete(w.paused, source)
-		}
-	case 3:
-		w.do(admin.Action{Verb: admin.Pause, Webhook: webhook})
-	case 4:
-		w.do(admin.Action{Verb: admin.Resume, Webhook: webhook})
-	case 5:
-		w.help()
 	}
 }
 
@@ -123,7 +97,10 @@ func (w *world) help() {
 				delete(w.paused, source.Name)
 			}
 		case "held":
-			w.do(admin.Action{Verb: admin.Release, Source: source.Name})
+			if w.chance.IntN(2) == 0 {
+				w.anew(admin.Edit{Verb: admin.Rekey, Source: source.Name}) // which is refused when it is held for something else
+			}
+			w.do(admin.Action{Verb: []admin.Verb{admin.Release, admin.Release, admin.Discard}[w.chance.IntN(3)], Source: source.Name})
 		}
 	}
 	for _, hook := range s.Webhooks {
@@ -131,28 +108,6 @@ func (w *world) help() {
 			w.do(admin.Action{Verb: admin.Resume, Webhook: hook.Name})
 		}
 	}
-}
-
-// edit starts the next process with another configuration.
-func (w *world) edit() {
-	w.step.Add(1)
-	next := w.wanted.clone()
-	s := &next.sources[w.chance.IntN(len(next.sources))]
-	switch w.chance.IntN(5) {
-	case 0:
-		s.every = max(w.pace*time.Duration(1+w.chance.IntN(5)), time.Second)
-	case 1:
-		s.compared.ignore = []string{"seen", "seen,status", "seen,o", "seen,text,price"}[w.chance.IntN(4)]
-	case 2:
-		s.compared.fields = []string{"", "id,uid,n,price,status,seen", "id,uid,text,o,status,seen"}[w.chance.IntN(3)]
-	case 3:
-		s.confirm = 2 + w.chance.IntN(2)
-	case 4:
-		next.hooks[1].inFlight = 1 + w.chance.IntN(8)
-	}
-	w.stop()
-	w.wanted = next
-	w.start()
 }
 
 // watch looks at what has happened meanwhile.
@@ -174,6 +129,9 @@ func (w *world) rest() {
 	if w.process != nil && w.ills.dying() {
 		w.crash(false)
 	}
+	if w.process != nil && w.other != nil {
+		w.stop() // nobody knows by what it runs
+	}
 	if w.process == nil && !w.start() {
 		w.violated(12, "it does not start once all is well")
 		return
@@ -187,6 +145,9 @@ func (w *world) rest() {
 		w.help()
 		time.Sleep(time.Minute)
 		w.watch()
+		if w.process != nil {
+			w.learn(w.t.Context(), w.process.store)
+		}
 		left := w.unsettled()
 		if left == "" {
 			break

@@ -52,6 +52,7 @@ func garden() []plant {
 		{promise: 10, name: "an edit that forgets the baseline", above: func(w *world, m store.Member) store.Member { return &amnesiac{Member: m, w: w} }},
 		{promise: 11, name: "a log that is too open", log: func(log slog.Handler) slog.Handler { return chatty{log} }},
 		{promise: 12, name: "a source that fails in silence", log: func(log slog.Handler) slog.Handler { return silent{log} }},
+		{promise: 2, name: "a skip that skips for others too", below: func(_ *world, m store.Member) store.Member { return greedy{m} }},
 	}
 }
 
@@ -151,6 +152,14 @@ func (t tidy) Seal(ctx context.Context, parcels []emitter.Parcel) ([][]emitter.D
 	return lists, err
 }
 
+// greedy drops what is queued for all webhooks.
+type greedy struct{ store.Member }
+
+func (g greedy) Drop(ctx context.Context, q store.DeliveryQuery, why string) (int, error) {
+	q.Webhook = ""
+	return g.Member.Drop(ctx, q, why)
+}
+
 func compacted(body []byte) []byte {
 	var out bytes.Buffer
 	if json.Compact(&out, body) != nil {
@@ -201,7 +210,7 @@ func (a *amnesiac) Load(ctx context.Context, source string) (poller.State, error
 	st, err := a.Member.Load(ctx, source)
 	a.w.truth.mu.Lock()
 	defer a.w.truth.mu.Unlock()
-	if a.w.truth.of(source).edited > 0 {
+	if source != emitter.Own && a.w.truth.of(source).edited > 0 {
 		st.Baselined = time.Time{}
 	}
 	return st, err

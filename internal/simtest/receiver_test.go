@@ -1,10 +1,12 @@
 package simtest
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,29 +18,37 @@ type receiver struct {
 	w       *world
 	name    string
 	address string
-	order   string // as the webhook is configured: key, source or none
-	steady  bool   // it never fails: others must not be felt here
+	steady  bool // it never fails: others must not be felt here
 
 	hooktest.Receiver
 
 	mu      sync.Mutex
 	chance  *rand.Rand
-	trouble int            // percent of the requests that meet a fault
-	flying  map[string]int // requests under way by what they must be alone for
-	life    int            // of the process that they come from
-	applied map[string]bool
+	trouble int                          // percent of the requests that meet a fault
+	flying  map[string][]context.Context // requests under way by what they must be alone for
+	life    int                          // of the process that they come from
+	order   string                       // that is promised: key, source or none
+	next    string                       // that is promised instead
+	from    time.Time                    // from then on
+	applied map[place]bool
+}
+
+// place is where an event stands: the sequence of its source.
+type place struct {
+	source   string
+	sequence int64
 }
 
 func newReceiver(w *world, n int) *receiver {
 	r := &receiver{
-		w: w, name: fmt.Sprintf("w%d", n), address: fmt.Sprintf("10.0.2.%d:80", n), order: "key",
-		chance: rand.New(rand.NewPCG(w.seed, uint64(200+n))), flying: map[string]int{}, applied: map[string]bool{},
+		w: w, name: fmt.Sprintf("w%d", n), address: fmt.Sprintf("10.0.2.%d:80", n), order: "none",
+		chance: rand.New(rand.NewPCG(w.seed, uint64(200+n))), flying: map[string][]context.Context{}, applied: map[place]bool{},
 	}
 	r.Secrets, r.Keep = []string{secretOf(n)}, -1
 	r.Applied = func(e hooktest.Event, _ bool) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.applied[e.ID] = true
+		r.applied[place{e.Source, e.Sequence}] = true
 	}
 	r.Set(r.before)
 	r.SetLost(r.after)
@@ -46,10 +56,25 @@ func newReceiver(w *world, n int) *receiver {
 }
 
 // has says whether an event has arrived.
-func (r *receiver) has(id string) bool {
+func (r *receiver) has(e *event) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.applied[id]
+	return r.applied[e.place()]
+}
+
+// ordered says which order is promised from now on, and which later.
+func (r *receiver) ordered(now, next string, from time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.order, r.next, r.from = now, next, from
+}
+
+// promised gives the order that is promised now.
+func (r *receiver) promised() string {
+	if r.next != "" && time.Now().After(r.from) {
+		r.order = r.next
+	}
+	return r.order
 }
 
 func (r *receiver) harm(percent int) {
@@ -60,44 +85,73 @@ func (r *receiver) harm(percent int) {
 
 // ServeHTTP checks that the request may be at all, and receives it.
 func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	body, life := r.w.incoming(r, q)
-	if e, err := hooktest.ParseEvent(q.Header.Get("webhook-id"), body); err == nil {
-		r.enter(e, life)
-		defer r.leave(e, life)
-	}
+	events, life := r.w.incoming(r, q)
+	alone := r.enter(q.Context(), events, life)
+	defer r.leave(q.Context(), alone, life)
 	r.Receiver.ServeHTTP(w, q)
 }
 
-// alone gives what a request must be alone for: its record, or its source.
-func (r *receiver) alone(e hooktest.Event) string {
-	switch r.order {
-	case "key":
-		return e.Source + " " + e.Key
-	case "source":
-		return e.Source
+// alone gives what a request must be alone for: its records, or its sources.
+func (r *receiver) alone(events []*event) []string {
+	var list []string
+	for _, e := range events {
+		switch r.promised() {
+		case "key":
+			list = append(list, e.source+" "+e.key)
+		case "source":
+			list = append(list, e.source)
+		default:
+			list = append(list, e.id)
+		}
 	}
-	return e.ID
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
-func (r *receiver) enter(e hooktest.Event, life int) {
+func (r *receiver) enter(ctx context.Context, events []*event, life int) []string {
 	r.mu.Lock()
 	if life != r.life { // those of the one before are cut
-		r.life, r.flying = life, map[string]int{}
+		r.life, r.flying = life, map[string][]context.Context{}
 	}
-	r.flying[r.alone(e)]++
-	n := r.flying[r.alone(e)]
+	order, alone, met := r.promised(), r.alone(events), false
+	patience := time.Millisecond
+	if time.Now().Before(r.from) { // a webhook that was replaced has its successor try at once, and who drips notices with the next drop
+		patience = 1100 * time.Millisecond
+	}
+	for _, name := range alone {
+		r.flying[name] = append(r.flying[name], ctx)
+		met = met || len(r.flying[name]) > 1
+	}
 	r.mu.Unlock()
-	if n > 1 {
-		r.w.violated(4, "%s gets %d requests for %s at the same time", r.name, n, r.alone(e))
+	if met {
+		r.checkAlone(alone, life, patience)
 	}
-	r.w.checkOrder(r, e)
+	r.w.checkOrder(r, order, events)
+	return alone
 }
 
-func (r *receiver) leave(e hooktest.Event, life int) {
+// checkAlone wants no two requests at the same time for what must go one after the other. One that the sender has given up does not
+// count, and needs a moment to hear of it.
+func (r *receiver) checkAlone(alone []string, life int, patience time.Duration) {
+	time.Sleep(patience)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if life == r.life {
-		r.flying[r.alone(e)]--
+	for _, name := range alone {
+		open := slices.DeleteFunc(slices.Clone(r.flying[name]), func(c context.Context) bool { return c.Err() != nil })
+		if life == r.life && len(open) > 1 {
+			r.w.violated(4, "%s gets two requests for %s at the same time", r.name, name)
+		}
+	}
+}
+
+func (r *receiver) leave(ctx context.Context, alone []string, life int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if life != r.life {
+		return
+	}
+	for _, name := range alone {
+		r.flying[name] = slices.DeleteFunc(r.flying[name], func(c context.Context) bool { return c == ctx })
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/store"
@@ -22,7 +23,7 @@ func (w *world) unsettled() string {
 	}
 	for _, e := range w.truth.events {
 		for webhook := range e.to {
-			if e.done[webhook] != store.StateDelivered && e.done[webhook] != store.StateMerged {
+			if e.done[webhook] != store.StateDelivered && e.done[webhook] != store.StateMerged && e.done[webhook] != store.StateDropped {
 				return fmt.Sprintf("event %d of %s is %q for %s", e.sequence, e.source, e.done[webhook], webhook)
 			}
 		}
@@ -41,16 +42,21 @@ func (u *upstream) keys() []string {
 func (s *sourceSettings) agrees(m *memory) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m.state.Baselined.IsZero() || len(m.known) != len(s.history.now) {
+	if m.state.Baselined.IsZero() {
 		return false
 	}
+	followed := 0
 	for key, body := range s.history.now {
-		k, ok := m.known[key]
+		if !s.follows(body) {
+			continue
+		}
+		followed++
+		k, ok := m.known[keyOf(s.key, key)]
 		if !ok || s.compared.canon(k.body) != s.compared.canon(body) {
 			return false
 		}
 	}
-	return true
+	return len(m.known) == followed
 }
 
 // unfound says that a source was read often enough, and that what is known of it is still not what upstream has.
@@ -114,29 +120,49 @@ func (w *world) checkRest() {
 	}
 }
 
-// checkReplica applies the events of a source in sequence.
+// checkReplica applies the events of a source in sequence, as they are when all that could be merged on its way was merged; and
+// holds what that comes to against the last event of each record.
 func (w *world) checkReplica(r *receiver, source string, m *memory) {
-	want := map[string]string{}
+	want, last, dropped := map[string]string{}, map[string]*event{}, map[string]bool{}
 	for _, e := range m.events {
 		if e.to[r.name] == "" {
 			continue
 		}
-		if e.change == differ.Deleted {
-			delete(want, e.key)
+		if e.done[r.name] == store.StateDropped && !r.has(e) {
+			dropped[e.key] = true
 			continue
 		}
-		want[e.key] = e.record()
+		if last[e.key] = e; e.done[r.name] == store.StateMerged {
+			continue
+		}
+		if want[e.key] = e.record(r.name); e.change == differ.Deleted {
+			delete(want, e.key)
+		}
 	}
-	have := r.Replica.Records(source)
+	have, least := r.Replica.Records(source), m.least.and(w.running.comparison(source))
 	for key, record := range want {
 		if string(have[key]) != record {
-			w.violated(7, "%s has %s %s as\n%s\nand was sent\n%s", r.name, source, key, have[key], record)
+			w.violated(7, "%s has %s %s as\n%s\nand was sent\n%s%s", r.name, source, key, have[key], record, m.told(r, key))
+		}
+		if e := last[key]; !dropped[key] && (e.change == differ.Deleted && !m.reset || e.change != differ.Deleted && least.canon(e.record("")) != least.canon(record)) {
+			w.violated(7, "%s has %s %s as\n%s\nand its last event is %s%s", r.name, source, key, have[key], e.record(""), m.told(r, key))
 		}
 		delete(have, key)
 	}
 	for key := range have {
-		w.violated(7, "%s still has %s %s", r.name, source, key)
+		w.violated(7, "%s still has %s %s%s", r.name, source, key, m.told(r, key))
 	}
+}
+
+// told lists the events of a record for a webhook, and what became of them.
+func (m *memory) told(r *receiver, key string) string {
+	var b strings.Builder
+	for _, e := range m.events {
+		if e.key == key && e.to[r.name] != "" {
+			fmt.Fprintf(&b, "\n  %d %v at %s in life %d: %s, arrived %t", e.sequence, e.change, e.at.Format(time.TimeOnly), e.life, e.done[r.name], r.has(e))
+		}
+	}
+	return b.String()
 }
 
 // checkSecrets looks at all that is kept of deliveries.

@@ -113,7 +113,7 @@ func soaked(t *testing.T, path string) (samples []usage, events int64) {
 		})
 		hooks := httptest.NewServer(r)
 		defer hooks.Close()
-		h := hookSettings{receiver: &receiver{name: fmt.Sprintf("w%d", n+1), order: "key"}, inFlight: 8, timeout: 5 * time.Second, maxQueue: 100_000}
+		h := hookSettings{receiver: &receiver{name: fmt.Sprintf("w%d", n+1)}, order: "key", inFlight: 8, timeout: 5 * time.Second, maxQueue: 100_000}
 		h.address = strings.TrimPrefix(hooks.URL, "http://")
 		h.write(&text, n+1)
 	}

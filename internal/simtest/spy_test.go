@@ -3,7 +3,6 @@ package simtest
 import (
 	"context"
 	"errors"
-	"maps"
 	"time"
 
 	"github.com/deltahook/deltahook/emitter"
@@ -24,26 +23,32 @@ func (s *spy) Join(ctx context.Context, name string, ttl time.Duration) (store.M
 	if err != nil {
 		return nil, err
 	}
-	return &agent{Member: m, w: s.w, life: s.life}, nil
+	return &agent{Member: m, store: s.Store, w: s.w, life: s.life}, nil
 }
 
 // agent is the membership under a spy.
 type agent struct {
 	store.Member
 
-	w    *world
-	life int
+	store store.Reader
+	w     *world
+	life  int
 }
 
 // Commit notes what is committed, before anybody can send it, and checks it against what upstream had.
 func (a *agent) Commit(ctx context.Context, c poller.Commit) (poller.Committed, error) {
-	seen := &commit{state: c.State, forget: c.Forget, complete: c.Poll != nil && c.Poll.Verdict == poller.Complete}
+	if c.Source == emitter.Own {
+		return a.Member.Commit(ctx, c)
+	}
+	seen := &commit{expect: c.Expect, state: c.State, forget: c.Forget, complete: c.Poll != nil && c.Poll.Verdict == poller.Complete}
 	var events []*poller.Event
 	if writes := c.Writes; writes != nil {
 		c.Writes = func(yield func(poller.Write, error) bool) {
 			for w, err := range writes {
 				if err == nil {
-					seen.writes = append(seen.writes, a.noted(w))
+					a.w.truth.mu.Lock()
+					seen.writes = append(seen.writes, a.noted(seen, w))
+					a.w.truth.mu.Unlock()
 					if w.Event != nil {
 						events = append(events, w.Event)
 					}
@@ -54,7 +59,7 @@ func (a *agent) Commit(ctx context.Context, c poller.Commit) (poller.Committed, 
 			}
 		}
 	}
-	a.w.expected(c.Source, c.Expect)
+	a.w.expected(c.Source, c.Expect, seen)
 	out, err := a.Member.Commit(ctx, c)
 	i := 0
 	for k := range seen.writes {
@@ -68,28 +73,45 @@ func (a *agent) Commit(ctx context.Context, c poller.Commit) (poller.Committed, 
 		a.w.committed(c.Source, seen)
 	case !errors.Is(err, poller.ErrConflict) && !errors.Is(err, poller.ErrFenced):
 		a.w.uncertain(c.Source, seen)
+	default:
+		a.w.expected(c.Source, -1, nil)
 	}
 	return out, err
 }
 
 // noted copies a write as it passes.
-func (a *agent) noted(w poller.Write) write {
+func (a *agent) noted(c *commit, w poller.Write) write {
 	out := write{hash: w.Hash, key: w.Key, body: string(w.Body), remove: w.Remove}
 	if e := w.Event; e != nil {
 		out.event = &event{
 			id: e.ID, source: e.Source, key: e.Key, sequence: e.Sequence, change: e.Change, body: string(e.Body), at: time.Now(), life: a.life,
-			to: map[string]string{}, done: map[string]string{},
+			to: map[string]string{}, done: map[string]string{}, droppable: map[string]bool{}, again: map[string]bool{},
 		}
-		for _, c := range e.To {
-			body := c.Body
+		for i := range e.To {
+			to := &e.To[i]
+			body := to.Body
 			if body == nil {
 				body = e.Body
 			}
-			out.event.to[c.Webhook] = string(body)
+			out.event.to[to.Webhook] = string(body)
+			if to.Merge != nil {
+				to.Merge = a.merged(c, out.event, *to)
+			}
 		}
 		out.key = e.Key
 	}
 	return out
+}
+
+// merged notes what becomes of a copy.
+func (a *agent) merged(c *commit, later *event, to poller.Copy) func(string, []byte) (poller.Merging, []byte) {
+	return func(id string, waiting []byte) (poller.Merging, []byte) {
+		how, body := to.Merge(id, waiting)
+		a.w.truth.mu.Lock()
+		defer a.w.truth.mu.Unlock()
+		c.merges = append(c.merges, merge{webhook: to.Webhook, earlier: id, later: later, how: how, body: string(body)})
+		return how, body
+	}
 }
 
 func (a *agent) Ack(ctx context.Context, receipts []emitter.Receipt) error {
@@ -110,27 +132,73 @@ func (a *agent) Park(ctx context.Context, ref emitter.Ref, reason string, attemp
 	return err
 }
 
+func (a *agent) FailBatch(ctx context.Context, lane emitter.Lane, seqs []int64, attempt emitter.Attempt, next emitter.Next) error {
+	err := a.Member.FailBatch(ctx, lane, seqs, attempt, next)
+	if err == nil && next.Park != "" {
+		for _, seq := range seqs {
+			a.w.truth.settled(emitter.Ref{Lane: lane, Seq: seq}, store.StateParked)
+		}
+	}
+	return err
+}
+
 func (a *agent) Replay(ctx context.Context, q store.DeliveryQuery, every time.Duration) (int, error) {
-	a.w.truth.again()
-	return a.Member.Replay(ctx, q, every)
+	a.w.truth.again(q)
+	n, err := a.Member.Replay(ctx, q, every)
+	a.w.learn(ctx, a.store)
+	return n, err
+}
+
+func (a *agent) Drop(ctx context.Context, q store.DeliveryQuery, why string) (int, error) {
+	a.w.truth.droppable(q)
+	n, err := a.Member.Drop(ctx, q, why)
+	a.w.learn(ctx, a.store)
+	return n, err
+}
+
+// learn looks up what became of deliveries that people have changed.
+func (w *world) learn(ctx context.Context, st store.Reader) {
+	rows, err := st.Deliveries(ctx, store.DeliveryQuery{Limit: 1 << 30})
+	if err != nil {
+		return // the next process knows
+	}
+	w.truth.mu.Lock()
+	defer w.truth.mu.Unlock()
+	for i := range rows {
+		if e := w.truth.events[rows[i].EventID]; e != nil {
+			w.settledAs(e, rows[i].Webhook, rows[i].State)
+		}
+	}
+}
+
+// settledAs takes in what the store says of a delivery.
+func (w *world) settledAs(e *event, webhook, state string) {
+	if state == store.StateDropped && !e.droppable[webhook] {
+		w.violated(2, "event %d of %s for %s is dropped, and nobody asked", e.sequence, e.source, webhook)
+	}
+	if state != store.StatePending && e.done[webhook] != store.StateDelivered {
+		e.done[webhook] = state
+	}
 }
 
 // expected resolves a commit of which the outcome was unknown: the next one says what it is based on.
-func (w *world) expected(source string, version int64) {
+func (w *world) expected(source string, version int64, next *commit) {
 	w.truth.mu.Lock()
 	defer w.truth.mu.Unlock()
 	m := w.truth.of(source)
-	if m.maybe != nil && version == m.maybe.state.Version+1 {
-		w.truth.apply(source, m.maybe, w.running.comparison(source))
+	if m.maybe != nil && version == m.maybe.expect+1 {
+		w.truth.apply(source, m.maybe)
 	}
-	m.maybe = nil
+	m.maybe, m.doing = nil, next
 }
 
 // uncertain keeps a commit of which the outcome is unknown.
 func (w *world) uncertain(source string, c *commit) {
 	w.truth.mu.Lock()
 	defer w.truth.mu.Unlock()
-	w.truth.of(source).maybe = c
+	m := w.truth.of(source)
+	c.by = w.running.comparison(source)
+	m.maybe, m.doing = c, nil
 	w.running.source(source).doubted()
 }
 
@@ -138,27 +206,40 @@ func (w *world) uncertain(source string, c *commit) {
 func (w *world) committed(source string, c *commit) {
 	w.truth.mu.Lock()
 	defer w.truth.mu.Unlock()
-	w.checkCommit(source, w.truth.of(source), c)
+	m := w.truth.of(source)
+	m.doing = nil
+	w.checkCommit(source, m, c)
 	if c.complete {
 		w.running.source(source).ended(true)
 	}
-	w.truth.apply(source, c, w.running.comparison(source))
+	w.truth.apply(source, c)
 }
 
-// found gives a committed event; one of a commit whose outcome was unknown proves that it was committed.
-func (t *truth) found(id string, by func(source string) comparison) *event {
-	if e := t.events[id]; e != nil {
-		return e
+// found gives a committed event. One of a commit whose outcome was unknown proves that it was committed; one of a commit that the
+// store is busy with is in the store already.
+func (t *truth) found(known *event, is func(e *event) bool) *event {
+	if known != nil {
+		return known
 	}
-	for source, m := range maps.All(t.sources) {
-		if m.maybe == nil {
-			continue
+	for source, m := range t.sources {
+		if e := m.maybe.find(is); e != nil {
+			t.apply(source, m.maybe)
+			return e
 		}
-		for i := range m.maybe.writes {
-			if e := m.maybe.writes[i].event; e != nil && e.id == id {
-				t.apply(source, m.maybe, by(source))
-				return e
-			}
+		if e := m.doing.find(is); e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+func (c *commit) find(is func(e *event) bool) *event {
+	if c == nil {
+		return nil
+	}
+	for i := range c.writes {
+		if e := c.writes[i].event; e != nil && is(e) {
+			return e
 		}
 	}
 	return nil

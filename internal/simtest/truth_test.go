@@ -1,7 +1,7 @@
 package simtest
 
 import (
-	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +17,7 @@ type truth struct {
 	mu      sync.Mutex
 	sources map[string]*memory
 	events  map[string]*event // by id
+	places  map[place]*event
 	seqs    map[int64]*event
 }
 
@@ -25,9 +26,12 @@ type memory struct {
 	state  poller.State
 	known  map[string]known // by key
 	keys   map[differ.Hash]string
-	events []*event // in order of sequence
-	maybe  *commit  // the last one, when its outcome is unknown
-	edited int64    // step of the last edit of what counts
+	events []*event   // in order of sequence
+	maybe  *commit    // the last one, when its outcome is unknown
+	doing  *commit    // the one that the store is busy with
+	reset  bool       // its records were forgotten: what was created again and deleted cancels, and who has it from before keeps it
+	edited int64      // step of the last edit of what counts
+	least  comparison // what has counted all the time
 }
 
 // known is a record as it was last written down.
@@ -47,15 +51,31 @@ type event struct {
 	body            string            // standard
 	to              map[string]string // bodies by webhook
 	done            map[string]string // by webhook: delivered, parked or whatever else settled it
+	droppable       map[string]bool   // by webhook: a person may have dropped it
+	again           map[string]bool   // by webhook: a person has sent it again, while later ones were on their way
 }
+
+func (e *event) place() place { return place{e.source, e.sequence} }
 
 // commit is one call of Commit.
 type commit struct {
+	expect int64
 	state  poller.State
 	forget poller.Forget
 	writes []write
 
 	complete bool // it is what a complete listing came to
+	by       comparison
+	merges   []merge
+}
+
+// merge is what becomes of an event and an earlier one of its record that waits for the same webhook.
+type merge struct {
+	webhook string
+	earlier string // id
+	later   *event
+	how     poller.Merging
+	body    string // of the earlier one, when it absorbs the later one
 }
 
 type write struct {
@@ -67,7 +87,7 @@ type write struct {
 }
 
 func newTruth() *truth {
-	return &truth{sources: map[string]*memory{}, events: map[string]*event{}, seqs: map[int64]*event{}}
+	return &truth{sources: map[string]*memory{}, events: map[string]*event{}, places: map[place]*event{}, seqs: map[int64]*event{}}
 }
 
 func (t *truth) of(source string) *memory {
@@ -80,11 +100,12 @@ func (t *truth) of(source string) *memory {
 }
 
 // apply takes a commit in that the store has.
-func (t *truth) apply(source string, c *commit, by comparison) {
+func (t *truth) apply(source string, c *commit) {
 	m := t.of(source)
 	m.state, m.maybe = c.state, nil
-	m.state.Version++
+	m.state.Version = c.expect + 1
 	if c.forget != poller.ForgetNothing {
+		m.reset = true
 		m.known, m.keys = map[string]known{}, map[differ.Hash]string{}
 	}
 	for i := range c.writes {
@@ -97,13 +118,42 @@ func (t *truth) apply(source string, c *commit, by comparison) {
 			delete(m.known, w.key)
 		case w.body != "":
 			m.keys[w.hash] = w.key
-			m.known[w.key] = known{body: w.body, by: by, told: w.event != nil}
+			m.known[w.key] = known{body: w.body, by: c.by, told: w.event != nil}
 		}
 		if w.event != nil {
 			m.events = append(m.events, w.event)
-			t.events[w.event.id], t.seqs[w.event.seq] = w.event, w.event
+			t.events[w.event.id], t.places[w.event.place()], t.seqs[w.event.seq] = w.event, w.event, w.event
 		}
 	}
+	for i := range c.merges {
+		t.merge(&c.merges[i])
+	}
+}
+
+func (t *truth) merge(g *merge) {
+	earlier := t.events[g.earlier]
+	switch g.how {
+	case poller.Absorbed:
+		earlier.to[g.webhook], g.later.done[g.webhook] = g.body, store.StateMerged
+	case poller.Replaced:
+		earlier.done[g.webhook] = store.StateMerged
+	case poller.Cancelled:
+		earlier.done[g.webhook], g.later.done[g.webhook] = store.StateMerged, store.StateMerged
+	case poller.Apart:
+	}
+}
+
+// merging says whether a commit that may be in the store already gives a waiting event this body.
+func (t *truth) merging(e *event, webhook, body string) bool {
+	m := t.of(e.source)
+	for _, c := range []*commit{m.doing, m.maybe} {
+		if c != nil && slices.ContainsFunc(c.merges, func(g merge) bool {
+			return g.webhook == webhook && g.earlier == e.id && g.how == poller.Absorbed && g.body == body
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // settled notes that a delivery needs nothing more.
@@ -115,18 +165,45 @@ func (t *truth) settled(ref emitter.Ref, how string) {
 	}
 }
 
-// again notes that what was parked is queued again.
-func (t *truth) again() {
+// again notes that what was settled may be queued again.
+func (t *truth) again(q store.DeliveryQuery) {
+	t.each(q, func(e *event, webhook string) {
+		if how := e.done[webhook]; how != store.StateMerged && (q.State == "" || how == q.State) {
+			e.again[webhook] = e.again[webhook] || how != ""
+			delete(e.done, webhook)
+		}
+	})
+}
+
+// droppable notes that what is parked, or queued, may be dropped.
+func (t *truth) droppable(q store.DeliveryQuery) {
+	t.each(q, func(e *event, webhook string) {
+		if how := e.done[webhook]; how == "" || how == store.StateParked {
+			e.droppable[webhook] = true
+		}
+	})
+}
+
+// each calls do for the deliveries that a query is about, whatever became of them.
+func (t *truth) each(q store.DeliveryQuery, do func(e *event, webhook string)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, e := range t.events {
-		maps.DeleteFunc(e.done, func(_, how string) bool { return how == store.StateParked })
+		for webhook := range e.to {
+			if (q.Webhook == "" || q.Webhook == webhook) && (q.Source == "" || q.Source == e.source) {
+				do(e, webhook)
+			}
+		}
 	}
 }
 
-// record gives the record of an event.
-func (e *event) record() string {
-	parsed, err := hooktest.ParseEvent(e.id, []byte(e.body))
+// record gives the record of an event, as a webhook gets it; no name means as it was committed.
+func (e *event) record(webhook string) string {
+	body := e.body
+	if webhook != "" {
+		body = e.to[webhook]
+	}
+	parsed, err := hooktest.ParseEvent(e.id, []byte(body))
 	if err != nil {
 		return err.Error()
 	}

@@ -49,6 +49,7 @@ type scan struct {
 	from, to int64 // steps; to is 0 while it goes on
 	complete bool
 	perhaps  bool // what it came to is not known: the process died, or did not hear from its store
+	lied     bool // an answer was wrong: what it lacked is not known
 }
 
 // upstream is an API with one list.
@@ -194,7 +195,7 @@ func (u *upstream) bodies() []string {
 func (u *upstream) one(w http.ResponseWriter, key string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	body, ok := u.history.now[key]
+	body, ok := u.history.now[idOf(key)]
 	if !ok {
 		http.Error(w, `{"error":"not found"}`, http.StatusNotFound)
 		return
@@ -251,7 +252,7 @@ func (u *upstream) start(q *http.Request, list []string) int {
 		return max(n, 0)
 	}
 	if after := v.Get("after"); after != "" {
-		n, found := slices.BinarySearch(u.history.order, after)
+		n, found := slices.BinarySearch(u.history.order, idOf(after))
 		if found {
 			n++
 		}
@@ -265,7 +266,7 @@ func (u *upstream) start(q *http.Request, list []string) int {
 func (u *upstream) faults(q *http.Request) []hooktest.Fault {
 	foreignPage := "http://" + foreign + "/stolen"
 	list := []hooktest.Fault{
-		hooktest.Status(http.StatusInternalServerError), hooktest.Status(http.StatusBadGateway), hooktest.Status(http.StatusNotFound),
+		hooktest.Status(http.StatusInternalServerError), hooktest.Status(http.StatusBadGateway),
 		hooktest.Status(http.StatusForbidden), hooktest.Close(), hooktest.Cut(http.StatusOK), hooktest.Garbage(), hooktest.Hang(),
 		hooktest.HTTP10(http.StatusOK, `{"items":[{"id":"k001"},{"id":"k0`), hooktest.Drip(http.StatusOK, time.Second),
 		hooktest.Answer(http.StatusOK, `{"items":[{"id":"k001"},{"id"`, "Content-Type", "application/json"),
@@ -278,6 +279,9 @@ func (u *upstream) faults(q *http.Request) []hooktest.Fault {
 	}
 	if strings.Contains(u.kind.pages, "link") || strings.Contains(u.kind.pages, "next_url") {
 		list = append(list, hooktest.Answer(http.StatusOK, `{"items":[],"next":"`+foreignPage+`","total":9}`, "Link", "<"+foreignPage+`>; rel="next"`))
+	}
+	if !strings.HasPrefix(q.URL.Path, "/items/") { // there it says that a record is gone
+		list = append(list, hooktest.Status(http.StatusNotFound))
 	}
 	if u.kind.pages != "" && !first(q) {
 		list = append(list, u.instead("", u.size))
@@ -294,7 +298,22 @@ func (u *upstream) lies(q *http.Request) []hooktest.Fault {
 	if all := u.bodies(); len(all) > 0 {
 		list = append(list, hooktest.Answer(http.StatusOK, `{"items":[`+all[0]+`],"total":1000,"more":false}`))
 	}
+	for i, f := range list {
+		list[i] = func(w http.ResponseWriter, q *http.Request, n int) bool {
+			u.lied()
+			return f(w, q, n)
+		}
+	}
 	return list
+}
+
+// lied notes that what this scan lacks is not known.
+func (u *upstream) lied() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if n := len(u.scans); n > 0 {
+		u.scans[n-1].lied = true
+	}
 }
 
 // instead answers what another request would get, with pages of another size.

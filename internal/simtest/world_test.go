@@ -49,11 +49,15 @@ type world struct {
 	truth     *truth
 	journal   *journal
 
-	running *settings // of the process that runs
-	wanted  *settings // of the next one
-	life    atomic.Int64
-	process *process        // nil: none runs
-	paused  map[string]bool // sources that a person has paused, or perhaps
+	running  *settings // of the process that runs
+	other    *settings // that it may have instead: it was told to reload them, and nobody knows what came of it
+	former   *settings // that it had before it was reloaded
+	reloaded time.Time
+	wanted   *settings             // of the next process
+	asked    map[string]admin.Verb // what a person lets be done to the records of a source
+	life     atomic.Int64
+	process  *process        // nil: none runs
+	paused   map[string]bool // sources that a person has paused, or perhaps
 
 	ills  ills
 	polls polls
@@ -100,7 +104,7 @@ func (w *world) violation() *violation {
 func newWorld(t *testing.T, seed uint64, p plant) *world {
 	t.Helper()
 	w := &world{
-		t: t, seed: seed, chance: rand.New(rand.NewPCG(seed, 1)), plant: p, dir: t.TempDir(), truth: newTruth(), paused: map[string]bool{}, journal: &journal{},
+		t: t, seed: seed, chance: rand.New(rand.NewPCG(seed, 1)), plant: p, dir: t.TempDir(), truth: newTruth(), paused: map[string]bool{}, asked: map[string]admin.Verb{}, journal: &journal{},
 	}
 	w.pace = []time.Duration{300 * time.Millisecond, 2 * time.Second, 10 * time.Second, time.Minute}[w.chance.IntN(4)]
 	var err error
@@ -110,12 +114,12 @@ func newWorld(t *testing.T, seed uint64, p plant) *world {
 	w.disk.Fail(w.ills.judge)
 	w.ills.die = w.die
 	s := &settings{}
-	for n := range 3 {
+	for n := range 4 {
 		w.receivers = append(w.receivers, newReceiver(w, n+1))
-		s.hooks = append(s.hooks, hookSettings{receiver: w.receivers[n], inFlight: 1 + w.chance.IntN(8), timeout: 5 * time.Second, maxQueue: 1_000_000})
+		s.hooks = append(s.hooks, w.newHook(w.receivers[n]))
 	}
+	s.hooks[0] = hookSettings{receiver: w.receivers[0], order: "key", inFlight: 8, timeout: 5 * time.Second, maxQueue: 1_000_000}
 	w.receivers[0].steady = true
-	w.receivers[1].order = []string{"key", "source"}[w.chance.IntN(2)]
 	s.hooks[2].maxQueue = []int{30, 1_000_000}[w.chance.IntN(2)]
 	for n := range 3 {
 		kind := pageKinds()[w.chance.IntN(len(pageKinds()))]
@@ -128,9 +132,20 @@ func newWorld(t *testing.T, seed uint64, p plant) *world {
 	return w
 }
 
+func (w *world) newHook(r *receiver) hookSettings {
+	h := hookSettings{
+		receiver: r, order: []string{"key", "source", "none"}[w.chance.IntN(3)], inFlight: 1 + w.chance.IntN(8), timeout: 5 * time.Second, maxQueue: 1_000_000,
+	}
+	if w.chance.IntN(3) == 0 {
+		h.batch, h.batched = 2+w.chance.IntN(8), true
+	}
+	h.coalesce = h.order != "source" && w.chance.IntN(3) == 0
+	return h
+}
+
 func (w *world) newSource(u *upstream) sourceSettings {
 	s := sourceSettings{
-		upstream: u, every: w.pace * time.Duration(1+w.chance.IntN(5)), confirm: 1 + w.chance.IntN(3), key: "id",
+		upstream: u, every: w.pace * time.Duration(1+w.chance.IntN(5)), confirm: 1 + w.chance.IntN(3), key: byID,
 		initial: []string{"baseline", "emit"}[w.chance.IntN(2)], compared: comparison{ignore: "seen"}, guarded: w.chance.IntN(3) == 0,
 	}
 	s.every = max(s.every, time.Second)
@@ -139,6 +154,9 @@ func (w *world) newSource(u *upstream) sourceSettings {
 	}
 	if u.calm {
 		s.to = []string{w.receivers[0].name} // a webhook whose queue is full stops its sources
+	}
+	if w.chance.IntN(3) == 0 {
+		s.where, s.silent = "s0", w.chance.IntN(3) == 0
 	}
 	if w.chance.IntN(4) == 0 {
 		s.compared.fields = "id,uid,n,price,status,seen"
@@ -241,14 +259,14 @@ func (w *world) reconfigure() {
 	w.truth.mu.Lock()
 	defer w.truth.mu.Unlock()
 	if w.running != nil {
-		for i := range w.wanted.sources {
-			if s := &w.wanted.sources[i]; s.compared != w.running.comparison(s.name) {
-				w.truth.of(s.name).edited = w.step.Load()
-				w.journal.add("", fmt.Sprintf("%s step %d: EDIT of %s: %v", time.Now().Format(time.TimeOnly), w.step.Load(), s.name, s.compared))
-			}
-		}
+		w.noteEdits(w.wanted)
 	}
-	w.running = w.wanted
+	w.running, w.other, w.former, w.reloaded = w.wanted, nil, nil, time.Time{}
+	clear(w.asked)
+	for i := range w.running.hooks {
+		h := &w.running.hooks[i]
+		h.ordered(h.order, h.order, time.Time{})
+	}
 }
 
 // stillborn is a process that does not come up: that may be, while its disk fails or it is killed at once.
@@ -263,12 +281,8 @@ func (w *world) stillborn(err error) bool {
 
 // options makes the daemon of the settings, with the planted bug if there is one.
 func (w *world) options(st *sqlite.Store, life int) daemon.Options {
-	text := w.running.text(filepath.ToSlash(filepath.Join(w.dir, "deltahook.db")))
-	if w.plant.text != nil {
-		text = w.plant.text(text)
-	}
-	hidden := secrets()
-	cfg, report := config.Parse([]config.File{{Path: "sim.toml", Text: []byte(text)}}, hidden)
+	text, hidden := w.write(w.running), secrets()
+	cfg, report := config.Parse([]config.File{{Path: w.file(), Text: []byte(text)}}, hidden)
 	if err := report.Err(); err != nil {
 		w.t.Fatalf("%v\n%s", err, text)
 	}
@@ -290,7 +304,7 @@ func (w *world) options(st *sqlite.Store, life int) daemon.Options {
 	}
 	return daemon.Options{
 		Config: cfg, Secrets: hidden, Store: used, Log: slog.New(log), Version: "sim", Token: adminToken,
-		Polled: w.polled, Dial: dial, Listen: w.net.listen,
+		Paths: []string{w.file()}, Polled: w.polled, Dial: dial, Listen: w.net.listen,
 	}
 }
 
@@ -375,6 +389,13 @@ func (p *polls) restarted() {
 	p.failed, p.good, p.since = map[string]int{}, map[string]bool{}, time.Now()
 }
 
+// well says whether the last poll of a source was good: after a bad one it is left alone for longer.
+func (p *polls) well(source string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.good[source]
+}
+
 // rest begins to count the polls that nothing disturbs.
 func (p *polls) rest() {
 	p.mu.Lock()
@@ -390,7 +411,7 @@ func (w *world) polled(r poller.Result) {
 		}
 	}
 	if r.Verdict == poller.Complete {
-		w.allRead(r.Source)
+		w.allRead(r.Source, r.At)
 	}
 	w.polls.mu.Lock()
 	defer w.polls.mu.Unlock()

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -149,7 +150,7 @@ func (r *reader) within(ctx context.Context, fn func(q querier) error) (sound bo
 	}
 	err = fn(&r.statements)
 	if _, end := r.exec(ctx, "ROLLBACK"); end != nil {
-		return false, errors.Join(err, end)
+		return false, cmp.Or(err, end) // after an error SQLite may have rolled back by itself
 	}
 	return true, err
 }

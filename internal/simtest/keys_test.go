@@ -1,0 +1,87 @@
+package simtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/deltahook/deltahook/internal/admin"
+)
+
+// The forms of keys, as a configuration says them: what makes it the same record.
+const (
+	byID   = "id"
+	byUID  = "uid"
+	byBoth = "id,uid"
+)
+
+// keyOf gives the key of the record with an id.
+func keyOf(form, id string) string {
+	switch form {
+	case byUID:
+		return "u-" + id
+	case byBoth:
+		return fmt.Sprintf(`[%q,"u-%s"]`, id, id)
+	}
+	return id
+}
+
+// idOf gives the id of the record with a key of any form.
+func idOf(key string) string {
+	var parts []string
+	if json.Unmarshal([]byte(key), &parts) == nil && len(parts) > 0 {
+		return parts[0]
+	}
+	return strings.TrimPrefix(key, "u-")
+}
+
+// formOf says of which form a key is.
+func formOf(key string) string {
+	switch {
+	case strings.HasPrefix(key, "["):
+		return byBoth
+	case strings.HasPrefix(key, "u-"):
+		return byUID
+	}
+	return byID
+}
+
+// reidentified says whether records are known under keys of another form than the one that is configured.
+func (r *reading) reidentified() bool {
+	for key := range r.m.known {
+		return formOf(key) != r.s.key // all are of one form, but while a person's decision is carried out
+	}
+	return false
+}
+
+// decided says whether a person has decided what becomes of the poll.
+func (r *reading) decided() (released, discarded bool) {
+	h := r.m.state.Held
+	return h != nil && h.Release, h != nil && h.Discard
+}
+
+// rekeyed checks a commit that puts all known records under other keys: it happens on request only, and no record changes or is lost.
+func (r *reading) rekeyed() {
+	switch r.w.asked[r.u.name] {
+	case admin.Rekey:
+	case admin.Reset:
+		return
+	default:
+		r.violated(10, "%s is known anew, and nobody asked", r.u.name)
+	}
+	was := map[string]string{}
+	for key, k := range r.m.known {
+		was[idOf(key)] = k.body
+	}
+	for i := range r.c.writes {
+		wr := &r.c.writes[i]
+		id := idOf(wr.key)
+		if wr.event != nil || wr.key != keyOf(r.s.key, id) || wr.body != was[id] {
+			r.violated(10, "%s %s is rekeyed as\n%s\nand was\n%s", r.u.name, wr.key, wr.body, was[id])
+		}
+		delete(was, id)
+	}
+	if len(was) > 0 {
+		r.violated(10, "%s loses %d records when it is rekeyed", r.u.name, len(was))
+	}
+}

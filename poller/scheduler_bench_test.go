@@ -161,7 +161,7 @@ func heapInUse() int64 {
 
 // TestTenThousandIdleSourcesFitIntoMemory makes real pollers, and none of them polls.
 func TestTenThousandIdleSourcesFitIntoMemory(t *testing.T) {
-	const mostEach = 20 << 10
+	const mostEach = 8 << 10
 	opts := Options{Ledger: newMemLedger(), Outlet: &memOutlet{}, Secrets: &setting.Secrets{}}
 	s := NewScheduler(opts)
 	goroutines, before := runtime.NumGoroutine(), heapInUse()

@@ -180,8 +180,11 @@ func (r *runner) stop(ctx context.Context) error {
 	return nil
 }
 
-// follow lets the log be as the configuration says.
-func (r *runner) follow(cfg *config.Config) { r.logs.use(r.logger(cfg, r.secrets).Handler()) }
+// follow lets the log and the memory be as the configuration says.
+func (r *runner) follow(cfg *config.Config) {
+	r.logs.use(r.logger(cfg, r.secrets).Handler())
+	r.thrift(cfg)
+}
 
 // logger writes text for a terminal and JSON elsewhere, unless log.format says otherwise; with priorities when it goes to the journal.
 // No secret passes it.

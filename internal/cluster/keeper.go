@@ -63,6 +63,8 @@ type Keeper struct {
 	end    context.CancelFunc
 	yields sync.WaitGroup
 
+	told bool // that this member works
+
 	working []string // who was there when owners was found; only one round at a time uses these
 	owners  [store.Shards]string
 
@@ -113,7 +115,7 @@ func (k *Keeper) Open(ctx context.Context) (leases []store.Lease, alone bool, er
 		return leases, true, err
 	}
 	begun := time.Now()
-	if err := k.opts.Member.Tell(ctx, k.opts.Info); err != nil {
+	if err := k.opts.Member.Heartbeat(ctx); err != nil {
 		return nil, false, err
 	}
 	k.opts.Trust.Extend(begun.Add(k.opts.TTL - k.spare()))
@@ -125,6 +127,16 @@ func (k *Keeper) Open(ctx context.Context) (leases []store.Lease, alone bool, er
 	}()
 	sight, err := k.see(ctx)
 	if err != nil {
+		return nil, false, err
+	}
+	if len(sight.Working()) > 0 {
+		return nil, false, nil // they hand over to us once we look, and not before
+	}
+	if err := k.opts.Member.Tell(ctx, k.opts.Info); err != nil {
+		return nil, false, err
+	}
+	k.told = true
+	if sight, err = k.see(ctx); err != nil {
 		return nil, false, err
 	}
 	_, take := k.share(sight, k.opts.Member.ID())
@@ -140,7 +152,14 @@ func (k *Keeper) Run(ctx context.Context) {
 	failed := false
 	every(ctx, k.lookPeriod(), k.wake, func(ctx context.Context) {
 		k.opts.Beat("shares of the replicas", time.Minute)
-		err := k.look(ctx)
+		var err error
+		if !k.told {
+			err = k.opts.Member.Tell(ctx, k.opts.Info)
+			k.told = err == nil
+		}
+		if err == nil {
+			err = k.look(ctx)
+		}
 		switch {
 		case ctx.Err() != nil:
 		case err != nil && !failed:

@@ -32,7 +32,7 @@ func (m *member) Prints(ctx context.Context, source string, yield func(poller.Kn
 		if err != nil || !s.book.Valid {
 			return err
 		}
-		parts := uint64(max(s.state.Records, 0)/printsStep + 1) //nolint:gosec // not negative
+		parts := uint64(max(s.state.Records, 0)/printsStep + 1)
 		for part := range parts {
 			span := []any{s.book.Int64, hashesFrom(part, parts), hashesFrom(part+1, parts)}
 			if err := eachPrint(ctx, q, span, yield); err != nil {

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -332,8 +333,11 @@ func reloads(w *world, t *tab) {
 	w.write(good + "\n[nonsense\n")
 	t.open("/reload")
 	t.mark("Reload", "main")
-	t.do(chromedp.Click(`[data-test="press"]`))
-	t.until("what is wrong", `document.body.innerText.includes("The configuration cannot run")`)
+	answer, err := chromedp.RunResponse(t.ctx, chromedp.Click(`[data-test="press"]`))
+	if err != nil || answer.Status != http.StatusUnprocessableEntity {
+		t.Errorf("a configuration that cannot run: %v, %v", answer, err)
+	}
+	t.has("The configuration cannot run", "nonsense")
 	t.forgive("422")
 	t.open("/")
 	t.has("What stands in the files now cannot run", "deltahook check")

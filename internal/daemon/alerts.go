@@ -64,7 +64,8 @@ type parked struct {
 }
 
 func newAlerts(log *slog.Logger, c func() *config.Config) *alerts {
-	return &alerts{log: log, config: c, alarms: map[alarmKey]*alarm{}, parked: map[string]*parked{}, wake: make(chan struct{}, 1),
+	return &alerts{
+		log: log, config: c, alarms: map[alarmKey]*alarm{}, parked: map[string]*parked{}, wake: make(chan struct{}, 1),
 		sums: map[string]parkedSum{}, baselines: map[string]time.Time{},
 	}
 }

@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/deltahook/deltahook/emitter"
@@ -155,7 +157,7 @@ func (a *alerts) parkedHere() map[string]parkedSum {
 	return out
 }
 
-// counted counts an event that was parked here; a.mu is held.
+// countParked counts an event that was parked here; a.mu is held.
 func (a *alerts) countParked(d *emitter.Delivery, reason string) {
 	const most = 10
 	s := a.sums[d.Webhook]
@@ -228,20 +230,11 @@ func (a *alerts) differ(sight *store.Sight, now time.Time) {
 }
 
 func messageOf(versions map[string]string) string {
-	text := "replicas run different configurations:"
-	for _, version := range sortedKeys(versions) {
-		text += " " + version + " on " + versions[version] + ","
+	var list []string
+	for _, version := range slices.Sorted(maps.Keys(versions)) {
+		list = append(list, version+" on "+versions[version])
 	}
-	return text[:len(text)-1]
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
+	return "replicas run different configurations: " + strings.Join(list, ", ")
 }
 
 // versionHere gives the version of a configuration as the replicas of this store compare it.

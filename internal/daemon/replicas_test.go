@@ -38,7 +38,6 @@ type pair struct {
 type replica struct {
 	*bundle
 	st     store.Store
-	stop   context.CancelFunc
 	closed bool
 }
 
@@ -290,7 +289,9 @@ func (p *pair) removed() (names []string) {
 func (p *pair) told(kind string) int {
 	ids := map[string]bool{}
 	for _, r := range p.receiver.Requests() {
-		var e struct{ Type string }
+		var e struct {
+			Type string `json:"type"`
+		}
 		if json.Unmarshal(r.Body, &e) == nil && e.Type == kind {
 			ids[string(r.Body)] = true
 		}

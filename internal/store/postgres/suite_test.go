@@ -55,10 +55,10 @@ func run(m *testing.M) (code int, err error) {
 }
 
 // needServer skips a test where there is no PostgreSQL.
-func needServer(t testing.TB) {
-	t.Helper()
+func needServer(tb testing.TB) {
+	tb.Helper()
 	if server == nil {
-		t.Skip(pgtest.ErrNotInstalled)
+		tb.Skip(pgtest.ErrNotInstalled)
 	}
 }
 

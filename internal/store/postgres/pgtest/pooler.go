@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -81,7 +82,8 @@ func (p *Pooler) start(ctx context.Context, s *Server, path string, size int) er
 	if err := s.as.own(p.dir); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", "-c", guarded, "guarded", path, "-q", config) //nolint:gosec // of the installation
+	script := strings.ReplaceAll(guarded, "-QUIT", "-TERM")                                                   // which ends it at once
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", "-c", script, "guarded", path, "-q", config) //nolint:gosec // of the installation
 	cmd.Dir = p.dir
 	s.as.become(cmd)
 	if p.alive, err = cmd.StdinPipe(); err != nil {

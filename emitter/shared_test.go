@@ -234,7 +234,9 @@ func TestMembersTogetherKeepTheRateAndUseIt(t *testing.T) {
 			if want := perSecond * 9; len(begun) < want {
 				t.Errorf("%d/s: %d requests in %s: the members stand in each other's way", perSecond, len(begun), run)
 			}
+			n.mu.Lock()
 			calls := n.asked["tokens"]
+			n.mu.Unlock()
 			if most := 3 * int(run.Seconds()) * 8; perSecond == 1000 && calls > most {
 				t.Errorf("%d orders in %s, at most %d are good", calls, run, most)
 			}

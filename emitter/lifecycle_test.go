@@ -273,12 +273,13 @@ func TestAReplayReadsOnlyTheShardsThatHaveSomething(t *testing.T) {
 		b.d.Take(shards...)
 		old := b.emit("a")[0]
 		time.Sleep(time.Second)
-		read := b.outbox.calls["pending"]
+		synctest.Wait()
+		read := b.outbox.called("pending")
 		b.outbox.replay(old.Ref)
 		b.d.Requeue()
 		time.Sleep(time.Second)
 		b.stop()
-		if got := b.outbox.calls["pending"] - read; got > 2 || len(b.receiver().got()) != 2 {
+		if got := b.outbox.called("pending") - read; got > 2 || len(b.receiver().got()) != 2 {
 			t.Errorf("%d reads of pending deliveries, %d posts", got, len(b.receiver().got()))
 		}
 	})

@@ -20,19 +20,19 @@ func (p *Poller) connect(net *network) (w ways, err error) {
 	}
 	elsewhere.TLS = route.TLS.Elsewhere()
 	var gates [3]*outbound.Gate
+	var gate *outbound.Gate
 	for i, r := range [...]outbound.Route{route, endpoint, elsewhere} {
 		transport, err := net.transports.Of(r)
 		if err != nil {
 			return w, err
 		}
-		if i > 0 && transport == p.transports[len(p.transports)-1] { // as mostly
-			gates[i] = gates[i-1]
-			continue
+		if gate == nil || transport != p.transports[len(p.transports)-1] { // mostly they are the same
+			p.transports = append(p.transports, transport)
+			gate = net.hosts.Gate(transport, outbound.GateOptions{
+				Timeout: p.source.Timeout.Std(), MaxBody: int64(p.source.Response.MaxBody), Retry: p.source.patience(), Now: p.opts.Now,
+			})
 		}
-		p.transports = append(p.transports, transport)
-		gates[i] = net.hosts.Gate(transport, outbound.GateOptions{
-			Timeout: p.source.Timeout.Std(), MaxBody: int64(p.source.Response.MaxBody), Retry: p.source.patience(), Now: p.opts.Now,
-		})
+		gates[i] = gate
 	}
 	w.elsewhere = gates[2]
 	w.home, err = p.proving(gates[0], gates[1])

@@ -371,8 +371,8 @@ func TestT1ARecoveryNeverExceedsRateAndMaxInFlight(t *testing.T) {
 		if early > 5 {
 			t.Errorf("%d requests in the two seconds after the restart: the recovery did not go on slowly", early)
 		}
-		if b.receiver().most > 4 {
-			t.Errorf("%d requests at the same time", b.receiver().most)
+		if b.receiver().atOnce() > 4 {
+			t.Errorf("%d requests at the same time", b.receiver().atOnce())
 		}
 	})
 }

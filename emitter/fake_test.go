@@ -493,6 +493,13 @@ func (f *fakeReceiver) enter(key string) {
 	f.most = max(f.most, f.together)
 }
 
+// atOnce is the most requests that were under way at the same time.
+func (f *fakeReceiver) atOnce() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.most
+}
+
 func (f *fakeReceiver) leave(key string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

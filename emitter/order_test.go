@@ -26,8 +26,8 @@ func TestEventsOfOneRecordGoOutOneAfterTheOtherAndThoseOfManyTogether(t *testing
 		time.Sleep(time.Hour)
 		b.stop()
 		checkOrder(t, b.receiver(), 200, true)
-		if b.receiver().most != 8 {
-			t.Errorf("at most %d at the same time, max_in_flight is 8", b.receiver().most)
+		if b.receiver().atOnce() != 8 {
+			t.Errorf("at most %d at the same time, max_in_flight is 8", b.receiver().atOnce())
 		}
 		if s := b.outbox.states("w"); s["delivered"] != 200 || s["pending"] != 0 {
 			t.Errorf("outbox %v", s)
@@ -47,8 +47,8 @@ func TestOrderSourceSendsOneEventOfASourceAtATime(t *testing.T) {
 		for _, p := range b.receiver().got() {
 			want = append(want, p.id)
 		}
-		if b.receiver().most != 1 || len(want) != 50 || !slices.IsSortedFunc(want, byNumber) {
-			t.Errorf("%d at the same time, order %v", b.receiver().most, want)
+		if b.receiver().atOnce() != 1 || len(want) != 50 || !slices.IsSortedFunc(want, byNumber) {
+			t.Errorf("%d at the same time, order %v", b.receiver().atOnce(), want)
 		}
 	})
 }

@@ -285,7 +285,7 @@ func TestMembersTogetherKeepMaxInFlightThroughJoinsAndLeaves(t *testing.T) {
 			}
 			members[1].leaves()
 			time.Sleep(10 * time.Minute)
-			if got := n.receiver().most; got != most {
+			if got := n.receiver().atOnce(); got != most {
 				t.Errorf("max_in_flight = %d: %d requests at the same time", most, got)
 			}
 			for _, r := range []*resident{members[0], members[2], members[3]} {
@@ -335,7 +335,7 @@ func TestAReceiverThatIsDownIsNoticedByAllAndProbedByOne(t *testing.T) {
 			}
 		}
 		trickle(up)
-		together := n.receiver().most
+		together := n.receiver().atOnce()
 		var probes []time.Time
 		for _, at := range n.begun() {
 			if at.After(noticed) && at.Before(up) {
@@ -434,8 +434,8 @@ func TestWhenTheBankDoesNotAnswerNothingIsOverAdmitted(t *testing.T) {
 		if most := mostWithin(n.begun(), time.Second); most > 21 {
 			t.Errorf("%d requests within a second", most)
 		}
-		if n.receiver().most > 4 {
-			t.Errorf("%d requests at the same time", n.receiver().most)
+		if n.receiver().atOnce() > 4 {
+			t.Errorf("%d requests at the same time", n.receiver().atOnce())
 		}
 		for _, r := range members {
 			r.leaves()

@@ -224,6 +224,108 @@ func TestABatchIsRepeatedUnderItsIDWithItsBytesAlsoAfterACrash(t *testing.T) {
 	})
 }
 
+// sealedBatch commits what is sealed as one batch, and was tried in vain.
+func sealedBatch(rows []Delivery, batch ...int) {
+	ids := make([]string, len(batch))
+	for i, n := range batch {
+		ids[i] = rows[n].ID
+	}
+	for _, n := range batch {
+		rows[n].Batch, rows[n].Attempts = BatchID(ids), 1
+	}
+}
+
+// P4: an edit of order counts for what was sealed before it as well.
+func TestBatchesSealedUnderAnotherOrderNeitherOvertakeAnEventNorWaitForEachOther(t *testing.T) {
+	for _, sealed := range [][][]int{{}, {{0, 2}, {1, 3}}, {{0, 2}}, {{1, 3}}, {{0, 3}, {1, 2}}, {{0, 1}, {2, 3}}, {{3}}, {{1, 2}}} {
+		for order, names := range map[string][]string{orderSource: keys(4), orderKey: {"a", "b", "b", "a"}} {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, batches(2), func(w *Webhook) { w.Order = order })
+				rows := make([]Delivery, len(names))
+				for i, key := range names {
+					rows[i] = b.event("w", key)
+				}
+				for _, batch := range sealed {
+					sealedBatch(rows, batch...)
+				}
+				b.outbox.commit(rows...)
+				b.start()
+				time.Sleep(time.Minute)
+				b.stop()
+				checkOrder(t, b.receiver(), 4, true)
+				var got []string
+				for _, p := range b.receiver().got() {
+					got = append(got, p.events()...)
+				}
+				if order == orderSource && !slices.Equal(got, []string{"k0 1", "k1 2", "k2 3", "k3 4"}) {
+					t.Errorf("sealed %v: delivered %q", sealed, got)
+				}
+			})
+		}
+	}
+}
+
+// P3: what another order leaves first goes out as it was sealed, also where an event of before is sent again meanwhile.
+func TestABatchThatComesFirstIsRepeatedAsItWasWhateverTheOrder(t *testing.T) {
+	for i, order := range []string{orderKey, orderSource, orderNone, orderKey, orderSource, orderNone} {
+		wait := time.Duration(i/3) * time.Minute // what is sent again is there before the batch is due
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, batches(3), func(w *Webhook) { w.Order = order })
+			rows := make([]Delivery, 6)
+			for i, key := range []string{"a", "a", "b", "a", "b", "c"} {
+				rows[i] = b.event("w", key)
+			}
+			rows[0].Replay, rows[3].Replay = true, true
+			sealedBatch(rows, 1, 2, 4)
+			for _, n := range []int{1, 2, 4} {
+				rows[n].NextAt = time.Now().Add(wait)
+			}
+			b.outbox.commit(rows...)
+			b.receiver().set(func(p post) reply {
+				if p.attempt == "1" {
+					return reply{status: http.StatusServiceUnavailable}
+				}
+				return reply{status: http.StatusOK}
+			})
+			b.start()
+			time.Sleep(time.Hour)
+			b.stop()
+			if s := b.outbox.states("w"); s["delivered"] != 6 {
+				t.Errorf("%s: outbox %v", order, s)
+			}
+			for _, p := range b.receiver().got() {
+				if slices.Contains(p.events(), "a 2") && (p.id != rows[1].Batch || len(p.events()) != 3) {
+					t.Errorf("%s: %q came as %s", order, p.events(), p.id)
+				}
+			}
+		})
+	}
+}
+
+// Ownership that comes and goes lets a batch be sealed anew between the look into the store and its attempt.
+func TestWhatIsInAnotherBatchByNowIsSealedAnewAndNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, batches(5))
+		rows := []Delivery{b.event("w", "a"), b.event("w", "b"), b.event("w", "c")}
+		sealedBatch(rows, 0, 1, 2)
+		for i := range rows {
+			rows[i].NextAt = time.Now().Add(time.Minute)
+		}
+		b.outbox.commit(rows...)
+		b.start()
+		time.Sleep(time.Second)
+		if _, err := b.outbox.Seal(t.Context(), []Parcel{{Lane: rows[0].Lane, Seqs: []int64{rows[0].Seq}, Batch: true, MaxBytes: 1 << 20}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		b.stop()
+		checkOrder(t, b.receiver(), 3, true)
+		if s := b.outbox.states("w"); s["delivered"] != 3 {
+			t.Errorf("outbox %v", s)
+		}
+	})
+}
+
 func TestABatchThatFailsForTooLongIsParkedAsAWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h heard

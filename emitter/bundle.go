@@ -198,33 +198,3 @@ func (q *queue) releaseAll(items []*item, now time.Time) {
 		q.release(l, now)
 	}
 }
-
-// adopt takes over a batch that was sealed by an earlier process, unless it is none any more.
-func (q *queue) adopt(w *window, list []Delivery, now time.Time) {
-	ids := make([]string, len(list))
-	for i := range list {
-		if ids[i] = list[i].ID; w.known[list[i].Seq] != nil {
-			return
-		}
-	}
-	if len(list) == 0 || BatchID(ids) != list[0].Batch {
-		return
-	}
-	b := &bundle{id: list[0].Batch}
-	for i := range list {
-		l := q.laneOf(w, &list[i])
-		it := q.newItem(l, list[i], now)
-		it.bundle, it.bare, it.Body = b, true, nil
-		w.known[it.Seq] = it
-		q.count(it, 1)
-		b.items = append(b.items, it)
-		if l.insert(it) && !l.busy {
-			q.agenda.remove(l)
-		}
-	}
-	for _, l := range lanesOf(b.items) {
-		if !l.busy && !q.agenda.has(l) {
-			q.place(l, now)
-		}
-	}
-}

@@ -55,11 +55,15 @@ func (q *queue) open(ctx context.Context, b *bundle) (list []Delivery, how endin
 }
 
 // match takes in what the store says of a bundle, and says whether it can be sent. When it is sealed, what is settled leaves it, and
-// what is too much for it waits for another one.
+// what is too much for it waits for another one. One that was sealed before and is not whole any more, because deliveries were
+// settled or sealed anew, is none: sealing what it had tells what is left of that.
 func (q *queue) match(b *bundle, list []Delivery) ending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	first, now := b.id == "", time.Now()
+	if b.id != "" && len(list) < len(b.items) {
+		b.dissolve() // its id was that of all
+		return vanished
+	}
 	there := make(map[int64]*Delivery, len(list))
 	last := int64(-1)
 	for i := range list {
@@ -71,26 +75,20 @@ func (q *queue) match(b *bundle, list []Delivery) ending {
 		case d != nil:
 			kept = append(kept, it)
 			it.Attempts, it.Loose = d.Attempts, false
-		case first && last >= 0 && it.Seq > last:
+		case last >= 0 && it.Seq > last:
 			it.bundle = nil
 		default:
 			q.forget(it)
 			it.lane.drop(it)
 		}
 	}
-	how := sent
 	b.items = kept
-	switch {
-	case len(kept) == 0:
-		how = vanished
-	case first:
-		b.id = list[0].Batch
-	case len(kept) < len(all):
-		b.dissolve() // its id was that of all
-		how = vanished
+	q.freeOthers(all, kept, time.Now())
+	if len(kept) == 0 {
+		return vanished
 	}
-	q.freeOthers(all, kept, now)
-	return how
+	b.id = list[0].Batch
+	return sent
 }
 
 // freeOthers frees the lanes from which nothing is left in a bundle.

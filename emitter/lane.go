@@ -88,11 +88,14 @@ func (l *lane) held() int {
 	return n
 }
 
-// insert keeps items in order of Seq, without getting before one that is in flight, or between those of a bundle. It says whether
-// there is a new head.
+// bundled says whether the lane begins with a bundle: that always is at the front, where it is held together.
+func (l *lane) bundled() bool { return len(l.items) > 0 && l.items[0].bundle != nil }
+
+// insert keeps items in order of Seq, without getting before one that is in flight, before a bundle or between those of one. It says
+// whether there is a new head.
 func (l *lane) insert(it *item) bool {
 	at, _ := slices.BinarySearchFunc(l.items, it, func(a, b *item) int { return int(a.Seq - b.Seq) })
-	if l.busy || at > 0 {
+	if l.busy || at > 0 || l.bundled() {
 		at = max(at, l.held())
 	}
 	l.items = slices.Insert(l.items, at, it)

@@ -59,3 +59,21 @@ func TestLanesThatWaitComeWhenTheyAreDueAndInThatOrder(t *testing.T) {
 		t.Errorf("after four: %s", got)
 	}
 }
+
+func TestNothingGetsBeforeABundleOrBetweenItsDeliveries(t *testing.T) {
+	b := &bundle{id: "bat_1"}
+	l := &lane{}
+	for _, it := range []*item{
+		{Delivery: Delivery{Ref: Ref{Seq: 5}}, bundle: b},
+		{Delivery: Delivery{Ref: Ref{Seq: 8}}, bundle: b},
+		{Delivery: Delivery{Ref: Ref{Seq: 3}}},
+		{Delivery: Delivery{Ref: Ref{Seq: 6}}},
+	} {
+		if first := l.insert(it); first != (it.Seq == 5) {
+			t.Errorf("%d is the head: %v", it.Seq, first)
+		}
+	}
+	if l.items[0].Seq != 5 || l.items[1].Seq != 8 || l.held() != 2 {
+		t.Errorf("first stand %d and %d", l.items[0].Seq, l.items[1].Seq)
+	}
+}

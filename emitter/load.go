@@ -35,31 +35,23 @@ func (d *Dispatcher) ask(op string, question func() error) {
 }
 
 // batches reads what was sealed as a batch and is not settled.
-func (d *Dispatcher) batches(queues map[string]*queue, shards []int, lanes []Lane) (map[Lane][][]Delivery, error) {
-	found := map[Lane][][]Delivery{}
+func (d *Dispatcher) batches(queues map[string]*queue, shards []int, lanes []Lane) (map[Lane]map[string][]Delivery, error) {
+	found := map[Lane]map[string][]Delivery{}
 	for _, lane := range lanes {
-		if q := queues[lane.Webhook]; q == nil || !q.packs() || !slices.Contains(shards, lane.Shard) {
+		q := queues[lane.Webhook]
+		if q == nil || !q.packs() || !slices.Contains(shards, lane.Shard) {
 			continue
 		}
-		ids, err := d.opts.Outbox.Batches(d.lives.read, lane)
+		list, err := d.batchesOf(q, lane)
 		if err != nil {
 			return nil, err
 		}
-		for _, id := range ids {
-			list, err := d.opts.Outbox.Batch(d.lives.read, lane, id)
-			if err != nil {
-				return nil, err
-			}
-			for i := range list {
-				list[i].Body = nil
-			}
-			found[lane] = append(found[lane], list)
-		}
+		found[lane] = list
 	}
 	return found, nil
 }
 
-func loaded(queues map[string]*queue, shards []int, lanes []Lane, batches map[Lane][][]Delivery) {
+func loaded(queues map[string]*queue, shards []int, lanes []Lane, batches map[Lane]map[string][]Delivery) {
 	pending := make(map[Lane]struct{}, len(lanes))
 	for _, l := range lanes {
 		pending[l] = struct{}{}

@@ -16,7 +16,7 @@ func (q *queue) take(shard int) {
 }
 
 // loaded hears whether the store has something for a shard that was taken.
-func (q *queue) loaded(shard int, pending bool, batches [][]Delivery) {
+func (q *queue) loaded(shard int, pending bool, batches map[string][]Delivery) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	w := q.windows[shard]

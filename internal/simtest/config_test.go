@@ -71,7 +71,6 @@ type hookSettings struct {
 	timeout  time.Duration
 	maxQueue int
 	batch    int  // events in a request; 0: each is one
-	batched  bool // it has or had batches
 	coalesce bool // what waits of a record is merged
 }
 

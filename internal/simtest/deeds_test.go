@@ -131,11 +131,9 @@ func (w *world) editHook(h *hookSettings) {
 	case 0:
 		h.inFlight = 1 + w.chance.IntN(8)
 	case 1:
-		if !h.batched { // a batch that was sealed goes together, whatever order is configured since
-			h.order, h.coalesce = []string{"key", "source", "none"}[w.chance.IntN(3)], false
-		}
+		h.order, h.coalesce = []string{"key", "source", "none"}[w.chance.IntN(3)], false
 	case 2:
-		h.batch, h.batched = []int{0, 2, 5}[w.chance.IntN(3)], true
+		h.batch = []int{0, 2, 5}[w.chance.IntN(3)]
 	case 3:
 		h.coalesce = !h.coalesce && h.order != "source"
 	}

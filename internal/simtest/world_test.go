@@ -137,7 +137,7 @@ func (w *world) newHook(r *receiver) hookSettings {
 		receiver: r, order: []string{"key", "source", "none"}[w.chance.IntN(3)], inFlight: 1 + w.chance.IntN(8), timeout: 5 * time.Second, maxQueue: 1_000_000,
 	}
 	if w.chance.IntN(3) == 0 {
-		h.batch, h.batched = 2+w.chance.IntN(8), true
+		h.batch = 2 + w.chance.IntN(8)
 	}
 	h.coalesce = h.order != "source" && w.chance.IntN(3) == 0
 	return h

@@ -20,8 +20,10 @@ const (
 	pendingColumns = `SELECT d.seq, d.attempts, d.since, d.tried_at, d.next_at, d.replay, d.loose <> 0, d.batch, e.id, n.text, e.key, e.type, e.sequence, e.at,
 		coalesce(c.body, e.body)`
 	pendingTables = ` JOIN dh_event e ON e.seq = d.seq JOIN dh_name n ON n.id = e.source LEFT JOIN dh_copy c ON c.seq = d.seq AND c.webhook = d.webhook `
-	pendingSQL    = pendingColumns + ` FROM (SELECT * FROM dh_delivery WHERE state = 0 AND shard = $1 AND webhook = $2 AND seq > $3 ORDER BY seq LIMIT $4) d` +
-		pendingTables + `ORDER BY d.seq`
+	// Only the index of what is pending has the order of three columns. Were the lane said to be one, the order of the primary key would
+	// do as well, and behind the last delivery of a lane all deliveries of all others were read.
+	pendingSQL = pendingColumns + ` FROM (SELECT * FROM dh_delivery WHERE state = 0 AND (shard, webhook, seq) > ($1, $2, $3) AND (shard, webhook) <= ($1, $2)
+		ORDER BY shard, webhook, seq LIMIT $4) d` + pendingTables + `ORDER BY d.seq`
 	batchesSQL = `SELECT DISTINCT batch FROM dh_delivery WHERE shard = $1 AND webhook = $2 AND batch <> '' AND state = 0 ORDER BY batch`
 	batchSQL   = pendingColumns + ` FROM dh_delivery d` + pendingTables +
 		`WHERE d.shard = $1 AND d.webhook = $2 AND d.batch = $3 AND d.batch <> '' AND d.state = 0 ORDER BY d.seq`

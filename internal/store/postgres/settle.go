@@ -13,16 +13,6 @@ import (
 )
 
 const (
-	// The rows are probed for one by one and then taken by their place. Left to itself, the planner takes the table for as small as
-	// its few live rows once were, and reads all the dead ones.
-	ackSQL = `WITH r AS MATERIALIZED (SELECT * FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::timestamptz[], $5::timestamptz[],
-			$6::bigint[], $7::integer[], $8::text[]) t(seq, webhook, number, settled_at, tried_at, took, status, cause))
-		UPDATE dh_delivery d SET state = 1, attempts = r.number, tries = tries + 1, replay = false, loose = 0, next_at = NULL,
-			settled_at = r.settled_at, tried_at = r.tried_at, took = r.took, status = r.status, reason = '', cause = r.cause
-		FROM r WHERE d.ctid = ANY(ARRAY(SELECT x.c FROM r CROSS JOIN LATERAL
-			(SELECT q.ctid AS c FROM dh_delivery q WHERE q.seq = r.seq AND q.webhook = r.webhook AND q.state IN (0, 2, 3) LIMIT 1) x))
-		AND d.seq = r.seq AND d.webhook = r.webhook AND d.state IN (0, 2, 3)`
-
 	// It records what came of deliveries of one lane: an attempt if there was one, and what follows. The answer is kept with
 	// the first of them.
 	failSQL = `WITH ` + fenceCTE + `,
@@ -47,72 +37,6 @@ const (
 		SELECT (SELECT count(*) FROM f), (SELECT count(*) FROM u),
 			(SELECT count(*) FROM dh_delivery d WHERE d.seq = ANY($5) AND d.webhook = $4 AND d.shard = $1)`
 )
-
-// Ack settles deliveries, all of them in one transaction. What is settled as delivered stays as it is.
-func (m *member) Ack(ctx context.Context, receipts []emitter.Receipt) error {
-	if err := m.ack(ctx, receipts); err != nil {
-		return fmt.Errorf("acknowledge %d deliveries: %w", len(receipts), err)
-	}
-	return nil
-}
-
-func (m *member) ack(ctx context.Context, receipts []emitter.Receipt) error {
-	a, err := m.s.acknowledgement(ctx, receipts)
-	if err != nil || len(a.seqs) == 0 {
-		return err
-	}
-	for {
-		var settled int64
-		err := m.s.change(ctx, func(ctx context.Context) error {
-			tag, err := m.s.pool.Exec(ctx, ackSQL, a.seqs, a.webhooks, a.numbers, a.settled, a.tried, a.took, a.statuses, a.causes)
-			settled = tag.RowsAffected()
-			return err
-		})
-		// A row that somebody else has changed in that moment is at another place now: what is left is looked for again.
-		if err != nil || settled == 0 || settled == int64(len(a.seqs)) {
-			return err
-		}
-	}
-}
-
-// acknowledgement is a set of receipts as arrays.
-type acknowledgement struct {
-	seqs     []int64
-	webhooks []int32
-	numbers  []int32
-	settled  []pgtype.Timestamptz
-	tried    []pgtype.Timestamptz
-	took     []int64
-	statuses []int32
-	causes   []string
-}
-
-func (s *Store) acknowledgement(ctx context.Context, receipts []emitter.Receipt) (*acknowledgement, error) {
-	a := &acknowledgement{}
-	type delivery struct {
-		seq     int64
-		webhook int32
-	}
-	seen := make(map[delivery]bool, len(receipts))
-	now := s.now()
-	for i := range receipts {
-		r := &receipts[i]
-		webhook, err := s.lookup(ctx, r.Webhook)
-		if err != nil {
-			return nil, err
-		}
-		if d := (delivery{r.Seq, webhook}); webhook == 0 || seen[d] {
-			continue
-		} else {
-			seen[d] = true
-		}
-		a.seqs, a.webhooks = append(a.seqs, r.Seq), append(a.webhooks, webhook)
-		a.numbers, a.statuses = append(a.numbers, int32(r.Attempt.Number)), append(a.statuses, int32(r.Attempt.Status)) //nolint:gosec // small
-		a.settled, a.tried = append(a.settled, settledAt(&r.Attempt, now)), append(a.tried, at(r.Attempt.At))
-		a.took, a.causes = append(a.took, r.Attempt.Took.Microseconds()), append(a.causes, clean(r.Attempt.Trigger))
-	}
-	return a, nil
-}
 
 func settledAt(a *emitter.Attempt, now time.Time) pgtype.Timestamptz {
 	if a == nil || a.At.IsZero() {

@@ -46,7 +46,7 @@ type Options struct {
 	TTL    time.Duration // of the membership
 	Work   Work
 	Log    *slog.Logger
-	Info   store.Info    // what the others are told; Works is added
+	Info   store.Info    // what the others are told at first; Works is added
 	Trust  *trust.Window // is kept open as long as nobody else can own what we do
 	// Beat hears that a loop goes round, and will again within the period; nil: nobody does.
 	Beat func(loop string, period time.Duration)
@@ -63,7 +63,9 @@ type Keeper struct {
 	end    context.CancelFunc
 	yields sync.WaitGroup
 
-	told bool // that this member works
+	saying sync.Mutex // only one says what the others are to know
+	info   store.Info // what that is
+	told   bool       // that this member works
 
 	working []string // who was there when owners was found; only one round at a time uses these
 	owners  [store.Shards]string
@@ -88,8 +90,7 @@ func New(o Options) *Keeper {
 	if o.Trust == nil {
 		o.Trust = &trust.Window{}
 	}
-	o.Info.Works = true
-	k := &Keeper{opts: o, held: map[int]*hold{}, sight: &store.Sight{}, wake: make(chan struct{}, 1)}
+	k := &Keeper{opts: o, info: o.Info, held: map[int]*hold{}, sight: &store.Sight{}, wake: make(chan struct{}, 1)}
 	k.life, k.end = context.WithCancel(context.Background())
 	return k
 }
@@ -132,10 +133,9 @@ func (k *Keeper) Open(ctx context.Context) (leases []store.Lease, alone bool, er
 	if len(sight.Working()) > 0 {
 		return nil, false, nil // they hand over to us once we look, and not before
 	}
-	if err := k.opts.Member.Tell(ctx, k.opts.Info); err != nil {
+	if err := k.tellFirst(ctx); err != nil {
 		return nil, false, err
 	}
-	k.told = true
 	if sight, err = k.see(ctx); err != nil {
 		return nil, false, err
 	}
@@ -152,11 +152,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	failed := false
 	every(ctx, k.lookPeriod(), k.wake, func(ctx context.Context) {
 		k.opts.Beat("shares of the replicas", time.Minute)
-		var err error
-		if !k.told {
-			err = k.opts.Member.Tell(ctx, k.opts.Info)
-			k.told = err == nil
-		}
+		err := k.tellFirst(ctx)
 		if err == nil {
 			err = k.look(ctx)
 		}

@@ -239,9 +239,7 @@ func (k *Keeper) HandOver(ctx context.Context) error {
 	if !k.opts.Shared {
 		return nil
 	}
-	i := k.opts.Info
-	i.Works = false
-	err := k.opts.Member.Tell(ctx, i) // so that the others take over what becomes free
+	err := k.retire(ctx)
 	k.yieldAll(ctx)
 	handed := make(chan struct{})
 	go func() {
@@ -319,12 +317,6 @@ func (k *Keeper) Owner(shard int) string { return k.last().Owners[shard] }
 
 // Seen gives who is alive and who owns what, as of the last look. It is not to be changed.
 func (k *Keeper) Seen() *store.Sight { return k.last() }
-
-// Say lets the others know something of this member. It must not be called once shards are handed over.
-func (k *Keeper) Say(ctx context.Context, i store.Info) error {
-	i.Works = true
-	return k.opts.Member.Tell(ctx, i)
-}
 
 // Replicas lists who works here, as of the last look.
 func (k *Keeper) Replicas() []store.Peer {

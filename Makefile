@@ -49,6 +49,7 @@ test: ## Run all tests
 .PHONY: race
 race: ## Run all tests under the race detector, random histories shortened (needs a C compiler)
 	CGO_ENABLED=1 go test -race -gcflags='modernc.org/sqlite/lib=-race=false' -short -shuffle=on -timeout 12m ./...
+	go test ./internal/simtest -run '^TestTheSimulatorFinds' # it takes minutes under the detector
 
 .PHONY: reference
 reference: ## Make the reference page and the JSON Schema of the code and config.toml

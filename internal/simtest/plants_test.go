@@ -58,10 +58,10 @@ func garden() []plant {
 
 // Each planted bug is found, by a world among the first 200, and mostly by one among the first few.
 func TestTheSimulatorFindsABugOfEachPromise(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("the planted bugs are looked for without -short")
 	}
-	t.Parallel()
 	const steps = 600
 	for _, p := range garden() {
 		t.Run(fmt.Sprintf("P%d %s", p.promise, p.name), func(t *testing.T) {

@@ -20,14 +20,7 @@ const maxConns = 12
 // oldest is the oldest server that works, as server_version_num has it.
 const oldest = 140000
 
-// Check says what is wrong with a URL, without its password and without connecting.
-func Check(url string) error {
-	if _, err := configOf(url); err != nil {
-		return err
-	}
-	return nil
-}
-
+// configOf reads a URL. Its errors do not repeat the password.
 func configOf(url string) (*pgxpool.Config, error) {
 	c, err := pgxpool.ParseConfig(url)
 	if err != nil {

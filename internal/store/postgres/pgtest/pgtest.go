@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,11 +30,11 @@ type Options struct {
 
 // Server is a running PostgreSQL.
 type Server struct {
+	*guard
+
 	opts      Options
 	bin, dir  string
 	as        *user
-	alive     io.Closer // the server goes when this, or the process that has it, does
-	exited    chan struct{}
 	databases atomic.Int64
 }
 
@@ -120,13 +119,10 @@ func (s *Server) run(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// guarded runs the server until its input ends.
-const guarded = `exec 3<&0; "$@" </dev/null 3<&- & server=$!; (cat <&3 >/dev/null; kill -QUIT $server) & wait $server; kill $! 2>/dev/null`
-
 // Begin starts the server again after a Crash, and waits until it answers.
 func (s *Server) Begin(ctx context.Context) error {
 	args := []string{
-		"-c", guarded, "guarded", filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir, "-c", "listen_addresses=",
+		filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir, "-c", "listen_addresses=",
 		"-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "log_min_messages=fatal",
 	}
 	if !s.opts.Durable {
@@ -135,21 +131,10 @@ func (s *Server) Begin(ctx context.Context) error {
 	for _, one := range s.opts.Settings {
 		args = append(args, "-c", one)
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", args...) //nolint:gosec // see above
-	cmd.Dir = s.dir
-	s.as.become(cmd)
 	var err error
-	if s.alive, err = cmd.StdinPipe(); err != nil {
+	if s.guard, err = s.as.guard(ctx, s.dir, "QUIT", args...); err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	s.exited = make(chan struct{})
-	go func() {
-		defer close(s.exited)
-		_ = cmd.Wait() // how it ends does not matter
-	}()
 	return s.answers(ctx)
 }
 
@@ -186,10 +171,7 @@ func (s *Server) Crash(ctx context.Context) error {
 
 // Stop ends the server and removes all that it had.
 func (s *Server) Stop() error {
-	if s.alive != nil {
-		_ = s.alive.Close() // closed already after a crash
-		<-s.exited
-	}
+	s.end()
 	return os.RemoveAll(s.dir)
 }
 

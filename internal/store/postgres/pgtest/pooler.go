@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,9 +19,9 @@ var ErrNoPooler = errors.New("PgBouncer is not installed (pgbouncer is neither i
 
 // Pooler is a running PgBouncer in transaction mode before a Server.
 type Pooler struct {
-	dir    string
-	alive  io.Closer
-	exited chan struct{}
+	*guard
+
+	dir string
 	// Prepares says whether it knows prepared statements, which it does since 1.21.
 	Prepares bool
 }
@@ -82,21 +80,9 @@ func (p *Pooler) start(ctx context.Context, s *Server, path string, size int) er
 	if err := s.as.own(p.dir); err != nil {
 		return err
 	}
-	script := strings.ReplaceAll(guarded, "-QUIT", "-TERM")                                                   // which ends it at once
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", "-c", script, "guarded", path, "-q", config) //nolint:gosec // of the installation
-	cmd.Dir = p.dir
-	s.as.become(cmd)
-	if p.alive, err = cmd.StdinPipe(); err != nil {
+	if p.guard, err = s.as.guard(ctx, p.dir, "TERM", path, "-q", config); err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	p.exited = make(chan struct{})
-	go func() {
-		defer close(p.exited)
-		_ = cmd.Wait() // how it ends does not matter
-	}()
 	return p.answers(ctx)
 }
 
@@ -141,9 +127,6 @@ func (p *Pooler) URL(database string) string {
 
 // Stop ends it and removes all that it had.
 func (p *Pooler) Stop() error {
-	if p.alive != nil {
-		_ = p.alive.Close()
-		<-p.exited
-	}
+	p.end()
 	return os.RemoveAll(p.dir)
 }

@@ -299,6 +299,7 @@ func FuzzLook(f *testing.F) {
 		`{"data":{"items":[{"id":1,"u":"2026-01-01"},{"id":2}]},"next":"/x","meta":{"total":3,"page":1}}`, `[1,2]`, "{\"a\":1}\n{\"a\":2}",
 		"<a><b id='1'><c/></b><b id='2'><c/><c/></b></a>", "a;b\n1;\xfc\n", `{"e":[{"node":{}},{"node":{"id":1}}]}`, `{"a":{"":[{"":1},{"":2}]}}`,
 		`{"x":{"a":{"id":1},"b":{"id":2}}}`, `{"link":[{"rel":"next","href":""}]}`,
+		`{"":{"":3}}`, `{"":[1,2]}`, `{"a":{"":[1,2]}}`, `{"a":{"b":[1,2]}}`,
 	} {
 		f.Add(seed, "application/json")
 	}
@@ -329,4 +330,18 @@ func FuzzLook(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestAListOfPlainValuesIsFoundWhereItIs(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{`[1,2,3]`: "@this", `{"tags":[1,2,3]}`: "tags", `{"data":{"tags":[1,2,3]}}`: "data.tags"} {
+		g, err := Look(answer("application/json", body), Hints{})
+		if err != nil {
+			t.Errorf("%s: %v", body, err)
+			continue
+		}
+		if got := g.Records.String(); got != want || g.Count != 3 {
+			t.Errorf("%s: %d records at %q, want 3 at %q", body, g.Count, got, want)
+		}
+	}
 }

@@ -38,7 +38,7 @@ type finder struct {
 	hint    string // what the records are probably called: the last part of the URL
 	found   []*list
 	empty   []string // paths of arrays without elements
-	scalars []string // paths of arrays of plain values
+	scalars []*list  // arrays of plain values
 	matrix  []string // paths of arrays of arrays
 }
 
@@ -56,6 +56,9 @@ func (f *finder) look(n *node, names []string) {
 			f.add(&list{names: names, node: n, records: n.kids, member: true, score: -15})
 		}
 		for i, name := range n.names {
+			if name == "" {
+				continue // no path leads there
+			}
 			f.look(n.kids[i], append(slices.Clip(names), name))
 			f.lone(n.kids[i], append(slices.Clip(names), name), len(n.kids))
 		}
@@ -77,7 +80,7 @@ func (f *finder) array(n *node, names []string) {
 	case n.allOf(differ.Array):
 		f.matrix = append(f.matrix, path)
 	case n.kids[0].scalar():
-		f.scalars = append(f.scalars, path)
+		f.scalars = append(f.scalars, &list{names: names, node: n, records: n.kids})
 	}
 }
 
@@ -167,7 +170,7 @@ func (g *Guess) locate(root *node, a *Answer) error {
 	case len(f.empty) > 0:
 		return emptyError(f.empty[0])
 	case len(f.scalars) > 0 && (root.kind == differ.Array || len(root.kids) == 1):
-		g.values(root, f.scalars[0])
+		g.values(f.scalars[0])
 	case len(f.matrix) > 0:
 		return &setting.HintedError{
 			Message: fmt.Sprintf("the list at %q holds arrays, not objects: such records have no names to make a key of", f.matrix[0]),
@@ -207,13 +210,9 @@ func (g *Guess) describe(f *finder) {
 }
 
 // values takes a list of plain values, each of which is its own key.
-func (g *Guess) values(root *node, path string) {
-	n, names := root, []string(nil)
-	if root.kind != differ.Array {
-		n, names = root.kids[0], root.names[:1]
-	}
-	g.list = &list{names: names, node: n, records: n.kids}
-	g.unsure(AboutRecords, fmt.Sprintf("the list at %q has plain values, not objects: each value is its own key, so nothing is ever updated", path))
+func (g *Guess) values(l *list) {
+	g.list = l
+	g.unsure(AboutRecords, fmt.Sprintf("the list at %q has plain values, not objects: each value is its own key, so nothing is ever updated", l.path()))
 }
 
 // single takes an answer that is one object. What is only around it is left out.
@@ -223,7 +222,7 @@ func (g *Guess) single(root *node) {
 	for {
 		inner := -1
 		for i, k := range n.kids {
-			if k.kind != differ.Object {
+			if k.kind != differ.Object || n.names[i] == "" { // no path leads there
 				continue
 			}
 			if len(n.kids) == 1 || in(plain(n.names[i]), goodLists) && len(n.kids) <= 3 {

@@ -36,45 +36,70 @@ func schemeOf(style string, o *Signature) (scheme, error) {
 	case signTemplate:
 		return newTemplateLayout(o)
 	}
-	l, ok := layouts()[style]
+	fixed, ok := layouts()[style]
 	if !ok {
 		return nil, fmt.Errorf("unknown signature style %q", style)
 	}
+	l := fixed()
 	return &l, nil
 }
 
-// layouts has the styles whose layout is fixed.
-func layouts() map[string]layout {
-	standard := base64Encoded(layout{
+// layouts makes the styles whose layout is fixed.
+func layouts() map[string]func() layout {
+	return map[string]func() layout{
+		"standard": standardLayout, signEd25519: ed25519Layout, "svix": svixLayout,
+		"github": githubLayout, "stripe": stripeLayout, "slack": slackLayout, "shopify": shopifyLayout,
+	}
+}
+
+func standardLayout() layout {
+	return base64Encoded(layout{
 		content: mustPattern("{id}.{ts}.{body}"), header: headerSignature, join: " ", value: []pattern{mustPattern("v1,{sig}")},
 		alg: hmacSHA256, read: standardKey,
 	})
-	ed25519 := standard
-	ed25519.value, ed25519.alg, ed25519.read = []pattern{mustPattern("v1a,{sig}")}, algEd25519, ed25519Key
-	svix := standard
-	svix.header = "svix-signature"
-	svix.extra = []extraHeader{{"svix-id", mustPattern("{id}")}, {"svix-timestamp", mustPattern("{ts}")}}
-	return map[string]layout{
-		"standard": standard, signEd25519: ed25519, "svix": svix,
-		"github": hexEncoded(layout{
-			content: mustPattern("{body}"), header: "X-Hub-Signature-256", join: ",", value: []pattern{mustPattern("sha256={sig}")},
-			extra: []extraHeader{{"X-GitHub-Event", mustPattern("{type}")}, {"X-GitHub-Delivery", mustPattern("{id}")}},
-			alg:   hmacSHA256, read: textKey, alone: true,
-		}),
-		"stripe": hexEncoded(layout{
-			content: mustPattern("{ts}.{body}"), header: "Stripe-Signature", join: ",",
-			value: []pattern{mustPattern("t={ts}"), mustPattern("v1={sig}")},
-			alg:   hmacSHA256, read: textKey,
-		}),
-		"slack": hexEncoded(layout{
-			content: mustPattern("v0:{ts}:{body}"), header: "X-Slack-Signature", join: ",", value: []pattern{mustPattern("v0={sig}")},
-			extra: []extraHeader{{"X-Slack-Request-Timestamp", mustPattern("{ts}")}},
-			alg:   hmacSHA256, read: textKey, alone: true,
-		}),
-		"shopify": base64Encoded(layout{
-			content: mustPattern("{body}"), header: "X-Shopify-Hmac-SHA256", join: ",", value: []pattern{mustPattern("{sig}")},
-			extra: []extraHeader{{"X-Shopify-Topic", mustPattern("{type}")}, {"X-Shopify-Webhook-Id", mustPattern("{id}")}},
-			alg:   hmacSHA256, read: textKey, alone: true,
-		}),
-	}
+}
+
+func ed25519Layout() layout {
+	l := standardLayout()
+	l.value, l.alg, l.read = []pattern{mustPattern("v1a,{sig}")}, algEd25519, ed25519Key
+	return l
+}
+
+func svixLayout() layout {
+	l := standardLayout()
+	l.header = "svix-signature"
+	l.extra = []extraHeader{{"svix-id", mustPattern("{id}")}, {"svix-timestamp", mustPattern("{ts}")}}
+	return l
+}
+
+func githubLayout() layout {
+	return hexEncoded(layout{
+		content: mustPattern("{body}"), header: "X-Hub-Signature-256", join: ",", value: []pattern{mustPattern("sha256={sig}")},
+		extra: []extraHeader{{"X-GitHub-Event", mustPattern("{type}")}, {"X-GitHub-Delivery", mustPattern("{id}")}},
+		alg:   hmacSHA256, read: textKey, alone: true,
+	})
+}
+
+func stripeLayout() layout {
+	return hexEncoded(layout{
+		content: mustPattern("{ts}.{body}"), header: "Stripe-Signature", join: ",",
+		value: []pattern{mustPattern("t={ts}"), mustPattern("v1={sig}")},
+		alg:   hmacSHA256, read: textKey,
+	})
+}
+
+func slackLayout() layout {
+	return hexEncoded(layout{
+		content: mustPattern("v0:{ts}:{body}"), header: "X-Slack-Signature", join: ",", value: []pattern{mustPattern("v0={sig}")},
+		extra: []extraHeader{{"X-Slack-Request-Timestamp", mustPattern("{ts}")}},
+		alg:   hmacSHA256, read: textKey, alone: true,
+	})
+}
+
+func shopifyLayout() layout {
+	return base64Encoded(layout{
+		content: mustPattern("{body}"), header: "X-Shopify-Hmac-SHA256", join: ",", value: []pattern{mustPattern("{sig}")},
+		extra: []extraHeader{{"X-Shopify-Topic", mustPattern("{type}")}, {"X-Shopify-Webhook-Id", mustPattern("{id}")}},
+		alg:   hmacSHA256, read: textKey, alone: true,
+	})
 }

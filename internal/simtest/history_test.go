@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // history is what an upstream's records are, and all they ever were: the truth that events are held to.
@@ -149,8 +150,38 @@ type comparison struct {
 	ignore string
 }
 
+// canons keeps what canon came to: the same records are compared over and over.
+var canons struct {
+	sync.Mutex
+
+	texts map[spelt]string
+}
+
+// spelt is a record, and what of it counts.
+type spelt struct {
+	comparison
+
+	body string
+}
+
 // canon gives a text that is equal for records in which nothing that counts differs. It is not the differ's: that one is under test.
 func (c comparison) canon(body string) string {
+	canons.Lock()
+	defer canons.Unlock()
+	is := spelt{c, body}
+	text, ok := canons.texts[is]
+	if !ok {
+		const most = 1 << 14
+		if len(canons.texts) >= most || canons.texts == nil {
+			canons.texts = map[spelt]string{}
+		}
+		text = c.compute(body)
+		canons.texts[is] = text
+	}
+	return text
+}
+
+func (c comparison) compute(body string) string {
 	counted := map[string]any{}
 	for _, m := range membersOf(body) {
 		if c.fields != "" && !slices.Contains(strings.Split(c.fields, ","), m.name) || slices.Contains(strings.Split(c.ignore, ","), m.name) {

@@ -19,6 +19,7 @@ import (
 	"github.com/deltahook/deltahook/internal/config"
 	"github.com/deltahook/deltahook/internal/daemon"
 	"github.com/deltahook/deltahook/internal/outbound"
+	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/internal/store/sqlite"
 	"github.com/deltahook/deltahook/internal/store/sqlite/faultdisk"
@@ -55,6 +56,9 @@ type world struct {
 	reloaded time.Time
 	wanted   *settings             // of the next process
 	asked    map[string]admin.Verb // what a person lets be done to the records of a source
+	text     string                // of the configuration that was read last
+	config   *config.Config        // that it came to
+	secrets  *setting.Secrets      // that it speaks of
 	life     atomic.Int64
 	process  *process        // nil: none runs
 	paused   map[string]bool // sources that a person has paused, or perhaps
@@ -283,11 +287,7 @@ func (w *world) stillborn(err error) bool {
 
 // options makes the daemon of the settings, with the planted bug if there is one.
 func (w *world) options(st *sqlite.Store, life int) daemon.Options {
-	text, hidden := w.write(w.running), secrets()
-	cfg, report := config.Parse([]config.File{{Path: w.file(), Text: []byte(text)}}, hidden)
-	if err := report.Err(); err != nil {
-		w.t.Fatalf("%v\n%s", err, text)
-	}
+	cfg, hidden := w.parsed(w.write(w.running))
 	var used store.Store = st
 	if w.plant.below != nil {
 		used = planted{used, func(m store.Member) store.Member { return w.plant.below(w, m) }}
@@ -308,6 +308,20 @@ func (w *world) options(st *sqlite.Store, life int) daemon.Options {
 		Config: cfg, Secrets: hidden, Store: used, Log: slog.New(log), Version: "sim", Token: adminToken,
 		Paths: []string{w.file()}, Polled: w.polled, Dial: dial, Listen: w.net.listen,
 	}
+}
+
+// parsed reads a configuration, once for all processes that begin with it: what it comes to is not changed by them.
+func (w *world) parsed(text string) (*config.Config, *setting.Secrets) {
+	if text == w.text {
+		return w.config, w.secrets
+	}
+	hidden := secrets()
+	cfg, report := config.Parse([]config.File{{Path: w.file(), Text: []byte(text)}}, hidden)
+	if err := report.Err(); err != nil {
+		w.t.Fatalf("%v\n%s", err, text)
+	}
+	w.text, w.config, w.secrets = text, cfg, hidden
+	return cfg, hidden
 }
 
 // client talks to the process as a person does.

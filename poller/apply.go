@@ -60,8 +60,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 		next.changed(r.At)
 		r.stirred = !m.state.Quiet.IsZero()
 	}
-	next.Untold = next.Untold || s.spool.untold && next.untold()
-	events := &handover{careful: next.Untold}
+	events := &handover{}
 	r.Events, r.Quiet = s.spool.events, s.quiet
 	r.Took = p.opts.Now().Sub(r.At)
 	c := Commit{State: next, Writes: p.writes(s, m.state.Sequence, r.At, events, anew), Poll: &r.Poll}
@@ -111,7 +110,6 @@ type handover struct {
 	list     []*Event
 	bytes    int
 	overflow bool
-	careful  bool  // nothing that waits is known to be all that receivers have heard of a record
 	err      error // of making an event or reading the spool: the commit is aborted
 }
 
@@ -138,7 +136,7 @@ var errStopped = errors.New("the store stopped reading")
 // writes yields what is on the spool, with an event for each change that is news. When the records are compared anew, all
 // other fingerprints follow.
 func (p *Poller) writes(s *scan, sequence int64, at time.Time, events *handover, anew bool) iter.Seq2[Write, error] {
-	return func(yield func(Write, error) bool) {
+	writes := func(yield func(Write, error) bool) {
 		err := s.spool.each(func(e *entry) error {
 			w := Write{Known: e.known, Key: string(e.key), Body: e.body}
 			if e.kind == differ.Deleted {
@@ -149,9 +147,6 @@ func (p *Poller) writes(s *scan, sequence int64, at time.Time, events *handover,
 				event, err := p.opts.Outlet.Event(p.source, sequence, at, p.changeOf(e))
 				if err != nil {
 					return fmt.Errorf("event of record %q: %w", e.key, err)
-				}
-				if events.careful {
-					event.keepLast()
 				}
 				w.Event = event
 				events.add(event)
@@ -175,6 +170,10 @@ func (p *Poller) writes(s *scan, sequence int64, at time.Time, events *handover,
 			})
 		}
 	}
+	if s.spool.count < manyWrites {
+		return writes
+	}
+	return ahead(writes)
 }
 
 // commit writes the state of the source as the successor of the one that is known. A commit that has begun is not

@@ -264,44 +264,6 @@ func (s *scan) lostBody(c *pending) error {
 	return newFault("run deltahook again; if this stays, the store is damaged", "the store has no body of the known record %q", c.key)
 }
 
-func (s *scan) compare() (map[differ.Hash]differ.Delta, error) {
-	news := map[differ.Hash][]byte{}
-	hashes := make([]differ.Hash, 0, len(s.pending))
-	for i := range s.pending {
-		if c := &s.pending[i]; c.kind == differ.Updated {
-			news[c.Hash] = c.body
-			hashes = append(hashes, c.Hash)
-		}
-	}
-	if len(hashes) == 0 {
-		return nil, nil //nolint:nilnil // nothing to compare gives no deltas
-	}
-	deltas := make(map[differ.Hash]differ.Delta, len(hashes))
-	err := s.p.opts.Ledger.Bodies(s.ctx, s.p.source.Name, hashes, func(h differ.Hash, key string, old []byte) error {
-		d, err := s.delta(old, news[h])
-		if err != nil {
-			return fmt.Errorf("record %q: %w", key, err)
-		}
-		deltas[h] = d
-		return nil
-	})
-	if err != nil {
-		return nil, s.p.storeFault("stored records cannot be compared", err)
-	}
-	return deltas, nil
-}
-
-// delta compares two bodies. What only a change of the configuration made visible is no change.
-func (s *scan) delta(old, now []byte) (differ.Delta, error) {
-	if former := s.p.known.former; former != nil && s.edited {
-		h := s.p.hasher
-		if h.Canon(former, old) == h.Canon(former, now) {
-			return differ.Delta{}, nil
-		}
-	}
-	return s.p.shape.Diff(old, now)
-}
-
 // survey finds what a complete listing lacked, and splits it into what was missed often enough to be gone, which it gives,
 // and what was not.
 // Nothing is known of those to leave out.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/store"
@@ -12,6 +13,13 @@ import (
 const (
 	bookSQL = `SELECT s.book FROM source s JOIN name n ON n.id = s.id WHERE n.text = ? AND s.book IS NOT NULL`
 	bodySQL = `SELECT r.key, r.body FROM print p JOIN record r ON r.id = p.record WHERE p.book = ? AND p.hash = ?`
+
+	// The hashes stand in the first parameter, one behind the other: to run a statement takes longer than to find a record.
+	bodiesSQL = `WITH RECURSIVE wanted(hash, at) AS (
+			SELECT substr(?1, 1, 16), 1 UNION ALL SELECT substr(?1, at + 16, 16), at + 16 FROM wanted WHERE at + 16 < length(?1))
+		SELECT wanted.hash, r.key, r.body FROM wanted CROSS JOIN print p CROSS JOIN record r
+		WHERE p.book = ?2 AND p.hash = wanted.hash AND r.id = p.record`
+	bodiesAtOnce = 256
 )
 
 func findBook(ctx context.Context, q querier, source string) (book int64, found bool, err error) {
@@ -31,22 +39,41 @@ func (m *member) Bodies(ctx context.Context, source string, hashes []differ.Hash
 		if err != nil || !found {
 			return err
 		}
-		var buf []byte
-		for _, hash := range hashes {
-			key, body, err := m.s.body(context.WithoutCancel(ctx), q, book, hash, buf[:0])
-			if errors.Is(err, store.ErrNotFound) {
-				continue
-			}
-			if err != nil {
+		for part := range slices.Chunk(hashes, bodiesAtOnce) {
+			if err := m.s.eachBody(ctx, q, book, part, yield); err != nil {
 				return err
 			}
-			if err := yield(hash, key, body); err != nil {
-				return err
-			}
-			buf = body
 		}
 		return nil
 	})
+}
+
+// eachBody yields the bodies of some records.
+func (s *Store) eachBody(ctx context.Context, q querier, book int64, hashes []differ.Hash, yield func(differ.Hash, string, []byte) error) error {
+	wanted := make([]byte, 0, len(hashes)*len(differ.Hash{}))
+	for i := range hashes {
+		wanted = append(wanted, hashes[i][:]...)
+	}
+	var buf []byte
+	var raw, packed sql.RawBytes
+	var key string
+	return each(context.WithoutCancel(ctx), q, func(r *sql.Rows) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := r.Scan(&raw, &key, &packed)
+		if err != nil {
+			return err
+		}
+		var body []byte
+		if packed != nil {
+			if buf, err = s.bodies.Unpack(buf[:0], packed); err != nil {
+				return err
+			}
+			body = buf
+		}
+		return yield(differ.Hash(raw), key, body)
+	}, bodiesSQL, wanted, book)
 }
 
 // body reads one record; the body is nil when none is stored, and is written to buf when that is large enough.

@@ -93,7 +93,7 @@ func (s *Store) beginWriting(ctx context.Context) (err error) {
 		return err
 	}
 	db, err := s.connect("rw", writerCache, "auto_vacuum(2)", "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)",
-		"wal_autocheckpoint(2000)", "journal_size_limit(67108864)")
+		fmt.Sprintf("wal_autocheckpoint(%d)", walMost), "journal_size_limit(67108864)")
 	if err != nil {
 		return err
 	}

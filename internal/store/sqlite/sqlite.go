@@ -43,6 +43,8 @@ type Store struct {
 	till    budget.Till
 	sweep   sweep // where Housekeep goes on
 
+	checkpointer checkpointer
+
 	lastBook int64 // the highest number of a book, 0: not known; it belongs to whoever has the writer
 
 	closing sync.Once
@@ -65,6 +67,7 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) close() error {
+	s.checkpointer.close()
 	errs := []error{s.readers.close()}
 	if s.writer != nil {
 		w := <-s.writer

@@ -17,7 +17,8 @@ type querier interface {
 type statements struct {
 	on     *sql.Conn
 	byText map[string]statement
-	quiet  bool // queries do not end with their context
+	quiet  bool  // queries do not end with their context
+	rows   int64 // that were changed
 }
 
 type statement struct{ stmt *sql.Stmt }
@@ -57,7 +58,9 @@ func (p *statements) exec(ctx context.Context, query string, args ...any) (int64
 	if err != nil {
 		return 0, err
 	}
-	return r.RowsAffected()
+	n, err := r.RowsAffected()
+	p.rows += n
+	return n, err
 }
 
 // QueryContext runs a query.

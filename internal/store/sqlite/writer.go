@@ -65,6 +65,7 @@ var errClosed = errors.New("the store is closed")
 
 func (s *Store) transact(ctx context.Context, w *writer, fn func(ctx context.Context, t *tx) error) error {
 	t := &tx{w: w, statements: &w.statements}
+	w.rows = 0
 	if _, err := t.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -82,6 +83,7 @@ func (s *Store) transact(ctx context.Context, w *writer, fn func(ctx context.Con
 		return fmt.Errorf("commit, outcome unknown: %w", err)
 	}
 	committed = true
+	s.checkpointer.wrote(w.rows, s.checkpoint)
 	maps.Copy(w.names, t.names)
 	s.tallies.add(t.counts)
 	if t.gates != nil {

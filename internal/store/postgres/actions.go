@@ -25,13 +25,17 @@ const (
 		l AS MATERIALIZED (SELECT d.seq, d.webhook, d.state, d.tries, d.attempts, d.tried_at, d.took, d.status, d.cause, t.next_at
 			FROM t JOIN dh_delivery d ON d.seq = t.seq AND d.webhook = t.webhook WHERE d.state IN (1, 2, 3) FOR UPDATE OF d),
 		a AS (INSERT INTO dh_attempt(seq, webhook, ordinal, number, at, took, status, reason, error, excerpt, cause, request)
-			SELECT seq, webhook, tries, attempts, tried_at, took, status, '', '', '', cause, '' FROM l WHERE state = 1 ON CONFLICT DO NOTHING)
-		UPDATE dh_delivery d SET state = 0, replay = true, loose = 0, batch = '', attempts = 0, since = $4, next_at = l.next_at, settled_at = NULL
-			FROM l WHERE d.seq = l.seq AND d.webhook = l.webhook`
-	dropSQL = `UPDATE dh_delivery d SET state = 3, settled_at = $4, reason = $3::text || '; it was parked: ' || reason
+			SELECT seq, webhook, tries, attempts, tried_at, took, status, '', '', '', cause, '' FROM l WHERE state = 1 ON CONFLICT DO NOTHING),
+		u AS (UPDATE dh_delivery d SET state = 0, parked = false, replay = true, loose = 0, batch = '', attempts = 0, since = $4, next_at = l.next_at,
+			settled_at = NULL FROM l WHERE d.seq = l.seq AND d.webhook = l.webhook RETURNING d.shard, d.webhook, d.seq)
+		INSERT INTO dh_queue(shard, webhook, seq) SELECT shard, webhook, seq FROM u
+			ON CONFLICT (shard, webhook, seq) DO UPDATE SET plain = false, batch = NULL`
+	dropSQL = `UPDATE dh_delivery d SET state = 3, parked = false, settled_at = $4, why = $3::text || '; it was parked: ' || why
 		FROM unnest($1::bigint[], $2::integer[]) t(seq, webhook) WHERE d.seq = t.seq AND d.webhook = t.webhook AND d.state = 2`
-	skipSQL = `UPDATE dh_delivery d SET state = 3, replay = false, loose = 0, batch = '', next_at = NULL, settled_at = $4, reason = $3::text
-		FROM unnest($1::bigint[], $2::integer[]) t(seq, webhook) WHERE d.seq = t.seq AND d.webhook = t.webhook AND d.state = 0`
+	skipSQL = `WITH u AS (UPDATE dh_delivery d SET state = 3, replay = false, loose = 0, batch = '', next_at = NULL, settled_at = $4, why = $3::text
+			FROM unnest($1::bigint[], $2::integer[]) t(seq, webhook) WHERE d.seq = t.seq AND d.webhook = t.webhook AND d.state = 0
+			RETURNING d.shard, d.webhook, d.seq), q AS (` + dequeueHead + `u` + dequeueTail + `)
+		SELECT FROM u`
 	sourcesSQL = `UPDATE dh_source s SET removed_at = CASE WHEN n.text = ANY($1::text[]) THEN NULL ELSE $2::timestamptz END
 		FROM dh_name n WHERE n.id = s.id AND (n.text = ANY($1)) = (s.removed_at IS NOT NULL)`
 )

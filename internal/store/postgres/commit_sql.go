@@ -30,16 +30,18 @@ const (
 		d AS MATERIALIZED (SELECT e.seq, t.*, coalesce(t.intoseq, i.seq) AS target FROM unnest(%s::integer[], %s::integer[], %s::bigint[], %s::smallint[],
 			%s::integer[], %s::bigint[], %s::text[], %s::bytea[]) t(o, webhook, loose, state, intoord, intoseq, reason, body)
 			JOIN e ON e.o = t.o LEFT JOIN e i ON i.o = t.intoord),
-		id AS (INSERT INTO dh_delivery(seq, webhook, shard, state, loose, merged_into, reason, settled_at)
+		id AS (INSERT INTO dh_delivery(seq, webhook, shard, state, loose, merged_into, why, settled_at)
 			SELECT seq, webhook, $1, state, loose, target, reason, CASE WHEN state <> 0 THEN %s::timestamptz END FROM d),
+		iq AS (INSERT INTO dh_queue(shard, webhook, seq, plain) SELECT $1, webhook, seq, loose = 0 AND body IS NULL FROM d WHERE state = 0),
 		ic AS (INSERT INTO dh_copy(seq, webhook, body) SELECT seq, webhook, body FROM d WHERE body IS NOT NULL)`
 	// What waits for a webhook is fixed before something that cannot be merged stands behind it: it must not take up what comes later still.
 	commitFix = `,
 		x AS (UPDATE dh_delivery d SET loose = 0 FROM v WHERE d.shard = $1 AND d.webhook = ANY(%s::integer[]) AND d.loose <> 0 AND d.seq <> ALL(%s::bigint[]))`
 	commitMerges = `,
-		m AS (UPDATE dh_delivery d SET state = 4, loose = 0, next_at = NULL, merged_into = e.seq, settled_at = %s, reason = t.reason
+		m AS (UPDATE dh_delivery d SET state = 4, loose = 0, next_at = NULL, merged_into = e.seq, settled_at = %s, why = t.reason
 			FROM unnest(%s::bigint[], %s::integer[], %s::integer[], %s::text[]) t(seq, webhook, o, reason) JOIN e ON e.o = t.o
-			WHERE d.seq = t.seq AND d.webhook = t.webhook),
+			WHERE d.seq = t.seq AND d.webhook = t.webhook RETURNING d.shard, d.webhook, d.seq),
+		mq AS (` + dequeueHead + `m` + dequeueTail + `),
 		a AS (INSERT INTO dh_copy(seq, webhook, body) SELECT t.* FROM v, unnest(%s::bigint[], %s::integer[], %s::bytea[]) t
 			ON CONFLICT (seq, webhook) DO UPDATE SET body = excluded.body)`
 	commitPoll = `,

@@ -17,7 +17,7 @@ import (
 
 const (
 	deliveriesSQL = `SELECT d.seq, d.webhook, w.text, d.shard, d.state, d.attempts, d.next_at, d.settled_at, d.status, d.took,
-		d.reason, e.id, n.text, e.key, e.type, coalesce(m.id, ''), d.batch FROM dh_delivery d JOIN dh_event e ON e.seq = d.seq
+		d.why, e.id, n.text, e.key, e.type, coalesce(m.id, ''), d.batch FROM dh_delivery d JOIN dh_event e ON e.seq = d.seq
 		JOIN dh_name n ON n.id = e.source JOIN dh_name w ON w.id = d.webhook LEFT JOIN dh_event m ON m.seq = d.merged_into`
 	attemptsSQL = `SELECT a.number, a.at, a.took, a.status, a.reason, a.error, a.excerpt, a.cause, a.request FROM dh_attempt a
 		WHERE a.seq = $1 AND a.webhook = $2 ORDER BY a.ordinal`
@@ -82,7 +82,7 @@ func selectionOf(dq *store.DeliveryQuery) (f filter, err error) {
 	f.text("e.source = (SELECT id FROM dh_name WHERE text = ?)", dq.Source)
 	f.text("e.type = ?", clean(dq.Type))
 	f.key(dq.Key)
-	f.text("position(lower(?) IN lower(d.reason)) > 0", clean(dq.Reason))
+	f.text("position(lower(?) IN lower(d.why)) > 0", clean(dq.Reason))
 	if !dq.Since.IsZero() {
 		f.restrict("e.at >= ?", at(dq.Since))
 	}
@@ -97,6 +97,12 @@ func selectionOf(dq *store.DeliveryQuery) (f filter, err error) {
 		return f, fmt.Errorf("unknown delivery state %q", dq.State)
 	}
 	f.where = append(f.where, "d.state = "+strconv.Itoa(state))
+	switch state { // by what finds them among all that were settled
+	case statePending:
+		f.where = append(f.where, "(d.shard, d.webhook, d.seq) IN (SELECT shard, webhook, seq FROM dh_queue)")
+	case stateParked:
+		f.where = append(f.where, "d.parked")
+	}
 	return f, nil
 }
 

@@ -115,9 +115,10 @@ func (in *importer) delivery(ctx context.Context, r *store.PortDelivery) error {
 		}
 		in.copies = append(in.copies, []any{r.Seq, webhook, r.Body})
 	}
+	state := stateOf(r.State)
 	return in.named(ctx, r.Webhook, "dh_delivery", "webhook",
-		"seq shard state attempts tries status replay loose merged_into since next_at settled_at tried_at took reason cause batch",
-		r.Seq, store.ShardOf(r.Source), stateOf(r.State), r.Attempts, r.Tries, r.Status, r.Replay, r.Loose, into, at(r.Since), at(r.NextAt), at(r.SettledAt),
+		"seq shard state parked attempts tries status replay loose merged_into since next_at settled_at tried_at took why cause batch",
+		r.Seq, store.ShardOf(r.Source), state, state == stateParked, r.Attempts, r.Tries, r.Status, r.Replay, r.Loose, into, at(r.Since), at(r.NextAt), at(r.SettledAt),
 		at(r.TriedAt), r.Took.Microseconds(), clean(r.Reason), clean(r.Cause), r.Batch)
 }
 
@@ -176,6 +177,7 @@ func (in *importer) finish(ctx context.Context) error {
 		return err
 	}
 	for _, query := range []string{
+		`INSERT INTO dh_queue(shard, webhook, seq, batch) SELECT shard, webhook, seq, nullif(batch, '') FROM dh_delivery WHERE state = 0`,
 		`UPDATE dh_event e SET bytes = bytes + d.n FROM (SELECT d.seq, count(*) * ` + strconv.Itoa(deliveryOverhead) + ` + coalesce(sum(octet_length(c.body)), 0) AS n
 			FROM dh_delivery d LEFT JOIN dh_copy c ON c.seq = d.seq AND c.webhook = d.webhook GROUP BY d.seq) d WHERE d.seq = e.seq`,
 		`UPDATE dh_source s SET event_bytes = e.n FROM (SELECT source, sum(bytes) AS n FROM dh_event GROUP BY source) e WHERE e.source = s.id`,

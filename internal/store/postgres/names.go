@@ -3,22 +3,27 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/deltahook/deltahook/emitter"
 )
 
 // Names of sources and webhooks are stored once and stay for ever: what was recorded under a name keeps it. So whoever
 // knows a number may keep it in memory.
 const (
 	findNameSQL = `SELECT id FROM dh_name WHERE text = $1`
+	namesSQL    = `SELECT id, text FROM dh_name WHERE id = ANY($1::integer[])`
 	internSQL   = `INSERT INTO dh_name(text) VALUES ($1) ON CONFLICT (text) DO NOTHING`
 )
 
 // names is what is known of them.
 type names struct {
-	mu  sync.RWMutex
-	ids map[string]int32
+	mu    sync.RWMutex
+	ids   map[string]int32
+	texts map[int32]string
 }
 
 func (n *names) get(name string) int32 {
@@ -31,9 +36,46 @@ func (n *names) put(name string, id int32) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.ids == nil {
-		n.ids = map[string]int32{}
+		n.ids, n.texts = map[string]int32{}, map[int32]string{}
 	}
-	n.ids[name] = id
+	n.ids[name], n.texts[id] = id, name
+}
+
+// fill gives each place of list the name that stands in ids there, and the numbers that are not known.
+func (n *names) fill(ids []int32, list []emitter.Delivery) (missing []int32) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	for i, id := range ids {
+		name, ok := n.texts[id]
+		if !ok && !slices.Contains(missing, id) {
+			missing = append(missing, id)
+		}
+		list[i].Source = name
+	}
+	return missing
+}
+
+// named fills in the sources of deliveries by their numbers.
+func (s *Store) named(ctx context.Context, on querier, ids []int32, list []emitter.Delivery) error {
+	missing := s.names.fill(ids, list)
+	if len(missing) == 0 {
+		return nil
+	}
+	rows, err := on.Query(ctx, namesSQL, missing)
+	if err != nil {
+		return s.explain(err)
+	}
+	err = drain(rows, func(r pgx.Rows) error {
+		var id int32
+		var name string
+		err := r.Scan(&id, &name)
+		s.names.put(name, id)
+		return err
+	})
+	if err == nil {
+		s.names.fill(ids, list)
+	}
+	return s.explain(err)
 }
 
 // lookup gives the number of a name, 0 for one that was never stored.

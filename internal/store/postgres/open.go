@@ -62,7 +62,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	cc := config.ConnConfig
 	s := &Store{
 		place: fmt.Sprintf("postgres://%s/%s", net.JoinHostPort(cc.Host, strconv.Itoa(int(cc.Port))), cc.Database),
-		log:   o.Log, now: o.Now, readOnly: o.ReadOnly, bodies: codec,
+		log:   o.Log, now: o.Now, readOnly: o.ReadOnly, steps: o.steps, bodies: codec,
 		large: make(chan struct{}, max(1, config.MaxConns/2)),
 	}
 	if s.log == nil {

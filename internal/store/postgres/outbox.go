@@ -10,23 +10,18 @@ import (
 )
 
 const (
-	// It walks from lane to lane, two probes of the index each, however many deliveries wait.
-	lanesSQL = `WITH RECURSIVE lane AS (
-			(SELECT shard, webhook FROM dh_delivery WHERE state = 0 ORDER BY shard, webhook, seq LIMIT 1)
-		UNION ALL
-			SELECT n.shard, n.webhook FROM lane l CROSS JOIN LATERAL (
-				SELECT shard, webhook FROM dh_delivery WHERE state = 0 AND (shard, webhook) > (l.shard, l.webhook) ORDER BY shard, webhook, seq LIMIT 1) n)
-		SELECT l.shard, n.text FROM lane l JOIN dh_name n ON n.id = l.webhook`
-	pendingColumns = `SELECT d.seq, d.attempts, d.since, d.tried_at, d.next_at, d.replay, d.loose <> 0, d.batch, e.id, n.text, e.key, e.type, e.sequence, e.at,
-		coalesce(c.body, e.body)`
-	pendingTables = ` JOIN dh_event e ON e.seq = d.seq JOIN dh_name n ON n.id = e.source LEFT JOIN dh_copy c ON c.seq = d.seq AND c.webhook = d.webhook `
-	// Only the index of what is pending has the order of three columns. Were the lane said to be one, the order of the primary key would
-	// do as well, and behind the last delivery of a lane all deliveries of all others were read.
-	pendingSQL = pendingColumns + ` FROM (SELECT * FROM dh_delivery WHERE state = 0 AND (shard, webhook, seq) > ($1, $2, $3) AND (shard, webhook) <= ($1, $2)
-		ORDER BY shard, webhook, seq LIMIT $4) d` + pendingTables + `ORDER BY d.seq`
-	batchesSQL = `SELECT DISTINCT batch FROM dh_delivery WHERE shard = $1 AND webhook = $2 AND batch <> '' AND state = 0 ORDER BY batch`
-	batchSQL   = pendingColumns + ` FROM dh_delivery d` + pendingTables +
-		`WHERE d.shard = $1 AND d.webhook = $2 AND d.batch = $3 AND d.batch <> '' AND d.state = 0 ORDER BY d.seq`
+	lanesSQL = `WITH RECURSIVE ` + laneCTE + ` SELECT l.shard, n.text FROM lane l JOIN dh_name n ON n.id = l.webhook`
+	// The name of the source is looked up in memory. Each delivery, event and copy is looked for by itself, whatever is known of the
+	// tables: a page of a lane reads that page only.
+	pendingColumns = `SELECT q.seq, d.attempts, d.since, d.tried_at, d.next_at, d.replay, d.loose <> 0, d.batch, e.id, e.source, e.key, e.type, e.sequence, e.at,
+		CASE WHEN q.plain THEN e.body ELSE coalesce((SELECT c.body FROM dh_copy c WHERE c.seq = q.seq AND c.webhook = q.webhook), e.body) END`
+	pendingTables = ` q LEFT JOIN LATERAL (SELECT * FROM dh_delivery d WHERE NOT q.plain AND d.seq = q.seq AND d.webhook = q.webhook LIMIT 1) d ON true
+		CROSS JOIN LATERAL (SELECT * FROM dh_event e WHERE e.seq = q.seq LIMIT 1) e `
+	pendingSQL = pendingColumns + ` FROM (SELECT seq, webhook, plain FROM dh_queue WHERE shard = $1 AND webhook = $2 AND seq > $3 ORDER BY seq LIMIT $4)` +
+		pendingTables + `ORDER BY q.seq`
+	batchesSQL = `SELECT DISTINCT batch FROM dh_queue WHERE shard = $1 AND webhook = $2 AND batch IS NOT NULL ORDER BY batch`
+	batchSQL   = pendingColumns + ` FROM (SELECT seq, webhook, plain FROM dh_queue WHERE shard = $1 AND webhook = $2 AND batch = $3)` +
+		pendingTables + `ORDER BY q.seq`
 )
 
 // Lanes lists the lanes of the shards that are still held.
@@ -77,23 +72,35 @@ func (m *member) deliveries(ctx context.Context, lane emitter.Lane, room int, qu
 	if err != nil {
 		return nil, err
 	}
-	list := make([]emitter.Delivery, 0, room)
-	err = m.read(ctx, lane.Shard, func(r pgx.Rows) error {
-		d, err := scanPending(r, lane)
-		list = append(list, d)
-		return err
-	}, query, append([]any{lane.Shard, webhook}, params...)...)
+	list := pendings{list: make([]emitter.Delivery, 0, room), sources: make([]int32, 0, room)}
+	err = m.read(ctx, lane.Shard, func(r pgx.Rows) error { return list.scan(r, lane) }, query, append([]any{lane.Shard, webhook}, params...)...)
+	if err == nil {
+		err = m.s.named(ctx, m.s.pool, list.sources, list.list)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("deliveries to %q: %w", lane.Webhook, err)
 	}
-	return list, nil
+	return list.list, nil
 }
 
-func scanPending(r pgx.Row, lane emitter.Lane) (emitter.Delivery, error) {
+// pendings are pending deliveries, with the numbers of the sources that they are of.
+type pendings struct {
+	list    []emitter.Delivery
+	sources []int32
+}
+
+func (p *pendings) scan(r pgx.Row, lane emitter.Lane) error {
 	d := emitter.Delivery{Ref: emitter.Ref{Lane: lane}}
 	var key []byte
-	err := r.Scan(&d.Seq, &d.Attempts, (*instant)(&d.Since), (*instant)(&d.TriedAt), (*instant)(&d.NextAt), &d.Replay, &d.Loose, &d.Batch,
-		&d.ID, &d.Source, &key, &d.Type, &d.Sequence, (*instant)(&d.At), &d.Body)
+	var source int32
+	var attempts *int
+	var replay, loose *bool
+	var batch *string
+	err := r.Scan(&d.Seq, &attempts, (*instant)(&d.Since), (*instant)(&d.TriedAt), (*instant)(&d.NextAt), &replay, &loose, &batch, &d.ID, &source, &key, &d.Type, &d.Sequence, (*instant)(&d.At), &d.Body)
 	d.Key, d.Body = string(key), notNil(d.Body)
-	return d, err
+	if attempts != nil { // else it is plain
+		d.Attempts, d.Replay, d.Loose, d.Batch = *attempts, *replay, *loose, *batch
+	}
+	p.list, p.sources = append(p.list, d), append(p.sources, source)
+	return err
 }

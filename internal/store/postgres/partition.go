@@ -58,15 +58,11 @@ const (
 	jumpSQL    = `SELECT setval('dh_seq', $1::bigint) FROM dh_seq WHERE last_value < $1`
 
 	newestSQL = `SELECT at FROM dh_event WHERE seq >= $1 AND seq < $2 ORDER BY seq DESC LIMIT 1`
-	// It looks once into each lane that has something pending; see lanesSQL.
-	neededSQL = `WITH RECURSIVE lane AS (
-			(SELECT shard, webhook FROM dh_delivery WHERE state = 0 ORDER BY shard, webhook, seq LIMIT 1)
-		UNION ALL
-			SELECT n.* FROM lane l CROSS JOIN LATERAL (SELECT shard, webhook FROM dh_delivery
-				WHERE state = 0 AND (shard, webhook) > (l.shard, l.webhook) ORDER BY shard, webhook, seq LIMIT 1) n)
-		SELECT EXISTS (SELECT 1 FROM lane l CROSS JOIN LATERAL (SELECT 1 FROM dh_delivery d
-				WHERE d.state = 0 AND d.shard = l.shard AND d.webhook = l.webhook AND d.seq >= $1 AND d.seq < $2 LIMIT 1) x)
-			OR EXISTS (SELECT 1 FROM dh_delivery WHERE state = 2 AND seq >= $1 AND seq < $2)`
+	// It looks once into each lane that has something pending.
+	neededSQL = `WITH RECURSIVE ` + laneCTE + `
+		SELECT EXISTS (SELECT 1 FROM lane l CROSS JOIN LATERAL (SELECT 1 FROM dh_queue q
+				WHERE q.shard = l.shard AND q.webhook = l.webhook AND q.seq >= $1 AND q.seq < $2 LIMIT 1) x)
+			OR EXISTS (SELECT 1 FROM dh_delivery WHERE parked AND seq >= $1 AND seq < $2)`
 	referredSQL = `SELECT EXISTS (SELECT 1 FROM dh_delivery WHERE seq >= $1 AND seq < $2)`
 	newestInSQL = `SELECT at FROM %s ORDER BY seq DESC LIMIT 1`
 	weightSQL   = `SELECT coalesce(sum(bytes), 0)::bigint FROM %s`

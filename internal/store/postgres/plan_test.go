@@ -23,10 +23,14 @@ func planOf(t *testing.T, statement string, params int, known bool) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close(context.Background()) }) // the context of the test has ended by then
-	fill := `ALTER TABLE dh_delivery SET (autovacuum_enabled = false); INSERT INTO dh_delivery(seq, webhook, shard)
-		SELECT n, 1, n / 3125 * 7 % 16 FROM generate_series(1, 50000) n; SET plan_cache_mode = force_generic_plan;`
+	fill := `ALTER TABLE dh_delivery SET (autovacuum_enabled = false); ALTER TABLE dh_queue SET (autovacuum_enabled = false);
+		ALTER TABLE dh_attempt SET (autovacuum_enabled = false); INSERT INTO dh_delivery(seq, webhook, shard)
+		SELECT n, 1, n / 3125 * 7 % 16 FROM generate_series(1, 50000) n;
+		INSERT INTO dh_queue(shard, webhook, seq, plain) SELECT shard, webhook, seq, true FROM dh_delivery;
+		INSERT INTO dh_attempt SELECT n, 1, 1, 1, now(), 0, 500, '', '', '', '', '' FROM generate_series(1, 50000) n;
+		INSERT INTO dh_name(text) SELECT 'source-' || n FROM generate_series(1, 100) n; SET plan_cache_mode = force_generic_plan;`
 	if known {
-		fill += `ANALYZE dh_delivery;`
+		fill += `ANALYZE dh_delivery, dh_queue, dh_attempt, dh_name;`
 	}
 	if _, err := conn.Exec(t.Context(), fill+`PREPARE p AS `+statement, pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Fatal(err)
@@ -42,21 +46,17 @@ func planOf(t *testing.T, statement string, params int, known bool) string {
 	return strings.Join(lines, "\n")
 }
 
-func TestAnAcknowledgementProbesForItsRowsAndJoinsNothing(t *testing.T) {
-	for _, known := range []bool{false, true} {
-		plan := planOf(t, postgres.AckSQL, 8, known)
-		for _, wrong := range []string{"Nested Loop", "Join", "Seq Scan"} {
-			if strings.Contains(plan, wrong) {
-				t.Errorf("statistics known: %v: %s in\n%s", known, wrong, plan)
+// TestHotStatementsProbeForTheirRows: whatever is run for every delivery looks for each of its rows in an index, and compares none with
+// all others.
+func TestHotStatementsProbeForTheirRows(t *testing.T) {
+	for name, s := range postgres.HotSQL() {
+		for _, known := range []bool{false, true} {
+			plan := planOf(t, s.Text, s.Params, known)
+			for _, wrong := range []string{"Join Filter", "Hash Join", "Merge Join", "Seq Scan on dh_delivery", "Seq Scan on dh_queue", "Seq Scan on dh_attempt", "Seq Scan on dh_event", "Seq Scan on dh_copy"} {
+				if strings.Contains(plan, wrong) {
+					t.Errorf("%s, statistics known: %v: %s in\n%s", name, known, wrong, plan)
+				}
 			}
-		}
-	}
-}
-
-func TestAPageOfALaneReadsThatLaneOnly(t *testing.T) {
-	for _, known := range []bool{false, true} {
-		if plan := planOf(t, postgres.PendingSQL, 4, known); !strings.Contains(plan, "using dh_delivery_pending") {
-			t.Errorf("statistics known: %v: not by the index of what is pending:\n%s", known, plan)
 		}
 	}
 }

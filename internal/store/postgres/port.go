@@ -22,7 +22,7 @@ const (
 	exportVaultSQL      = `SELECT n.text, v.name, v.value FROM dh_vault v JOIN dh_name n ON n.id = v.source`
 	exportEventsSQL     = `SELECT e.seq, e.id, n.text, e.sequence, e.type, e.change, e.key, e.at, e.body FROM dh_event e JOIN dh_name n ON n.id = e.source ORDER BY e.seq`
 	exportDeliveriesSQL = `SELECT d.seq, w.text, n.text, d.state, d.attempts, d.tries, d.status, d.replay, d.loose, coalesce(d.merged_into, 0), d.since, d.next_at,
-		d.settled_at, d.tried_at, d.took, d.reason, d.cause, d.batch, c.body FROM dh_delivery d JOIN dh_event e ON e.seq = d.seq JOIN dh_name n ON n.id = e.source
+		d.settled_at, d.tried_at, d.took, d.why, d.cause, d.batch, c.body FROM dh_delivery d JOIN dh_event e ON e.seq = d.seq JOIN dh_name n ON n.id = e.source
 		JOIN dh_name w ON w.id = d.webhook LEFT JOIN dh_copy c ON c.seq = d.seq AND c.webhook = d.webhook ORDER BY d.seq, d.webhook`
 	exportAttemptsSQL = `SELECT a.seq, w.text, a.ordinal, a.number, a.at, a.took, a.status, a.reason, a.error, a.excerpt, a.cause, a.request
 		FROM dh_attempt a JOIN dh_name w ON w.id = a.webhook ORDER BY a.seq, a.webhook, a.ordinal`

@@ -11,9 +11,9 @@ import (
 )
 
 const queuesSQL = `WITH p AS (SELECT l.webhook, sum(l.n) AS n, min(e.at) AS oldest
-		FROM (SELECT shard, webhook, count(*) AS n, min(seq) AS first FROM dh_delivery WHERE state = 0 GROUP BY shard, webhook) l
+		FROM (SELECT shard, webhook, count(*) AS n, min(seq) AS first FROM dh_queue GROUP BY shard, webhook) l
 		JOIN dh_event e ON e.seq = l.first GROUP BY l.webhook),
-	k AS (SELECT webhook, count(*) AS n FROM dh_delivery WHERE state = 2 GROUP BY webhook)
+	k AS (SELECT webhook, count(*) AS n FROM dh_delivery WHERE parked GROUP BY webhook)
 	SELECT n.text, coalesce(p.n, 0)::bigint, coalesce(k.n, 0), p.oldest FROM p FULL JOIN k USING (webhook) JOIN dh_name n ON n.id = webhook ORDER BY n.text`
 
 // lengths remembers the queues. They are counted, by several replicas at that: where it takes long because millions wait,

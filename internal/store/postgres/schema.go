@@ -28,6 +28,7 @@ func migrations() []migration {
 		{sql: schemaBoard, compatible: 1},
 		{sql: schemaPartitions, compatible: 1},
 		{sql: schemaLimits, compatible: 1},
+		{sql: schemaQueue, compatible: 5},
 	}
 }
 
@@ -110,7 +111,7 @@ CREATE TABLE dh_attempt (
 CREATE TABLE dh_gate (webhook integer PRIMARY KEY, state text NOT NULL) WITH (fillfactor = 50);
 `
 
-// The states of a delivery as they are stored. Indexes of the schema repeat pending and parked.
+// The states of a delivery as they are stored. What is pending has a row in dh_queue, and what is parked says so in a column of its own.
 const (
 	statePending   = 0
 	stateDelivered = 1

@@ -14,14 +14,15 @@ import (
 
 const (
 	// It gives what of a parcel is still to be sent, in the order that was asked for.
-	contentsSQL = `WITH ` + fenceCTE + ` ` + pendingColumns + ` FROM f CROSS JOIN unnest($4::bigint[]) WITH ORDINALITY t(seq, o)
-		CROSS JOIN LATERAL (SELECT * FROM dh_delivery q WHERE q.seq = t.seq AND q.webhook = $5::integer AND q.shard = $1 AND q.state = 0 LIMIT 1) d` +
-		pendingTables + `ORDER BY t.o`
-	fixSQL = `UPDATE dh_delivery d SET loose = 0 WHERE d.ctid = ANY(ARRAY(SELECT x.c FROM unnest($1::bigint[]) t(seq) CROSS JOIN LATERAL
-		(SELECT q.ctid AS c FROM dh_delivery q WHERE q.seq = t.seq AND q.webhook = $2::integer LIMIT 1) x)) AND d.loose <> 0 AND d.state = 0`
-	unbindSQL = `UPDATE dh_delivery SET batch = '' WHERE shard = $1 AND webhook = $2 AND batch = ANY($3::text[]) AND batch <> '' AND state = 0`
-	bindSQL   = `UPDATE dh_delivery d SET batch = $3, attempts = 0, loose = 0 WHERE d.ctid = ANY(ARRAY(SELECT x.c FROM unnest($1::bigint[]) t(seq) CROSS JOIN LATERAL
-		(SELECT q.ctid AS c FROM dh_delivery q WHERE q.seq = t.seq AND q.webhook = $2::integer LIMIT 1) x)) AND d.batch <> $3 AND d.state = 0`
+	contentsSQL = `WITH ` + fenceCTE + ` ` + pendingColumns + ` FROM (SELECT r.*, t.o FROM f CROSS JOIN unnest($4::bigint[]) WITH ORDINALITY t(seq, o)
+		CROSS JOIN LATERAL (SELECT seq, webhook, plain FROM dh_queue r WHERE r.shard = $1 AND r.webhook = $5::integer AND r.seq = t.seq LIMIT 1) r)` +
+		pendingTables + `ORDER BY q.o`
+	sealedRows = ` WHERE webhook = $2::integer AND seq = ANY((SELECT $1::bigint[])::bigint[])` // see ackSQL
+	fixSQL     = `UPDATE dh_delivery SET loose = 0` + sealedRows + ` AND loose <> 0 AND state = 0`
+	unbindSQL  = `WITH q AS (UPDATE dh_queue SET batch = NULL WHERE shard = $1 AND webhook = $2 AND batch = ANY($3::text[]) RETURNING seq)
+		UPDATE dh_delivery SET batch = '' WHERE webhook = $2 AND seq = ANY(ARRAY(SELECT seq FROM q)) AND state = 0`
+	bindSQL = `WITH u AS (UPDATE dh_delivery SET batch = $3, attempts = 0, loose = 0` + sealedRows + ` AND batch <> $3 AND state = 0 RETURNING seq)
+		UPDATE dh_queue SET plain = false, batch = $3 WHERE shard = $4 AND webhook = $2 AND seq = ANY(ARRAY(SELECT seq FROM u))`
 )
 
 // Seal fixes deliveries before their first attempt.
@@ -88,7 +89,7 @@ func (m *member) seal(ctx context.Context, tx pgx.Tx, fence []any, p *emitter.Pa
 	if err != nil || webhook == 0 || len(p.Seqs) == 0 {
 		return nil, err
 	}
-	list, err := contents(ctx, tx, fence, p, webhook)
+	list, err := m.contents(ctx, tx, fence, p, webhook)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -100,26 +101,24 @@ func (m *member) seal(ctx context.Context, tx pgx.Tx, fence []any, p *emitter.Pa
 }
 
 // contents gives what of a parcel can be sent.
-func contents(ctx context.Context, tx pgx.Tx, fence []any, p *emitter.Parcel, webhook int32) (list []emitter.Delivery, err error) {
+func (m *member) contents(ctx context.Context, tx pgx.Tx, fence []any, p *emitter.Parcel, webhook int32) ([]emitter.Delivery, error) {
 	rows, err := tx.Query(ctx, contentsSQL, append(fence[:3:3], p.Seqs, webhook)...)
 	if err != nil {
 		return nil, err
 	}
-	size, full := 0, false
-	err = drain(rows, func(r pgx.Rows) error {
-		if full {
-			return nil
+	var found pendings
+	if err := drain(rows, func(r pgx.Rows) error { return found.scan(r, p.Lane) }); err != nil {
+		return nil, err
+	}
+	list, size := found.list, 0
+	for i := range list {
+		list[i].Loose = false
+		if size = emitter.BatchSize(size, list[i].Body); p.Batch && size > p.MaxBytes && i > 0 {
+			list = list[:i]
+			break
 		}
-		d, err := scanPending(r, p.Lane)
-		d.Loose = false
-		if size = emitter.BatchSize(size, d.Body); p.Batch && size > p.MaxBytes && len(list) > 0 {
-			full = true
-			return err
-		}
-		list = append(list, d)
-		return err
-	})
-	return list, err
+	}
+	return list, m.s.named(ctx, tx, found.sources[:len(list)], list)
 }
 
 // bind makes the deliveries one batch. A batch that one of them belonged to is none any more.
@@ -145,7 +144,7 @@ func bind(ctx context.Context, tx pgx.Tx, p *emitter.Parcel, webhook int32, list
 			return err
 		}
 	}
-	_, err := tx.Exec(ctx, bindSQL, seqsOf(list), webhook, id)
+	_, err := tx.Exec(ctx, bindSQL, seqsOf(list), webhook, id, p.Shard)
 	return err
 }
 

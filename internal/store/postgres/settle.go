@@ -14,28 +14,30 @@ import (
 
 const (
 	// It records what came of deliveries of one lane: an attempt if there was one, and what follows. The answer is kept with
-	// the first of them.
+	// the first of them. See ackSQL for why it joins nothing.
 	failSQL = `WITH ` + fenceCTE + `,
-		t AS MATERIALIZED (SELECT q.seq, q.o FROM f CROSS JOIN unnest($5::bigint[]) WITH ORDINALITY q(seq, o)),
-		u AS (UPDATE dh_delivery d SET
+		u AS (UPDATE dh_delivery SET
 				attempts = CASE WHEN $17 THEN 0 WHEN $6 THEN $7 ELSE attempts END, tries = tries + $6::boolean::integer,
 				batch = CASE WHEN $17 THEN '' ELSE batch END,
 				next_at = CASE WHEN $16 OR $17 THEN NULL ELSE $15::timestamptz END,
 				tried_at = CASE WHEN $6 THEN $8::timestamptz ELSE tried_at END, took = CASE WHEN $6 THEN $9::bigint ELSE took END,
 				status = CASE WHEN $6 THEN $10::integer ELSE status END, cause = CASE WHEN $6 THEN $11 ELSE cause END,
 				since = CASE WHEN $6 THEN coalesce(since, $8) ELSE since END,
-				reason = CASE WHEN $16 THEN $18 WHEN $6 THEN $12 ELSE reason END,
-				state = CASE WHEN $16 THEN 2 ELSE state END, replay = replay AND NOT $16::boolean,
+				why = CASE WHEN $16 THEN $18 WHEN $6 THEN $12 ELSE why END,
+				state = CASE WHEN $16 THEN 2 ELSE state END, parked = $16, replay = replay AND NOT $16::boolean,
 				settled_at = CASE WHEN $16 THEN $19::timestamptz ELSE settled_at END
-			FROM t WHERE d.ctid = ANY(ARRAY(SELECT x.c FROM t CROSS JOIN LATERAL
-				(SELECT q.ctid AS c FROM dh_delivery q WHERE q.seq = t.seq AND q.webhook = $4::integer AND q.shard = $1 AND q.state = 0 LIMIT 1) x))
-			AND d.seq = t.seq AND d.webhook = $4 AND d.state = 0 RETURNING d.seq, d.tries, t.o),
+			WHERE EXISTS (SELECT 1 FROM f) AND webhook = $4::integer AND seq = ANY((SELECT $5::bigint[])::bigint[]) AND shard = $1 AND state = 0
+			RETURNING seq, tries),
+		q AS (DELETE FROM dh_queue WHERE shard = $1 AND webhook = $4 AND seq = ANY(ARRAY(SELECT seq FROM u WHERE $16))),
+		s AS (UPDATE dh_queue SET plain = false, batch = CASE WHEN $17 THEN NULL ELSE batch END WHERE shard = $1 AND webhook = $4
+			AND seq = ANY(ARRAY(SELECT seq FROM u WHERE NOT $16)) AND (plain OR $17 AND batch IS NOT NULL)),
 		a AS (INSERT INTO dh_attempt(seq, webhook, ordinal, number, at, took, status, reason, error, excerpt, cause, request)
-			SELECT seq, $4, tries, $7::integer, $8, $9, $10, $12, $13::text, CASE WHEN o = 1 THEN $14::text ELSE '' END, $11::text,
-				CASE WHEN o = 1 THEN $20::text ELSE '' END FROM u WHERE $6),
-		c AS (DELETE FROM dh_attempt x USING u WHERE x.seq = u.seq AND x.webhook = $4 AND x.ordinal <= u.tries - $21::integer)
+			SELECT seq, $4, tries, $7::integer, $8, $9, $10, $12, $13::text, CASE WHEN seq = ($5::bigint[])[1] THEN $14::text ELSE '' END, $11::text,
+				CASE WHEN seq = ($5::bigint[])[1] THEN $20::text ELSE '' END FROM u WHERE $6),
+		c AS (DELETE FROM dh_attempt WHERE ctid = ANY(ARRAY(SELECT x.c FROM u CROSS JOIN LATERAL (SELECT a.ctid AS c FROM dh_attempt a
+			WHERE a.seq = u.seq AND a.webhook = $4 AND a.ordinal <= u.tries - $21::integer OFFSET 0) x WHERE u.tries > $21)))
 		SELECT (SELECT count(*) FROM f), (SELECT count(*) FROM u),
-			(SELECT count(*) FROM dh_delivery d WHERE d.seq = ANY($5) AND d.webhook = $4 AND d.shard = $1)`
+			(SELECT count(*) FROM dh_delivery WHERE seq = ANY((SELECT $5)::bigint[]) AND webhook = $4 AND shard = $1)`
 )
 
 func settledAt(a *emitter.Attempt, now time.Time) pgtype.Timestamptz {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/internal/store/postgres"
 	"github.com/deltahook/deltahook/internal/store/postgres/pgtest"
@@ -75,8 +77,28 @@ func fresh(t storetest.T) storetest.Backend {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	t.Cleanup(func() { databases.giveBack(name) })
+	t.Cleanup(func() {
+		queueFits(t, name)
+		databases.giveBack(name)
+	})
 	return &database{name: name, start: time.Now()}
+}
+
+// queueFits checks, after whatever a test did, that the queue has what is pending and nothing else.
+func queueFits(t storetest.T, name string) {
+	t.Helper()
+	conn, err := pgx.Connect(context.Background(), server.URL(name)) // the context of the test has ended by then
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	var wrong, total int
+	if err := conn.QueryRow(context.Background(), postgres.UnfitSQL).Scan(&wrong, &total); err != nil {
+		t.Fatalf("%v", err)
+	}
+	if wrong > 0 {
+		t.Errorf("%d of %d deliveries are pending and not in the queue, in the queue and not pending, in it with another batch, or parked and not marked so", wrong, total)
+	}
 }
 
 // pool has databases that a test is done with: to empty one takes a tenth of the time that a new one does.

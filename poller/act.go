@@ -195,7 +195,8 @@ func (s *Scheduler) find(name string) (*task, error) {
 	return t, nil
 }
 
-// Owed gives the scheduled time of the poll of a source that is due, under way, or was interrupted; zero when there is none.
+// Owed gives the scheduled time of the poll of a source whose time has come, which is under way, or was interrupted; zero when there is
+// none. It does not matter whether the scheduler has been stopped since.
 func (s *Scheduler) Owed(name string) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -205,7 +206,7 @@ func (s *Scheduler) Owed(name string) time.Time {
 		return time.Time{}
 	case !t.owed.IsZero():
 		return t.owed
-	case t.stopped != nil || t.place >= 0 && !t.due.After(s.now()):
+	case !t.scheduled.After(s.now()): // it may wait for its jitter, for a slot, or for a crowd
 		return t.scheduled
 	}
 	return time.Time{}

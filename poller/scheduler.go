@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,8 +68,9 @@ func (s *Scheduler) Start(ctx context.Context) {
 	began := time.Now()
 	s.looked.Store(&began)
 	now := s.now()
+	within := crowdOf(maps.Values(s.tasks), now)
 	for _, t := range s.tasks {
-		t.begin(now)
+		t.begin(now, within)
 		s.enqueue(t)
 	}
 	s.running.Go(s.loop)
@@ -227,7 +229,7 @@ func (s *Scheduler) finish(t *task, r *Result) {
 	}
 	if t.replaced {
 		t.replaced = false
-		t.begin(s.now())
+		t.begin(s.now(), 0)
 	}
 	if t.again {
 		t.again = false
@@ -264,7 +266,7 @@ func (s *Scheduler) Add(source *Source) error {
 	if _, ok := s.tasks[source.Name]; ok {
 		return fmt.Errorf("source %s is polled already", source.Name)
 	}
-	s.put(t)
+	s.put(t, 0)
 	return nil
 }
 
@@ -282,10 +284,10 @@ func (s *Scheduler) build(source *Source) (*task, error) {
 }
 
 // put begins to poll a source, or will at the start.
-func (s *Scheduler) put(t *task) {
+func (s *Scheduler) put(t *task, within time.Duration) {
 	s.tasks[t.source.Name] = t
 	if s.started() {
-		t.begin(s.now())
+		t.begin(s.now(), within)
 		s.enqueue(t)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -60,12 +61,13 @@ func (s *Scheduler) swap(p *Prepared) (stopped []<-chan struct{}) {
 			stopped = append(stopped, s.remove(t))
 		}
 	}
+	within := crowdOf(slices.Values(p.tasks), s.now())
 	for _, next := range p.tasks {
 		if t := s.tasks[next.source.Name]; t != nil {
 			s.replace(t, next)
 			continue
 		}
-		s.put(next)
+		s.put(next, within)
 	}
 	s.closeUnused()
 	return stopped
@@ -84,7 +86,7 @@ func (s *Scheduler) replace(t, next *task) {
 		t.replaced = true // it begins when the poll has ended
 		return
 	}
-	t.begin(s.now())
+	t.begin(s.now(), 0)
 	s.enqueue(t)
 }
 

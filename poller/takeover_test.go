@@ -1,12 +1,14 @@
 package poller
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/trust"
 )
 
@@ -119,6 +121,88 @@ func TestAPollThatIsDueOrUnderWayIsOwed(t *testing.T) {
 		owed("when that was interrupted", start.Add(5*time.Minute))
 		if got := s.Owed("b"); !got.IsZero() {
 			t.Errorf("of an unknown source, the poll of %s is owed", got)
+		}
+	})
+}
+
+func TestAPollThatWaitsForItsJitterOrForACrowdIsOwed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		s := d.scheduler(0)
+		start := time.Now()
+		var sources []Source
+		for i := range 200 {
+			sources = append(sources, plainSource(fmt.Sprint("s", i), 10*time.Minute))
+		}
+		jittery := plainSource("jittery", 10*time.Minute)
+		jittery.Jitter = setting.Duration(5 * time.Minute)
+		sources = append(sources, jittery)
+		s.Start(t.Context())
+		takeOver(t, s, 15*time.Minute, sources...)
+		waiting := 0
+		for i := range sources {
+			if owed := s.Owed(sources[i].Name); owed.After(start) || owed.Before(start.Add(-15*time.Minute)) {
+				t.Errorf("of %s the poll of %s is owed", sources[i].Name, owed)
+			}
+			if len(d.times(sources[i].Name, start)) == 0 {
+				waiting++
+			}
+		}
+		if waiting == 0 {
+			t.Error("none of them waited")
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if owed := s.Owed("s1"); !owed.IsZero() {
+			t.Errorf("after it was polled, the poll of %s is owed", owed)
+		}
+		time.Sleep(time.Until(s.tasks["jittery"].scheduled) + time.Nanosecond)
+		if due := s.tasks["jittery"].due; due.After(time.Now()) {
+			if owed := s.Owed("jittery"); !owed.Equal(s.tasks["jittery"].scheduled) {
+				t.Errorf("the poll of %s is owed, that of %s waits for its jitter", owed, s.tasks["jittery"].scheduled)
+			}
+		}
+		stop(t, s)
+	})
+}
+
+func TestAPollWhoseTimeComesAfterTheStopIsOwed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		d.act = func(context.Context, Source) Result { // it commits, and is not interrupted any more
+			time.Sleep(time.Second)
+			return Result{Poll: Poll{Verdict: Unchanged}}
+		}
+		s := d.scheduler(0)
+		start := time.Now()
+		add(t, s, plainSource("a", 5*time.Minute))
+		s.Start(t.Context())
+		time.Sleep(time.Millisecond)
+		stop(t, s)
+		if got := s.Owed("a"); !got.IsZero() {
+			t.Errorf("the poll of %s is owed, which was made", got)
+		}
+		time.Sleep(5 * time.Minute)
+		if got, want := s.Owed("a"), start.Add(5*time.Minute); !got.Equal(want) {
+			t.Errorf("the poll of %s is owed, not that of %s", got, want)
+		}
+	})
+}
+
+func TestFewSourcesThatAreOverdueDoNotWaitForACrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		s := d.scheduler(0)
+		s.Start(t.Context())
+		start := time.Now()
+		sources := []Source{plainSource("a", time.Minute), plainSource("b", time.Minute), plainSource("c", time.Minute)}
+		takeOver(t, s, time.Minute, sources...)
+		time.Sleep(10 * time.Second)
+		stop(t, s)
+		for i := range sources {
+			if got := d.times(sources[i].Name, start); len(got) != 1 || got[0] > 4*elbowing {
+				t.Errorf("%s was polled after %v", sources[i].Name, got)
+			}
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -96,15 +97,30 @@ func interrupted(r *Result) bool {
 // longestBackOff caps how long a failing source is left alone; one whose schedule is slower keeps its schedule.
 const longestBackOff = time.Hour
 
-// crowd is the time over which those are spread that are due all at once because nobody looked after them for a while.
-const crowd = time.Second
+// Sources that are due all at once, because nobody looked after them for a while, are spread over a time for each of them, and over
+// a crowd at most.
+const (
+	crowd    = time.Second
+	elbowing = 5 * time.Millisecond
+)
 
-// begin says when the source is due first.
-func (t *task) begin(now time.Time) {
+// crowdOf gives the time over which those of the tasks are spread that are overdue.
+func crowdOf(tasks iter.Seq[*task], now time.Time) time.Duration {
+	n := 0
+	for t := range tasks {
+		if !t.since.IsZero() && !t.schedule.Next(t.since).After(now) {
+			n++
+		}
+	}
+	return min(time.Duration(n)*elbowing, crowd)
+}
+
+// begin says when the source is due first. What is overdue begins within a time.
+func (t *task) begin(now time.Time, within time.Duration) {
 	if !t.since.IsZero() {
 		t.plan(t.schedule.Next(t.since))
 		if t.since = (time.Time{}); !t.due.IsZero() && !t.due.After(now) {
-			t.due = now.Add(rand.N(crowd))
+			t.due = now.Add(rand.N(max(within, 1)))
 		}
 		return
 	}

@@ -19,7 +19,7 @@ type Member interface {
 	Rejoin(ctx context.Context) error
 	Tell(ctx context.Context, i store.Info) error
 	Acquire(ctx context.Context, shards []int) ([]store.Lease, error)
-	Release(ctx context.Context, shard int, idle time.Duration) error
+	Release(ctx context.Context, shards ...store.Freed) error
 	Leave(ctx context.Context) error
 }
 
@@ -69,6 +69,7 @@ type Keeper struct {
 
 	working []string // who was there when owners was found; only one round at a time uses these
 	owners  [store.Shards]string
+	moved   time.Time // when shards have changed hands, or who is there, as far as was seen
 
 	mu    sync.Mutex
 	held  map[int]*hold
@@ -80,6 +81,7 @@ type Keeper struct {
 type hold struct {
 	stirred  int64
 	yielding time.Time // since when; zero: it is not
+	since    time.Time // since when nobody does, or has done in time, what is to be done with a shard that is yielded
 }
 
 // New makes a keeper of a membership that was just begun.
@@ -124,7 +126,7 @@ func (k *Keeper) Open(ctx context.Context) (leases []store.Lease, alone bool, er
 	k.beats, k.beaten = cancel, make(chan struct{})
 	go func() {
 		defer close(k.beaten)
-		every(beating, k.beatPeriod(), nil, k.beat)
+		every(beating, k.beatPeriod, nil, k.beat)
 	}()
 	sight, err := k.see(ctx)
 	if err != nil {
@@ -150,7 +152,7 @@ func (k *Keeper) Run(ctx context.Context) {
 		return
 	}
 	failed := false
-	every(ctx, k.lookPeriod(), k.wake, func(ctx context.Context) {
+	every(ctx, k.pace, k.wake, func(ctx context.Context) {
 		k.opts.Beat("shares of the replicas", time.Minute)
 		err := k.tellFirst(ctx)
 		if err == nil {
@@ -167,18 +169,29 @@ func (k *Keeper) Run(ctx context.Context) {
 	})
 }
 
+// pace is how long it takes to the next look: a fifth of the period as long as shards change hands, so that each is free for a moment
+// only.
+func (k *Keeper) pace() time.Duration {
+	if time.Since(k.moved) < stuck {
+		return k.lookPeriod() / 5
+	}
+	return k.lookPeriod()
+}
+
 // every calls do now and then, when woken or after a period, until ctx ends.
-func every(ctx context.Context, period time.Duration, wake <-chan struct{}, do func(ctx context.Context)) {
-	tick := time.NewTicker(period)
-	defer tick.Stop()
+func every(ctx context.Context, period func() time.Duration, wake <-chan struct{}, do func(ctx context.Context)) {
+	timer := time.NewTimer(period())
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-wake:
-		case <-tick.C:
+		case <-timer.C:
 		}
+		begun := time.Now()
 		do(ctx)
+		timer.Reset(period() - time.Since(begun))
 	}
 }
 
@@ -233,10 +246,14 @@ func (k *Keeper) Leave(ctx context.Context) error {
 	}
 	k.end()
 	k.yields.Wait()
+	var free []store.Freed
 	for shard, h := range k.all() {
 		if !h.yielding.IsZero() {
-			_ = k.opts.Member.Release(ctx, shard, time.Since(h.yielding)) // else it is free with the others
+			free = append(free, store.Freed{Shard: shard, Since: h.since})
 		}
+	}
+	if len(free) > 0 {
+		_ = k.opts.Member.Release(ctx, free...) // else they are free with the others
 	}
 	if err := k.opts.Member.Leave(ctx); err != nil {
 		return fmt.Errorf("give the shards back: %w", err)

@@ -81,6 +81,7 @@ type replica struct {
 	busy        map[int]time.Time // yielded shards that have something under way until then
 	stirs       int
 	begun       map[int]time.Duration // idle times
+	owed        map[int]time.Time     // polls that are not made
 }
 
 func (r *registry) join(t *testing.T, name string) *replica {
@@ -209,19 +210,21 @@ func (m *replica) Acquire(_ context.Context, shards []int) (leases []store.Lease
 				continue
 			}
 			m.r.owners[shard] = id
-			leases = append(leases, store.Lease{Shard: shard, Idle: time.Since(m.r.free[shard])})
+			leases = append(leases, store.Lease{Shard: shard, Since: m.r.free[shard]})
 		}
 		return nil
 	})
 	return leases, err
 }
 
-func (m *replica) Release(_ context.Context, shard int, idle time.Duration) error {
+func (m *replica) Release(_ context.Context, shards ...store.Freed) error {
 	return m.as(func(id string, _ *peer) error {
-		if m.r.owners[shard] != id {
-			return poller.ErrFenced
+		for _, f := range shards {
+			if m.r.owners[f.Shard] != id {
+				return poller.ErrFenced
+			}
+			m.r.owners[f.Shard], m.r.free[f.Shard] = "", f.Since
 		}
-		m.r.owners[shard], m.r.free[shard] = "", time.Now().Add(-idle)
 		return nil
 	})
 }
@@ -245,7 +248,7 @@ func (m *replica) Begin(_ context.Context, leases []store.Lease) error {
 		if m.working[l.Shard] {
 			m.t.Errorf("%s begins shard %d twice", m.name, l.Shard)
 		}
-		m.working[l.Shard], m.begun[l.Shard] = true, l.Idle
+		m.working[l.Shard], m.begun[l.Shard] = true, time.Since(l.Since)
 	}
 	return nil
 }
@@ -256,7 +259,7 @@ func (m *replica) Yield(_ context.Context, shards []int) map[int]time.Time {
 	for _, shard := range shards {
 		m.busy[shard] = time.Now().Add(time.Duration(shard) * 10 * time.Millisecond)
 	}
-	return nil
+	return m.owed
 }
 
 func (m *replica) Settled(shard int) bool {
@@ -404,6 +407,38 @@ func TestNobodyLooksAfterAShardForASecondAtMostWhenItIsHandedOver(t *testing.T) 
 		calm(t, []*replica{b})
 		b.leave()
 	})
+}
+
+func TestTheNextOwnerHearsOfWhatIsOwed(t *testing.T) {
+	for name, leave := range map[string]func(a *replica){
+		"in good order": (*replica).leave,
+		"when its time is up before all is settled": func(a *replica) {
+			a.stop()
+			<-a.ended
+			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+			defer cancel()
+			if err := errors.Join(a.keeper.HandOver(ctx), a.keeper.Leave(context.Background())); err != nil {
+				a.t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRegistry()
+				a := r.join(t, "a")
+				a.owed = map[int]time.Time{200: time.Now().Add(-time.Hour)}
+				time.Sleep(time.Minute)
+				leave(a)
+				b := r.join(t, "b")
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if idle := b.begun[200]; idle < time.Hour {
+					t.Errorf("the next owner thinks that the shard was left alone for %s only", idle)
+				}
+				b.leave()
+			})
+		})
+	}
 }
 
 func TestACommandTakesNoPartAndNeitherDoesOneThatLeaves(t *testing.T) {

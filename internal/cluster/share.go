@@ -91,6 +91,9 @@ func (k *Keeper) see(ctx context.Context) (*store.Sight, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if sight.Owners != k.sight.Owners || !slices.Equal(sight.Working(), k.sight.Working()) {
+		k.moved = time.Now()
+	}
 	k.sight = &sight
 	return k.sight, nil
 }
@@ -186,8 +189,9 @@ func (k *Keeper) yield(shards []int) {
 	k.mu.Lock()
 	holds := map[int]*hold{}
 	for _, shard := range shards {
-		k.held[shard].yielding = now
-		holds[shard] = k.held[shard]
+		h := k.held[shard]
+		h.yielding, h.since = now, now
+		holds[shard] = h
 	}
 	k.mu.Unlock()
 	k.yields.Go(func() { k.handOver(k.life, holds) })
@@ -195,11 +199,11 @@ func (k *Keeper) yield(shards []int) {
 
 func (k *Keeper) handOver(ctx context.Context, holds map[int]*hold) {
 	const pause = 10 * time.Millisecond
-	owed := k.opts.Work.Yield(ctx, slices.Collect(maps.Keys(holds)))
+	k.owe(holds, k.opts.Work.Yield(ctx, slices.Collect(maps.Keys(holds))))
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for len(holds) > 0 && ctx.Err() == nil {
-		maps.DeleteFunc(holds, func(shard int, h *hold) bool { return k.handed(ctx, shard, h, owed[shard]) })
+		k.handed(ctx, holds)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -207,31 +211,57 @@ func (k *Keeper) handOver(ctx context.Context, holds map[int]*hold) {
 	}
 }
 
-// handed gives a shard back if it can be, and says whether it is not ours any more.
-func (k *Keeper) handed(ctx context.Context, shard int, h *hold, owed time.Time) bool {
-	switch {
-	case !k.has(shard, h):
-		return true // it was lost meanwhile
-	case !k.opts.Work.Settled(shard):
-		return false
+// owe notes what else the next owner has to make up for.
+func (k *Keeper) owe(holds map[int]*hold, owed map[int]time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for shard, at := range owed {
+		if h := holds[shard]; h != nil && at.Before(h.since) {
+			h.since = at
+		}
 	}
-	idle := time.Since(h.yielding)
-	if !owed.IsZero() {
-		idle = max(idle, time.Since(owed))
+}
+
+// handed gives those back of which nothing is under way any more, all at once, and leaves the others.
+func (k *Keeper) handed(ctx context.Context, holds map[int]*hold) {
+	var free []store.Freed
+	var shards []int
+	for shard, h := range holds {
+		switch {
+		case !k.has(shard, h):
+			delete(holds, shard) // it was lost meanwhile
+		case k.opts.Work.Settled(shard):
+			free, shards = append(free, store.Freed{Shard: shard, Since: h.since}), append(shards, shard)
+		}
 	}
-	if err := k.opts.Member.Release(ctx, shard, idle); err != nil && !errors.Is(err, poller.ErrFenced) {
-		return false // the store does not answer
+	if len(free) == 0 {
+		return
 	}
-	k.lose(ctx, []int{shard})
-	return true
+	if err := k.opts.Member.Release(ctx, free...); err != nil && !errors.Is(err, poller.ErrFenced) {
+		return // the store does not answer
+	}
+	k.lose(ctx, shards)
+	for _, shard := range shards {
+		delete(holds, shard)
+	}
 }
 
 // giveUp gives back what could not be begun. What cannot be given back either is taken for forgotten and claimed again.
 func (k *Keeper) giveUp(ctx context.Context, leases []store.Lease) {
-	for _, l := range leases {
-		k.forget([]int{l.Shard})
-		_ = k.opts.Member.Release(ctx, l.Shard, max(l.Idle, 0))
+	free := make([]store.Freed, len(leases))
+	for i, l := range leases {
+		free[i] = store.Freed{Shard: l.Shard, Since: l.Since}
 	}
+	k.forget(shardsOf(leases))
+	_ = k.opts.Member.Release(ctx, free...)
+}
+
+func shardsOf(leases []store.Lease) []int {
+	list := make([]int, len(leases))
+	for i, l := range leases {
+		list[i] = l.Shard
+	}
+	return list
 }
 
 // HandOver gives back all that is held, shard by shard, until ctx is done. Run must have ended.

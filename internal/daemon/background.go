@@ -10,7 +10,8 @@ import (
 	"github.com/deltahook/deltahook/poller"
 )
 
-// recall lets the journal count what was written down of the last day's polls before this process began.
+// recall lets the journal count what was written down of the last day's polls before this process began. With many sources it takes
+// its time, so that the store is free for those that have begun to poll.
 func (d *Daemon) recall(ctx context.Context) {
 	const most = 200
 	rows, err := d.opts.Store.Sources(ctx)
@@ -21,10 +22,12 @@ func (d *Daemon) recall(ctx context.Context) {
 		if !rows[i].Removed.IsZero() || d.started.Sub(rows[i].Committed) > 24*time.Hour {
 			continue
 		}
+		begun := time.Now()
 		var polls []poller.Poll
 		if polls, err = d.opts.Store.Polls(ctx, rows[i].Name, most); err == nil {
 			d.journal.Recall(rows[i].Name, slices.DeleteFunc(polls, func(p poller.Poll) bool { return !p.At.Before(d.started) }))
 		}
+		sleep(ctx, 9*time.Since(begun))
 	}
 	if err != nil && ctx.Err() == nil {
 		d.opts.Log.WarnContext(ctx, "the changes of the last day are not known, only those from now on", "err", err)

@@ -87,6 +87,7 @@ type Daemon struct {
 	started    time.Time
 	ready      chan struct{} // closed once it works
 	background sync.WaitGroup
+	beside     sync.WaitGroup // polling
 	cleanups   []cleanup
 	used       atomic.Int64 // bytes of the store
 }
@@ -193,36 +194,28 @@ func (d *Daemon) Start(ctx context.Context) error {
 		return fmt.Errorf("start delivery: %w", err)
 	}
 	d.onStop("delivery", d.dispatcher.Stop)
-	d.onStop("hand-over", d.keeper.HandOver)
 	if err := d.shards.start(ctx); err != nil {
 		return err
 	}
 	d.alerts.keep(d.current().config)
 	d.alerts.gates(d.dispatcher.Stats())
-	d.onStop("alerts", func(ctx context.Context) error {
-		d.alerts.hurry()
-		_, err := d.alerts.tell(ctx, time.Now())
-		return err
-	})
+	d.onStop("alerts", d.lastAlerts)
+	// Polls, and what they need, go on while shards are handed over: each is polled until its turn comes.
+	polling := d.loops("work beside polling", &d.beside)
+	d.beside.Go(func() { d.queues.watch(polling) })
+	d.beside.Go(func() { d.share(polling) })
+	d.scheduler.Start(polling)
+	d.onStop("polling", d.scheduler.Stop)
+	d.onStop("hand-over", d.handOver)
 
-	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	d.onStop("background work", func(context.Context) error {
-		cancel()
-		d.background.Wait()
-		return nil
-	})
+	running := d.loops("background work", &d.background)
 	d.background.Go(func() { d.housekeep(running) })
-	d.background.Go(func() { d.queues.watch(running) })
-	d.background.Go(func() { d.share(running) })
 	d.background.Go(func() { d.recall(running) })
 	d.background.Go(func() { d.alerts.run(running) })
 	d.background.Go(func() { d.heartbeat(running) })
 	d.background.Go(func() { d.replicate(running) })
 	d.backfills = &backfills{d: d, ctx: running, notes: map[string]string{}}
 	d.shards.resumeFirst()
-
-	d.scheduler.Start(running)
-	d.onStop("polling", d.scheduler.Stop)
 	d.entrance.serve()
 	d.onStop("admin API", d.entrance.shut)
 	d.onStop("streams", func(context.Context) error {
@@ -239,11 +232,38 @@ func (d *Daemon) Start(ctx context.Context) error {
 	return nil
 }
 
+// loops begins a group of loops, which end with their turn of the cleanups.
+func (d *Daemon) loops(name string, group *sync.WaitGroup) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	d.onStop(name, func(context.Context) error {
+		cancel()
+		group.Wait()
+		return nil
+	})
+	return ctx
+}
+
+// handOver gives the shards to others, where there can be any, with nothing left to be told.
+func (d *Daemon) handOver(ctx context.Context) error {
+	if !d.opts.Store.Shared() {
+		return nil
+	}
+	return errors.Join(d.lastAlerts(ctx), d.keeper.HandOver(ctx))
+}
+
+// lastAlerts tells what would have waited.
+func (d *Daemon) lastAlerts(ctx context.Context) error {
+	d.alerts.hurry()
+	_, err := d.alerts.tell(ctx, time.Now())
+	return err
+}
+
 func (d *Daemon) onStop(name string, do func(ctx context.Context) error) {
 	d.cleanups = append(d.cleanups, cleanup{name: name, do: do})
 }
 
-// Stop stops polling, lets what is in flight end until ctx is done, writes down what is known, and gives the membership back.
+// Stop hands over what others can take, stops polling, lets what is in flight end until ctx is done, writes down what is known, and
+// gives the membership back.
 func (d *Daemon) Stop(ctx context.Context) error { return d.unwind(ctx) }
 
 func (d *Daemon) unwind(ctx context.Context) error {

@@ -102,26 +102,44 @@ func (s *shards) sources(leases []store.Lease, rows []store.SourceRow) poller.Ch
 	for i := range rows {
 		known[rows[i].Name] = true
 	}
-	since, now := map[int]time.Time{}, time.Now()
-	taken := map[int]bool{}
+	since := map[int]time.Time{}
 	for _, l := range leases {
-		taken[l.Shard] = true
-		if l.Idle >= 0 && l.Idle < coldAfter && !s.alone {
-			since[l.Shard] = now.Add(-l.Idle)
-		}
+		since[l.Shard] = l.Since
 	}
-	c := poller.Change{Since: map[string]time.Time{}}
+	c, now := poller.Change{Since: map[string]time.Time{}}, time.Now()
 	for _, source := range s.d.current().config.Sources {
-		shard := store.ShardOf(source.Name)
-		if !taken[shard] {
+		at, taken := since[store.ShardOf(source.Name)]
+		if !taken {
 			continue
 		}
 		c.Put = append(c.Put, source)
-		if at, warm := since[shard]; warm && known[source.Name] {
-			c.Since[source.Name] = at.Add(-overlapOf(source))
+		if known[source.Name] && !at.IsZero() && !s.alone {
+			if at = sinceOf(source, at, now); !at.IsZero() {
+				c.Since[source.Name] = at
+			}
 		}
 	}
 	return c
+}
+
+// sinceOf gives from when on a source was not polled that others looked after until a time; zero: it begins as at a start. One that is
+// polled in a period is then polled at once, too, but not out of phase, because its next time would be left out.
+func sinceOf(source *poller.Source, until, now time.Time) time.Time {
+	until = until.Add(-overlapOf(source))
+	if now.Sub(until) < coldAfter+overlapOf(source) {
+		return until
+	}
+	if source.Every > 0 && source.OnStart != "schedule" {
+		return earlier(until, now.Add(-source.Every.Std()))
+	}
+	return time.Time{}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // Begin polls and delivers what the shards have.
@@ -180,29 +198,8 @@ func (s *shards) End(ctx context.Context, list []int) {
 
 // remove ends the polls of the shards, and gives since when one of them has been due that was not made to its end.
 func (s *shards) remove(ctx context.Context, list []int) (owed map[int]time.Time) {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	s.own(list, false)
-	gone := map[int]bool{}
-	for _, shard := range list {
-		gone[shard] = true
-	}
-	var c poller.Change
-	owed = map[int]time.Time{}
-	for _, source := range s.d.current().config.Sources {
-		shard := store.ShardOf(source.Name)
-		if !gone[shard] {
-			continue
-		}
-		c.Remove = append(c.Remove, source.Name)
-		if at := s.d.scheduler.Owed(source.Name); !at.IsZero() && (owed[shard].IsZero() || at.Before(owed[shard])) {
-			owed[shard] = at
-		}
-	}
-	if gone[store.ShardOf(emitter.Own)] {
-		s.d.alerts.yield()
-	}
-	p, err := s.d.scheduler.Prepare(c)
+	names, owed := s.disown(list)
+	p, err := s.d.scheduler.Prepare(poller.Change{Remove: names})
 	if err == nil {
 		err = s.d.scheduler.Apply(ctx, p)
 	}
@@ -210,6 +207,32 @@ func (s *shards) remove(ctx context.Context, list []int) (owed map[int]time.Time
 		s.d.opts.Log.ErrorContext(ctx, "a poll of a source that is somebody else's now does not end", "err", err)
 	}
 	return owed
+}
+
+// disown notes that the shards are not ours any more, so that nothing begins to poll their sources again, and gives these.
+func (s *shards) disown(list []int) (names []string, owed map[int]time.Time) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.own(list, false)
+	gone := map[int]bool{}
+	for _, shard := range list {
+		gone[shard] = true
+	}
+	owed = map[int]time.Time{}
+	for _, source := range s.d.current().config.Sources {
+		shard := store.ShardOf(source.Name)
+		if !gone[shard] {
+			continue
+		}
+		names = append(names, source.Name)
+		if at := s.d.scheduler.Owed(source.Name); !at.IsZero() && (owed[shard].IsZero() || at.Before(owed[shard])) {
+			owed[shard] = at
+		}
+	}
+	if gone[store.ShardOf(emitter.Own)] {
+		s.d.alerts.yield()
+	}
+	return names, owed
 }
 
 // Stir reads anew what others have queued or settled.

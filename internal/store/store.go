@@ -86,9 +86,15 @@ type Swept struct {
 type Lease struct {
 	Shard int
 	Epoch int64
-	// Idle is for how long nobody may have looked after the shard, by the clock of the store; below zero: nobody ever has, or the
+	// Since is until when at least somebody looked after the shard, by the clock of this machine; zero: nobody ever has, or the
 	// store is not shared.
-	Idle time.Duration
+	Since time.Time
+}
+
+// Freed is a shard that is given back.
+type Freed struct {
+	Shard int
+	Since time.Time // since when nobody looks after it, by the clock of this machine; zero: nobody ever has
 }
 
 // Member is one process's membership. It keeps its leases itself: Ledger and Outbox methods work under them.
@@ -114,8 +120,8 @@ type Member interface {
 	// former owner was told about is visible, and no later one of it can succeed. A shard that is already held gets a
 	// new epoch. A member that has expired gets ErrMemberLost.
 	Acquire(ctx context.Context, shards []int) ([]Lease, error)
-	// Release gives a shard back that nobody has looked after for some time; poller.ErrFenced when it is not held any more.
-	Release(ctx context.Context, shard int, idle time.Duration) error
+	// Release gives shards back, all at once; poller.ErrFenced when one is not held any more, and the others are free nevertheless.
+	Release(ctx context.Context, shards ...Freed) error
 	// Leave releases everything and ends the membership.
 	Leave(ctx context.Context) error
 }

@@ -1,11 +1,37 @@
 package postgres
 
-import "context"
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
 
 // OpenAs opens a database as a program does that knows only the first migrations.
 func OpenAs(ctx context.Context, o Options, known int) (*Store, error) {
 	o.steps = migrations()[:known]
 	return Open(ctx, o)
+}
+
+// Busy takes all connections of a store, and gives them back some time after free was called.
+func (s *Store) Busy(ctx context.Context) (free func(), err error) {
+	var taken []*pgxpool.Conn
+	giveBack := func() {
+		for _, c := range taken {
+			c.Release()
+		}
+	}
+	for range s.pool.Config().MaxConns {
+		c, err := s.pool.Acquire(ctx)
+		if err != nil {
+			giveBack()
+			return nil, err
+		}
+		taken = append(taken, c)
+	}
+	return func() {
+		_, _ = taken[0].Exec(ctx, "SELECT pg_sleep(0.2)")
+		giveBack()
+	}, nil
 }
 
 // EmptySQL makes a database what it was before anything was stored.

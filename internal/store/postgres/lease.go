@@ -2,13 +2,13 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
@@ -35,11 +35,14 @@ const (
 			ORDER BY s.id FOR UPDATE OF s`
 	acquireTail = `),
 		a AS (UPDATE dh_shard s SET owner = c.owner, epoch = epoch + 1, claimed_at = clock_timestamp() FROM c WHERE s.id = c.id
-			RETURNING s.id, s.epoch, coalesce((extract(epoch FROM clock_timestamp() - c.since) * 1000000)::bigint, -1) AS idle)
+			RETURNING s.id, s.epoch, (extract(epoch FROM clock_timestamp() - c.since) * 1000000)::bigint AS idle)
 		SELECT (SELECT count(*) FROM me), a.id, a.epoch, a.idle FROM (SELECT 1) one LEFT JOIN a ON true`
-	// A shard that is free says in claimed_at since when nobody has looked after it.
-	releaseSQL = `UPDATE dh_shard SET owner = NULL, claimed_at = clock_timestamp() - $4::interval WHERE id = $1 AND owner = $2 AND epoch = $3`
-	leaveSQL   = `WITH d AS (UPDATE dh_shard SET owner = NULL, claimed_at = clock_timestamp() WHERE owner = $1 || '#' || $2::bigint)
+	clockSQL = `SELECT clock_timestamp()`
+	// A shard that is free says in claimed_at since when nobody has looked after it. The rows are locked in their order.
+	releaseSQL = `WITH u AS (SELECT s.id, u.since FROM unnest($1::integer[], $2::bigint[], $3::timestamptz[]) u(id, epoch, since)
+			JOIN dh_shard s ON s.id = u.id AND s.epoch = u.epoch WHERE s.owner = $4 ORDER BY s.id FOR UPDATE OF s)
+		UPDATE dh_shard s SET owner = NULL, claimed_at = u.since FROM u WHERE s.id = u.id`
+	leaveSQL = `WITH d AS (UPDATE dh_shard SET owner = NULL, claimed_at = clock_timestamp() WHERE owner = $1 || '#' || $2::bigint)
 		UPDATE dh_member SET expires_at = clock_timestamp() WHERE name = $1 AND incarnation = $2`
 )
 
@@ -180,6 +183,7 @@ func (m *member) acquireLocked(ctx context.Context, shards []int, taken []store.
 }
 
 func (m *member) acquire(ctx context.Context, on querier, query string, shards []int) (taken []store.Lease, err error) {
+	begun := time.Now() // before the clock of the store is looked at, so that no time is lost between the two
 	rows, err := on.Query(ctx, query, shards, m.name, m.current(), m.ttl)
 	if err != nil {
 		return nil, err
@@ -191,7 +195,11 @@ func (m *member) acquire(ctx context.Context, on querier, query string, shards [
 		if err := r.Scan(&alive, &shard, &epoch, &idle); err != nil || shard == nil {
 			return err
 		}
-		taken = append(taken, store.Lease{Shard: *shard, Epoch: *epoch, Idle: max(time.Duration(*idle)*time.Microsecond, -1)})
+		l := store.Lease{Shard: *shard, Epoch: *epoch}
+		if idle != nil {
+			l.Since = begun.Add(-time.Duration(*idle) * time.Microsecond)
+		}
+		taken = append(taken, l)
 		return nil
 	})
 	if err == nil && alive == 0 {
@@ -200,32 +208,73 @@ func (m *member) acquire(ctx context.Context, on querier, query string, shards [
 	return taken, err
 }
 
-// Release gives a shard back.
-func (m *member) Release(ctx context.Context, shard int, idle time.Duration) error {
-	unlock, err := m.lock(ctx, shard)
+// Release gives shards back.
+func (m *member) Release(ctx context.Context, shards ...store.Freed) error {
+	list := make([]int, len(shards))
+	for i, f := range shards {
+		list[i] = f.Shard
+	}
+	unlock, err := m.lock(ctx, list...)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	m.mu.Lock()
-	held, ok := m.leases[shard]
-	m.mu.Unlock()
-	if !ok {
-		return poller.ErrFenced
-	}
+	epochs := m.epochs(list)
+	freed := int64(0)
 	err = m.s.change(ctx, func(ctx context.Context) error {
-		tag, err := m.s.pool.Exec(ctx, releaseSQL, shard, m.ID(), held.epoch, idle)
-		if err == nil && tag.RowsAffected() == 0 {
-			return poller.ErrFenced
-		}
+		freed, err = m.release(ctx, shards, list, epochs)
 		return err
 	})
-	if err == nil || errors.Is(err, poller.ErrFenced) {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		delete(m.leases, shard)
+	if err != nil {
+		return fmt.Errorf("release: %w", err)
 	}
-	return err
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, shard := range list {
+		if m.leases[shard].epoch == epochs[i] {
+			delete(m.leases, shard)
+		}
+	}
+	if freed < int64(len(shards)) {
+		return poller.ErrFenced
+	}
+	return nil
+}
+
+// release says by the clock of the store since when nobody looks after the shards: however long the statements wait, that is not too
+// late.
+func (m *member) release(ctx context.Context, shards []store.Freed, list []int, epochs []int64) (int64, error) {
+	conn, err := m.s.pool.Acquire(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Release()
+	var clock time.Time
+	if err := conn.QueryRow(ctx, clockSQL).Scan(&clock); err != nil {
+		return 0, err
+	}
+	since, now := make([]pgtype.Timestamptz, len(shards)), time.Now()
+	for i, f := range shards {
+		if !f.Since.IsZero() {
+			since[i] = at(clock.Add(-max(now.Sub(f.Since), 0)))
+		}
+	}
+	tag, err := conn.Exec(ctx, releaseSQL, list, epochs, since, m.ID())
+	return tag.RowsAffected(), err
+}
+
+// epochs gives those of shards that are held, below zero for others.
+func (m *member) epochs(shards []int) []int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]int64, len(shards))
+	for i, shard := range shards {
+		held, ok := m.leases[shard]
+		if out[i] = held.epoch; !ok {
+			out[i] = -1
+		}
+	}
+	return out
 }
 
 // Leave releases everything and ends the membership.

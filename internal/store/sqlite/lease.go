@@ -125,7 +125,7 @@ func (m *member) Acquire(ctx context.Context, shards []int) ([]store.Lease, erro
 			return err
 		}
 		taken, err = collect(ctx, t, func(r *sql.Rows) (store.Lease, error) {
-			l := store.Lease{Idle: -1}
+			var l store.Lease
 			err := r.Scan(&l.Shard, &l.Epoch)
 			return l, err
 		}, acquireSQL, string(wanted), m.ID(), micros(m.s.now()))
@@ -142,25 +142,32 @@ func (m *member) Acquire(ctx context.Context, shards []int) ([]store.Lease, erro
 	return taken, nil
 }
 
-// Release gives a shard back.
-func (m *member) Release(ctx context.Context, shard int, _ time.Duration) error {
-	epoch, held := m.epoch(shard)
-	if !held {
+// Release gives shards back.
+func (m *member) Release(ctx context.Context, shards ...store.Freed) error {
+	held, freed := m.held(), 0
+	err := m.s.write(ctx, func(ctx context.Context, t *tx) error {
+		freed = 0
+		for _, f := range shards {
+			n, err := t.exec(ctx, releaseSQL, f.Shard, m.ID(), held[f.Shard])
+			if err != nil {
+				return err
+			}
+			freed += int(n)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, f := range shards {
+		delete(m.leases, f.Shard)
+	}
+	if freed < len(shards) {
 		return poller.ErrFenced
 	}
-	err := m.s.write(ctx, func(ctx context.Context, t *tx) error {
-		n, err := t.exec(ctx, releaseSQL, shard, m.ID(), epoch)
-		if err == nil && n == 0 {
-			return poller.ErrFenced
-		}
-		return err
-	})
-	if err == nil || errors.Is(err, poller.ErrFenced) {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		delete(m.leases, shard)
-	}
-	return err
+	return nil
 }
 
 // Leave releases everything and ends the membership.

@@ -191,7 +191,7 @@ func batchLeft(w *world) {
 	if !slices.Equal(before, w.deliveries(store.DeliveryQuery{EventID: all[1].ID})) {
 		w.Fatalf("what was delivered is %+v", w.deliveries(store.DeliveryQuery{EventID: all[1].ID}))
 	}
-	w.must(m.Release(w.ctx(), all[0].Shard, 0))
+	w.must(m.Release(w.ctx(), store.Freed{Shard: all[0].Shard, Since: time.Now()}))
 	err := m.FailBatch(w.ctx(), batchLane("app"), seqs(all), failedAttempt(2), emitter.Next{Split: true})
 	if !errors.Is(err, poller.ErrFenced) {
 		w.Fatalf("without the shard: %v", err)

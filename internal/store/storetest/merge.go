@@ -250,7 +250,7 @@ func sealTells(w *world) {
 	both, err := m.Seal(w.ctx(), []emitter.Parcel{{Lane: app[0].Lane, Seqs: []int64{app[1].Seq, app[0].Seq, app[1].Seq}}, {Lane: app[0].Lane}})
 	w.must(err)
 	w.equal("in the order that was asked for", []any{ids(both[0]), len(both[1])}, []any{[]string{app[1].ID, app[1].ID}, 0})
-	w.must(m.Release(w.ctx(), app[1].Shard, 0))
+	w.must(m.Release(w.ctx(), store.Freed{Shard: app[1].Shard, Since: time.Now()}))
 	w.equal("sealed without the shard", len(w.seal(m, app[1])), 0)
 }
 

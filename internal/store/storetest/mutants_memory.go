@@ -146,7 +146,7 @@ func parkForwarded(ctx context.Context, m *brokenMember, ref emitter.Ref, reason
 func acquireStealing(ctx context.Context, m *brokenMember, shards []int) ([]store.Lease, error) {
 	for _, other := range m.st.others(m) {
 		for _, shard := range shards {
-			if err := other.Release(ctx, shard, 0); err != nil && !errors.Is(err, poller.ErrFenced) {
+			if err := other.Release(ctx, store.Freed{Shard: shard}); err != nil && !errors.Is(err, poller.ErrFenced) {
 				return nil, err
 			}
 		}

@@ -105,7 +105,7 @@ func staleIsRefused(w *world) {
 	_, err = a.Pending(w.ctx(), all[0].Lane, 0, 10)
 	w.refused("pending", err)
 	w.equal("a stale owner's lanes", len(w.lanes(a)), 0)
-	w.refused("release", a.Release(w.ctx(), store.ShardOf("contacts"), 0))
+	w.refused("release", a.Release(w.ctx(), store.Freed{Shard: store.ShardOf("contacts"), Since: time.Now()}))
 	if err := a.Heartbeat(w.ctx()); !errors.Is(err, store.ErrMemberLost) {
 		w.Errorf("heartbeat of a stale owner: %v", err)
 	}
@@ -251,7 +251,7 @@ func notHeld(w *world) {
 	_, err = a.Pending(w.ctx(), lane, 0, 10)
 	w.refused("pending", err)
 	w.refused("retry", a.Retry(w.ctx(), emitter.Ref{Lane: lane, Seq: 1}, failedAttempt(1), noon()))
-	w.refused("release", a.Release(w.ctx(), lane.Shard, 0))
+	w.refused("release", a.Release(w.ctx(), store.Freed{Shard: lane.Shard, Since: time.Now()}))
 	w.equal("lanes", len(w.lanes(a)), 0)
 	n, err := a.Replay(w.ctx(), store.DeliveryQuery{}, 0)
 	w.must(err)
@@ -262,7 +262,7 @@ func released(w *world) {
 	a, b := w.owner("a", longTTL), w.join("b", longTTL)
 	st := w.commit(a, "contacts", w.some("contacts", 1, 2, "app")...)
 	shard := store.ShardOf("contacts")
-	w.must(a.Release(w.ctx(), shard, 0))
+	w.must(a.Release(w.ctx(), store.Freed{Shard: shard, Since: time.Now()}))
 	_, err := a.Commit(w.ctx(), poll("contacts", st, w.news("contacts", 3, "k", "app")))
 	w.refused("commit", err)
 	leases, err := b.Acquire(w.ctx(), store.AllShards())
@@ -290,7 +290,7 @@ func leaving(w *world) {
 
 func seen(w *world) {
 	a, b := w.owner("a", shortTTL), w.join("b", longTTL)
-	w.must(a.Release(w.ctx(), 7, 0))
+	w.must(a.Release(w.ctx(), store.Freed{Shard: 7, Since: time.Now()}))
 	w.must(a.Tell(w.ctx(), store.Info{Works: true}))
 	sight := w.sight()
 	w.equal("live", w.live(), []string{a.ID(), b.ID()})
@@ -316,8 +316,8 @@ func idleIsTold(w *world) {
 	leases, err := a.Acquire(w.ctx(), []int{1, 2, 3})
 	w.must(err)
 	for _, l := range leases {
-		if l.Idle >= 0 {
-			w.Errorf("a shard that nobody ever had was idle for %s", l.Idle)
+		if !l.Since.IsZero() {
+			w.Errorf("a shard that nobody ever had was looked after until %s", l.Since)
 		}
 	}
 	if !w.st.Shared() {
@@ -328,12 +328,12 @@ func idleIsTold(w *world) {
 		w.Helper()
 		leases, err := m.Acquire(w.ctx(), []int{shard})
 		w.must(err)
-		if len(leases) != 1 || leases[0].Idle < least || leases[0].Idle > least+20*time.Second {
+		if len(leases) != 1 || time.Since(leases[0].Since) < least || time.Since(leases[0].Since) > least+20*time.Second {
 			w.Errorf("leases %+v, idle for %s", leases, least)
 		}
 	}
 	b := w.join("b", longTTL)
-	w.must(a.Release(w.ctx(), 1, 30*time.Second))
+	w.must(a.Release(w.ctx(), store.Freed{Shard: 1, Since: time.Now().Add(-30 * time.Second)}))
 	idle(b, 1, 30*time.Second)
 	w.backend.Pass(w.T, time.Minute)
 	b = w.join("b2", longTTL)

@@ -60,7 +60,8 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 		next.changed(r.At)
 		r.stirred = !m.state.Quiet.IsZero()
 	}
-	events := &handover{}
+	next.Untold = next.Untold || s.spool.untold && next.untold()
+	events := &handover{careful: next.Untold}
 	r.Events, r.Quiet = s.spool.events, s.quiet
 	r.Took = p.opts.Now().Sub(r.At)
 	c := Commit{State: next, Writes: p.writes(s, m.state.Sequence, r.At, events, anew), Poll: &r.Poll}
@@ -110,6 +111,7 @@ type handover struct {
 	list     []*Event
 	bytes    int
 	overflow bool
+	careful  bool  // nothing that waits is known to be all that receivers have heard of a record
 	err      error // of making an event or reading the spool: the commit is aborted
 }
 
@@ -147,6 +149,9 @@ func (p *Poller) writes(s *scan, sequence int64, at time.Time, events *handover,
 				event, err := p.opts.Outlet.Event(p.source, sequence, at, p.changeOf(e))
 				if err != nil {
 					return fmt.Errorf("event of record %q: %w", e.key, err)
+				}
+				if events.careful {
+					event.keepLast()
 				}
 				w.Event = event
 				events.add(event)

@@ -59,6 +59,9 @@ type State struct {
 	Details []string `json:"details,omitempty"`
 	// Partitions is what is remembered of the lists that the records come in; nil when it is one.
 	Partitions *PartitionState `json:"partitions,omitempty"`
+	// Untold says that what is known is not all that was told: records were forgotten, or known anew, without events. Receivers may
+	// hold some that are not known any more, or other versions. It stays.
+	Untold bool `json:"untold,omitempty"`
 	// Validators are those of the last complete answer, byte for byte.
 	Validators Validators `json:"validators,omitzero"`
 	// Cursor is the watermark of incremental polls, opaque to the store.

@@ -60,7 +60,7 @@ func (p *Poller) Rekey(ctx context.Context) (Rekeying, error) {
 	if !sameList(state.Identity, p.identity) {
 		state.Cursor = restarted(state.Cursor) // it leads through another list
 	}
-	state.Identity, state.Held, state.Validators, state.Backfill = p.identity, nil, Validators{}, state.Backfill.anew()
+	state.Identity, state.Held, state.Validators, state.Backfill, state.Untold = p.identity, nil, Validators{}, state.Backfill.anew(), state.untold()
 	if err := p.commit(ctx, Commit{State: state, Forget: ForgetRecords, Writes: rewrites(spool)}); err != nil {
 		return r, err
 	}

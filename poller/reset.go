@@ -36,9 +36,9 @@ func (p *Poller) Reset(ctx context.Context, level ResetLevel) (State, error) {
 	case ResetCursor:
 		state.Validators, state.Cursor = Validators{}, restarted(state.Cursor)
 	case ResetRecords:
-		state, forget = State{Sequence: was.Sequence, Paused: was.Paused}, ForgetRecords
+		state, forget = State{Sequence: was.Sequence, Paused: was.Paused, Untold: was.untold()}, ForgetRecords
 	case ResetAll:
-		state, forget = State{Paused: was.Paused}, ForgetAll
+		state, forget = State{Paused: was.Paused, Untold: was.untold()}, ForgetAll
 	}
 	if err := p.commit(ctx, Commit{State: state, Forget: forget}); err != nil {
 		return was, err

@@ -32,6 +32,7 @@ type spool struct {
 	out    *bufio.Writer
 	count  int
 	events int
+	untold bool  // a record that is known changes, or is known no more, and no event tells of it
 	size   int64 // bytes
 	frame  []byte
 }
@@ -47,6 +48,7 @@ func (s *spool) add(e *entry) error {
 	if !e.quiet && e.kind != 0 {
 		s.events++
 	}
+	s.untold = s.untold || e.quiet && (e.kind == differ.Deleted || len(e.delta.Changed) > 0)
 	if s.file == nil && s.memory.Len()+len(s.frame) > s.limit {
 		if err := s.spill(); err != nil {
 			return err

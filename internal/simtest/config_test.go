@@ -70,8 +70,9 @@ type hookSettings struct {
 	inFlight int
 	timeout  time.Duration
 	maxQueue int
-	batch    int  // events in a request; 0: each is one
-	coalesce bool // what waits of a record is merged
+	batch    int           // events in a request; 0: each is one
+	coalesce bool          // what waits of a record is merged
+	wait     time.Duration // before the first attempt
 }
 
 func (s *settings) source(name string) *sourceSettings {
@@ -171,9 +172,9 @@ timeout = %q
 max_queue = %d
 proxy = "none"
 auth = { kind = "bearer", token = "env:HOOK_TOKEN" }
-retry = { schedule = ["0s", "5s", "30s", "2m"] }
+retry = { schedule = [%q, "5s", "30s", "2m"] }
 coalesce = %t
-`, h.name, strings.TrimSuffix(h.address, ":80"), n, h.order, h.inFlight, h.timeout.String(), h.maxQueue, h.coalesce)
+`, h.name, strings.TrimSuffix(h.address, ":80"), n, h.order, h.inFlight, h.timeout.String(), h.maxQueue, h.wait.String(), h.coalesce)
 	if h.batch > 0 {
 		fmt.Fprintf(b, "batch = { max_events = %d, linger = \"2s\" }\n", h.batch)
 	}

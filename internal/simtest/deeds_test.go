@@ -13,7 +13,7 @@ func (w *world) person() {
 	w.step.Add(1)
 	source := w.upstreams[w.chance.IntN(len(w.upstreams))].name
 	webhook := w.receivers[1+w.chance.IntN(3)].name
-	switch w.chance.IntN(12) {
+	switch w.chance.IntN(13) {
 	case 0:
 		w.do(admin.Action{Verb: admin.Poll, Source: source})
 	case 1:
@@ -37,9 +37,9 @@ func (w *world) person() {
 		w.do(admin.Action{Verb: admin.Discard, Source: source})
 	case 9:
 		w.anew(admin.Edit{Verb: admin.Rekey, Source: source})
-	case 10:
-		w.anew(admin.Edit{Verb: admin.Reset, Source: source, Level: []string{"validators", "cursor", "records"}[w.chance.IntN(3)]})
-	case 11:
+	case 10, 11:
+		w.anew(admin.Edit{Verb: admin.Reset, Source: source, Level: []string{"validators", "cursor", "records", "records"}[w.chance.IntN(4)]})
+	case 12:
 		w.alter(webhook)
 	}
 }

@@ -152,6 +152,9 @@ func (w *world) rest() {
 		if left == "" {
 			break
 		}
+		if w.unfound() && w.askAnew() {
+			continue
+		}
 		if time.Now().After(end) || w.unfound() {
 			w.overdue(left)
 			return
@@ -163,6 +166,25 @@ func (w *world) rest() {
 	if w.violation() == nil {
 		w.checkRest()
 	}
+}
+
+// askAnew lets lists be read that are not asked for any more: a server has said that a record is there which its list lacks, and as
+// long as the list stays the same (304) this is believed, for six hours. It says whether there is any.
+func (w *world) askAnew() (any bool) {
+	for _, u := range w.upstreams {
+		u.mu.Lock()
+		vouched := u.vouched
+		u.vouched = false
+		u.mu.Unlock()
+		if vouched {
+			w.anew(admin.Edit{Verb: admin.Reset, Source: u.name, Level: "validators"})
+		}
+		any = any || vouched
+	}
+	if any {
+		w.polls.rest()
+	}
+	return any
 }
 
 // replay sends what was parked, once nothing else is on its way.

@@ -144,7 +144,7 @@ func (w *world) checkReplica(r *receiver, source string, m *memory) {
 		if string(have[key]) != record {
 			w.violated(7, "%s has %s %s as\n%s\nand was sent\n%s%s", r.name, source, key, have[key], record, m.told(r, key))
 		}
-		if e := last[key]; !dropped[key] && (e.change == differ.Deleted && !m.reset || e.change != differ.Deleted && least.canon(e.record("")) != least.canon(record)) {
+		if e := last[key]; !dropped[key] && (e.change == differ.Deleted || e.change != differ.Deleted && least.canon(e.record("")) != least.canon(record)) {
 			w.violated(7, "%s has %s %s as\n%s\nand its last event is %s%s", r.name, source, key, have[key], e.record(""), m.told(r, key))
 		}
 		delete(have, key)

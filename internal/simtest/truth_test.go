@@ -29,7 +29,6 @@ type memory struct {
 	events []*event   // in order of sequence
 	maybe  *commit    // the last one, when its outcome is unknown
 	doing  *commit    // the one that the store is busy with
-	reset  bool       // its records were forgotten: what was created again and deleted cancels, and who has it from before keeps it
 	edited int64      // step of the last edit of what counts
 	least  comparison // what has counted all the time
 }
@@ -105,7 +104,6 @@ func (t *truth) apply(source string, c *commit) {
 	m.state, m.maybe = c.state, nil
 	m.state.Version = c.expect + 1
 	if c.forget != poller.ForgetNothing {
-		m.reset = true
 		m.known, m.keys = map[string]known{}, map[differ.Hash]string{}
 	}
 	for i := range c.writes {

@@ -70,6 +70,7 @@ type upstream struct {
 	scans    []scan
 	asked    time.Time // last request
 	requests int
+	vouched  bool // for a record that may be gone, by its own address
 }
 
 func newUpstream(w *world, n int, kind pageKind) *upstream {
@@ -300,7 +301,7 @@ func (u *upstream) lies(q *http.Request) []hooktest.Fault {
 	}
 	for i, f := range list {
 		list[i] = func(w http.ResponseWriter, q *http.Request, n int) bool {
-			u.lied()
+			u.lied(q)
 			return f(w, q, n)
 		}
 	}
@@ -308,9 +309,10 @@ func (u *upstream) lies(q *http.Request) []hooktest.Fault {
 }
 
 // lied notes that what this scan lacks is not known.
-func (u *upstream) lied() {
+func (u *upstream) lied(q *http.Request) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.vouched = u.vouched || q.URL.Path != "/items"
 	if n := len(u.scans); n > 0 {
 		u.scans[n-1].lied = true
 	}

@@ -143,7 +143,9 @@ func (w *world) newHook(r *receiver) hookSettings {
 	if w.chance.IntN(3) == 0 {
 		h.batch = 2 + w.chance.IntN(8)
 	}
-	h.coalesce = h.order != "source" && w.chance.IntN(3) == 0
+	if h.coalesce = h.order != "source" && w.chance.IntN(2) == 0; h.coalesce {
+		h.wait = w.pace * time.Duration(w.chance.IntN(3)*5)
+	}
 	return h
 }
 

@@ -160,10 +160,12 @@ func recordUntouched(w *world) {
 	}
 	c := poll("contacts", w.load(m, "contacts"), told)
 	c.State.Backfill = &poller.Backfill{To: []string{"app"}, Started: noon(), Total: 2, Looked: 1, Told: 1, After: "ff00"}
+	c.State.Untold = true
 	_, err := m.Commit(w.ctx(), c)
 	w.must(err)
 	check := func() {
 		st := w.load(m, "contacts")
+		w.equal("what was not told", st.Untold, true)
 		w.equal("known", w.known(m, "contacts"), known)
 		w.equal("bodies", w.bodies(m, "contacts", "k1", "k2"), map[string]string{"k1": "one", "k2": "two"})
 		w.equal("records, sequence", []int64{st.Records, st.Sequence}, []int64{2, 1})

@@ -1,0 +1,29 @@
+package poller
+
+import "github.com/deltahook/deltahook/differ"
+
+// untold is the value of Untold once what is known changes without events. As long as there was no event, receivers know nothing.
+func (s *State) untold() bool { return s.Untold || s.Sequence > 0 }
+
+// keepLast lets nothing cancel that was merged with the event: a receiver may have the record from before what waits for it, and
+// then only the event takes it away, or makes it right.
+func (e *Event) keepLast() {
+	for i := range e.To {
+		c := &e.To[i]
+		if c.Merge == nil {
+			continue
+		}
+		merge := c.Merge
+		c.Merge = func(id string, waiting []byte) (Merging, []byte) {
+			m, body := merge(id, waiting)
+			switch {
+			case m != Cancelled:
+			case e.Change == differ.Deleted:
+				m = Replaced
+			default:
+				m = Apart
+			}
+			return m, body
+		}
+	}
+}

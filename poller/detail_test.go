@@ -458,7 +458,7 @@ func TestT2RecordsThatAreLeftAsideAreCountedOnce(t *testing.T) {
 				fmt.Fprintf(w, `{"total":20,"items":[%s]}`, strings.Join(g.listed.page(from, from+5), ","))
 			}, func(s *Source) {
 				s.Records, s.Deletes.Confirm = differ.MustPath("items"), 1
-				s.Pages = Pages{Kind: "offset", Start: 1, Max: 100, Total: differ.MustPath("total"), Overlap: 2}
+				s.Pages = Pages{Kind: "offset", Max: 100, Total: differ.MustPath("total"), Overlap: 2}
 				edit(s)
 			})
 			if got := r.poll(); got.Records != 20 || strings.Join(offsets, " ") != "0 3 6 9 12 15" {

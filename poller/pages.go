@@ -55,11 +55,11 @@ func newWalker(p Pages) walker {
 	case "cursor":
 		return &cursorWalker{end: ending{conf: p}, seen: map[string]bool{}}
 	case "offset":
-		return &offsetWalker{end: ending{conf: p}}
+		return &offsetWalker{end: ending{conf: p}, first: p.Start.Of(p.Kind)}
 	case "last_key":
 		return &lastKeyWalker{end: ending{conf: p}}
 	case "page":
-		return &pageWalker{conf: p, end: ending{conf: p}, page: p.Start}
+		return &pageWalker{conf: p, end: ending{conf: p}, page: p.Start.Of(p.Kind)}
 	}
 	return oneAnswer{}
 }

@@ -57,6 +57,9 @@ func pageStart(list *shelf, size int, q *http.Request) int {
 	if n, err := strconv.Atoi(query.Get("offset")); err == nil {
 		return n
 	}
+	if n, err := strconv.Atoi(query.Get("startIndex")); err == nil { // SCIM
+		return n - 1
+	}
 	if after := query.Get("after"); after != "" {
 		all := list.page(0, list.len())
 		return 1 + slices.IndexFunc(all, func(body string) bool { return strings.Contains(body, `"id":"`+after+`"`) })
@@ -107,6 +110,13 @@ func pageCases() []pageCase {
 		{"offset, empty page", func(s *Source) { s.Pages.Kind, s.Records = "offset", items }, 5},
 		{"offset, total and a capped size", func(s *Source) {
 			s.Pages.Kind, s.Records, s.Pages.Total, s.Pages.Size, s.Pages.Sizes = "offset", items, differ.MustPath("total"), 500, "limit"
+		}, 4},
+		{"offset from 1", func(s *Source) {
+			s.Pages.Kind, s.Records, s.Pages.Start, s.Pages.Param = "offset", items, FirstIs(1), "startIndex"
+		}, 5},
+		{"offset from 1 in the URL, total", func(s *Source) {
+			s.Pages.Kind, s.Records, s.Pages.Start, s.URL = "offset", items, FirstIs(1), s.URL+"?startIndex={offset}"
+			s.Pages.Total = differ.MustPath("total")
 		}, 4},
 		{"last_key", func(s *Source) { s.Pages.Kind, s.Records, s.Pages.Param = "last_key", items, "after" }, 5},
 		{"last_key, has_more", func(s *Source) {
@@ -290,7 +300,7 @@ func TestTheEndOfThePagesIsCertain(t *testing.T) {
 		{"total is gone", func(s *Source) { s.Pages.Total = differ.MustPath("n") }, map[string]string{"1": `{"items":[{"id":1}]}`}, `pages.total "n" is missing in the answer of page 1, not a number`},
 		{"an empty page before the total", func(s *Source) { s.Pages.Total = differ.MustPath("n") }, map[string]string{"1": `{"items":[{"id":1}],"n":3}`, "2": `{"items":[],"n":3}`}, "page 2 is empty after 1 records, but the server's total is larger"},
 		{"no more before the total", func(s *Source) { s.Pages.Total, s.Pages.More = differ.MustPath("n"), differ.MustPath("more") }, map[string]string{"1": `{"items":[{"id":1}],"n":3,"more":false}`}, "no more pages after 1 records, but its total is larger"},
-		{"from page 0", func(s *Source) { s.Pages.Start = 0 }, map[string]string{"0": `{"items":[{"id":1}]}`, "1": `{"items":[]}`}, ""},
+		{"from page 0", func(s *Source) { s.Pages.Start = FirstIs(0) }, map[string]string{"0": `{"items":[{"id":1}]}`, "1": `{"items":[]}`}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, func(w http.ResponseWriter, q *http.Request) {

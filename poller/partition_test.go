@@ -52,7 +52,7 @@ func (g *regions) rig(t *testing.T, values []string, edit func(*Source)) *rig {
 	t.Helper()
 	return newRig(t, g.ServeHTTP, func(s *Source) {
 		s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/r/{partition}"
-		s.Pages = Pages{Kind: "page", Param: "page", Start: 1, Max: 10}
+		s.Pages = Pages{Kind: "page", Param: "page", Max: 10}
 		s.Partitions.Values = values
 		s.Guard = Guard{MaxDeletes: 1, MinDeletes: 1000, Empty: "allow"}
 		s.Deletes.Confirm = 1
@@ -364,7 +364,7 @@ func TestPartitionsHaveDetailsAndVerification(t *testing.T) {
 		g.ServeHTTP(w, q)
 	}, func(s *Source) {
 		s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/r/{partition}"
-		s.Pages, s.Partitions.Values = Pages{Kind: "page", Param: "page", Start: 1, Max: 10}, []string{"north", "south"}
+		s.Pages, s.Partitions.Values = Pages{Kind: "page", Param: "page", Max: 10}, []string{"north", "south"}
 		s.Detail.URL, s.Deletes.Verify, s.Deletes.Confirm = "/one/{partition}/{record.id}", "/one/{partition}/{record.id}", 1
 	})
 	r.want(Complete)
@@ -619,7 +619,7 @@ func TestAPartitionThatFailsAfterAnEditLosesNoChange(t *testing.T) {
 			}, func(s *Source) {
 				origin := strings.TrimSuffix(s.URL, "/contacts")
 				s.URL = origin + "/r/{partition}"
-				s.Pages = Pages{Kind: "page", Param: "page", Start: 1, Max: 10}
+				s.Pages = Pages{Kind: "page", Param: "page", Max: 10}
 				s.Partitions.Values = []string{"a", "b"}
 				s.Where = conditions(`status != "draft"`)
 				if name == "detail" {

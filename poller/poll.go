@@ -292,7 +292,7 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 	}
 	w := &walk{
 		p: p, scan: s, walker: newWalker(p.source.Pages), occasion: o, result: r,
-		values: values{now: r.At, scheduled: scheduled, page: p.source.Pages.Start, secrets: p.opts.Secrets},
+		values: values{now: r.At, scheduled: scheduled, page: p.source.Pages.Start.Of(p.source.Pages.Kind), secrets: p.opts.Secrets},
 		asked:  map[uint64]bool{}, shown: map[uint64]int{}, reach: reach, more: reach.more,
 	}
 	s.details = newDetails(w)

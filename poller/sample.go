@@ -30,7 +30,8 @@ func TakeSample(ctx context.Context, source Source, o Options) (*Sample, error) 
 		return nil, err
 	}
 	now := p.opts.Now()
-	req, err := p.requests.build(values{now: now, scheduled: now, page: source.Pages.Start, secrets: p.opts.Secrets}, nil)
+	first := source.Pages.Start.Of(source.Pages.Kind)
+	req, err := p.requests.build(values{now: now, scheduled: now, page: first, offset: first, secrets: p.opts.Secrets}, nil)
 	if err != nil {
 		return nil, err
 	}

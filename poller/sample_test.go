@@ -61,7 +61,7 @@ func TestAListThatGoesOnBehindTheLastAllowedPageSaysSo(t *testing.T) {
 	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
 		page := q.URL.Query().Get("page")
 		reply(200, "application/json", `[{"id":"`+page+`"}]`)(w, q)
-	}, func(s *Source) { s.Pages = Pages{Kind: "page", Start: 1, Max: 2} })
+	}, func(s *Source) { s.Pages = Pages{Kind: "page", Max: 2} })
 	if res := r.poller.Poll(t.Context(), Occasion{}); !errors.Is(res.Err, ErrMorePages) {
 		t.Errorf("error %v", res.Err)
 	}

@@ -72,7 +72,7 @@ type Pages struct {
 	Param string      `toml:"param"`
 	In    string      `toml:"in"`   // where param is set: "query", "header"; "body": where the placeholder stands
 	Next  differ.Path `toml:"next"` // of the next URL or token
-	Start int         `toml:"start"`
+	Start First       `toml:"start"`
 	Size  int         `toml:"size"`
 	Sizes string      `toml:"size_param"`
 	Total differ.Path `toml:"total"`

@@ -156,7 +156,8 @@ func (e *ending) follow(a *answer) (next string, end bool, err error) {
 type offsetWalker struct {
 	notPast
 	end     ending
-	offset  int // that is asked for
+	first   int // the number of the first record
+	offset  int // how many records are passed over by what is asked for
 	repeats int // records from offset that came before
 }
 
@@ -174,8 +175,8 @@ func (w *offsetWalker) next(a *answer) (step, bool, error) {
 		}
 		w.advance(position, a.shown, overlap)
 	}
-	s := step{offset: w.offset, repeats: w.repeats}
-	w.end.conf.set(&s, strconv.Itoa(w.offset))
+	s := step{offset: w.first + w.offset, repeats: w.repeats}
+	w.end.conf.set(&s, strconv.Itoa(s.offset))
 	return s, false, nil
 }
 

@@ -26,7 +26,7 @@ func DefaultSource() Source {
 		Method: http.MethodGet, Timezone: "UTC", Spread: true, OnStart: "now", Missed: "once",
 		Timeout: setting.Duration(30 * time.Second), Deadline: setting.Duration(10 * time.Minute),
 		Records: differ.MustPath("@this"), WhereExit: "deleted", Initial: "baseline",
-		Pages:    Pages{Start: 1, Max: 10_000},
+		Pages:    Pages{Max: 10_000},
 		Cursor:   Cursor{Format: "rfc3339", Timezone: "UTC", Overlap: setting.Duration(time.Minute)},
 		Deletes:  Deletes{Detect: "off", Confirm: 2},
 		Detail:   Detail{Merge: "members", Under: "detail", On404: "skip", Concurrency: 4, Max: 10_000},

@@ -15,7 +15,7 @@ func pageKinds() map[string][]string {
 		"next_url": {"next", "size", "size_param", "total", "has_more", "delay"},
 		"cursor":   {"next", "param", "in", "size", "size_param", "total", "has_more", "delay"},
 		"page":     {"start", "param", "in", "size", "size_param", "total", "has_more", "delay"},
-		"offset":   {"overlap", "param", "in", "size", "size_param", "total", "has_more", "delay"},
+		"offset":   {"start", "overlap", "param", "in", "size", "size_param", "total", "has_more", "delay"},
 		"last_key": {"param", "in", "size", "size_param", "total", "has_more", "delay"},
 	}
 }
@@ -27,7 +27,6 @@ func (c *check) pages() {
 		c.choice(p.Kind, slices.Sorted(maps.Keys(kinds)), "pages", "kind")
 	}
 	c.atLeast(p.Max, 1, "pages", "max")
-	c.atLeast(p.Start, 0, "pages", "start")
 	c.atLeast(p.Size, 0, "pages", "size")
 	c.atLeast(p.Overlap, 0, "pages", "overlap")
 	if p.Size > 0 && p.Overlap >= p.Size {
@@ -35,7 +34,7 @@ func (c *check) pages() {
 	}
 	given := map[string]bool{
 		"param": p.Param != "", "in": p.In != "", "next": !p.Next.IsZero(), "size": p.Size != 0, "size_param": p.Sizes != "",
-		"total": !p.Total.IsZero(), "has_more": !p.More.IsZero(), "start": p.Start != 1, "delay": p.Delay > 0, "overlap": p.Overlap > 0,
+		"total": !p.Total.IsZero(), "has_more": !p.More.IsZero(), "start": p.Start != 0, "delay": p.Delay > 0, "overlap": p.Overlap > 0,
 	}
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		if given[key] && !slices.Contains(kinds[p.Kind], key) && (p.Kind == "" || kinds[p.Kind] != nil) {

@@ -299,7 +299,7 @@ func TestT1WithVerificationAMovingListNeverLies(t *testing.T) {
 				list.remove(list.order[rng.IntN(list.len()/2)])
 			}
 		}, func(s *Source) {
-			s.Pages = Pages{Kind: "offset", Start: 1, Max: 100}
+			s.Pages = Pages{Kind: "offset", Max: 100}
 			s.Deletes.Confirm, s.Deletes.Verify = 1, "/contacts/{key}"
 			s.Guard = Guard{MaxDeletes: 1, MinDeletes: 1000, Empty: "allow"}
 		})

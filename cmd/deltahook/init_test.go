@@ -175,7 +175,15 @@ func pagedShapes() []shape {
 				page := number(r, "page", 0)
 				return fmt.Sprintf(`{"content":[%s],"last":%v,"totalElements":7,"totalPages":2,"size":5,"number":%d}`, items(page*5, 5, 7, item), page == 1, page)
 			}),
-			check: func(s *poller.Source) string { return strconv.Itoa(s.Pages.Start) },
+			check: func(s *poller.Source) string { return strconv.Itoa(s.Pages.Start.Of(s.Pages.Kind)) },
+		},
+		{
+			name: "SCIM, which counts records from 1", path: "/scim/v2/Users", total: 7, key: []string{"id"}, records: "Resources", pages: "offset startIndex",
+			serve: answering("application/scim+json", func(r *http.Request) string {
+				from := max(number(r, "startIndex", 1), 1)
+				return fmt.Sprintf(`{"totalResults":7,"startIndex":%d,"itemsPerPage":5,"Resources":[%s]}`, from, items(from-1, 5, 7, item))
+			}),
+			check: func(s *poller.Source) string { return s.Pages.Start.String() },
 		},
 		{
 			name: "has_more and the last id", path: "/v1/charges", total: 7, key: []string{"id"}, records: "data", pages: "last_key starting_after",
@@ -351,6 +359,7 @@ func wanted() map[string]string {
 		"the next URL in the answer":          "next count",
 		"HAL":                                 "_links.next.href",
 		"pages counted from zero":             "0",
+		"SCIM, which counts records from 1":   "1",
 		"times of an old system":              "aenderungsdatum datetime scan",
 		"an XML list":                         "xml[catalog.items.item.tag]",
 		"CSV with semicolons in windows-1252": "csvwindows-1252;",

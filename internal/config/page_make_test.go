@@ -123,7 +123,7 @@ func (m *maker) takes(path string, t reflect.Type) string {
 		"setting.Duration": "duration", "setting.Size": "size", "setting.Rate": "rate", "setting.Share": "percentage",
 		"setting.Amount": "percentage or number", "setting.Secret": "secret", "setting.SecretList": "secret, or several", "differ.Path": "path",
 		"differ.Paths": "path, or several", "differ.Condition": "condition", "differ.Conditions": "condition, or several", "differ.Watch": "paths",
-		"emitter.Template": "template", "poller.Hours": "hours, or several", "outbound.Proxy": "URL", "setting.File": "file",
+		"emitter.Template": "template", "poller.Hours": "hours, or several", "outbound.Proxy": "URL", "poller.First": "number", "setting.File": "file",
 	}
 	if name, ok := names[t.String()]; ok {
 		return name

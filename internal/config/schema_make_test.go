@@ -13,6 +13,7 @@ import (
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/poller"
 )
 
 // schema is a JSON object whose members keep their order.
@@ -145,6 +146,8 @@ func (m *maker) value(path string, t reflect.Type) schema {
 		return pattern(`^[0-9]+(\.[0-9]+)?%$`)
 	case reflect.TypeFor[setting.Amount]():
 		return either(pattern(`^[0-9]+(\.[0-9]+)?%?$`), schema{{"type", "integer"}, {"minimum", 0}})
+	case reflect.TypeFor[poller.First]():
+		return schema{{"type", "integer"}, {"minimum", 0}}
 	case reflect.TypeFor[setting.Secret]():
 		return schema{{"type", "string"}, {"minLength", 1}}
 	case reflect.TypeFor[setting.SecretList]():

@@ -40,9 +40,6 @@ func (g *Guess) paging(root *node, a *Answer) {
 	p.blind()
 	g.Pages = p.found
 	p.size(g)
-	if s := find(p.all, "startindex", func(s *signal) bool { n, ok := integer(s); return ok && n == 1 }); s != nil {
-		g.unsure(AboutPages, fmt.Sprintf("%q counts records from 1 (SCIM, OpenSearch): deltahook counts offsets from 0", s.path()))
-	}
 }
 
 // propose adds a proposal unless it is there already.
@@ -51,8 +48,8 @@ func (p *pager) propose(pages poller.Pages, told bool, why string) {
 	if pages.Param == "" && (pages.Kind == "page" || pages.Kind == "offset") {
 		pages.Param = pages.Kind
 	}
-	if pages.Kind != "page" {
-		pages.Start = poller.DefaultSource().Pages.Start
+	if pages.Start.Of(pages.Kind) == poller.First(0).Of(pages.Kind) {
+		pages.Start = 0 // it is usual, and need not be said
 	}
 	if !slices.ContainsFunc(p.found, func(have Paging) bool { return have.Pages == pages }) {
 		p.found = append(p.found, Paging{Pages: pages, Told: told, Why: why})
@@ -179,6 +176,10 @@ func (p *pager) counted() {
 	if s := find(p.all, "offset skip startat start from", number); s != nil && s.node.text == "0" {
 		p.count("offset", s.names[len(s.names)-1], 0, fmt.Sprintf("%q says where this page begins", s.path()))
 	}
+	fromOne := func(s *signal) bool { n, ok := integer(s); return ok && n == 1 }
+	if s := find(p.all, "startindex", fromOne); s != nil {
+		p.count("offset", s.names[len(s.names)-1], 1, fmt.Sprintf("%q says where this page begins, and counts records from 1", s.path()))
+	}
 	s := find(p.all, "page currentpage pagenumber pageno pagenum pageindex number", func(s *signal) bool {
 		n, ok := integer(s)
 		return ok && (n == 0 || n == 1) && (s.name() != "number" || s.parent() == "page" || s.parent() == "pageable" || s.parent() == "")
@@ -194,7 +195,7 @@ func (p *pager) counted() {
 }
 
 func (p *pager) count(kind, param string, start int, why string) {
-	pages := poller.Pages{Kind: kind, Start: start, Param: param, Total: p.total, More: p.more}
+	pages := poller.Pages{Kind: kind, Start: poller.FirstIs(start), Param: param, Total: p.total, More: p.more}
 	if p.inBody() {
 		pages.In = "body"
 	}
@@ -207,7 +208,7 @@ func (p *pager) asked() {
 	for _, name := range sortedNames(query) {
 		switch folded := plain(name); {
 		case in(folded, "page pagenumber pageno pageindex p") && in(query.Get(name), "0 1"):
-			p.shot(poller.Pages{Kind: "page", Param: name, Start: int(query.Get(name)[0] - '0')}, "the url asks for a page")
+			p.shot(poller.Pages{Kind: "page", Param: name, Start: poller.FirstIs(int(query.Get(name)[0] - '0'))}, "the url asks for a page")
 		case in(folded, "offset skip start startat from") && query.Get(name) == "0":
 			p.shot(poller.Pages{Kind: "offset", Param: name}, "the url asks for an offset")
 		}
@@ -222,10 +223,10 @@ func (p *pager) asked() {
 // partners gives what usually goes with a parameter that limits the answer.
 func partners() map[string]poller.Pages {
 	return map[string]poller.Pages{
-		"limit": {Kind: "offset"}, "per_page": {Kind: "page", Start: 1}, "page_size": {Kind: "page", Start: 1}, "pageSize": {Kind: "page", Start: 1},
+		"limit": {Kind: "offset"}, "per_page": {Kind: "page"}, "page_size": {Kind: "page"}, "pageSize": {Kind: "page"},
 		"$top": {Kind: "offset", Param: "$skip"}, "top": {Kind: "offset", Param: "skip"}, "take": {Kind: "offset", Param: "skip"},
-		"_limit": {Kind: "page", Param: "_page", Start: 1}, "maxResults": {Kind: "offset", Param: "startAt"}, "rows": {Kind: "offset", Param: "start"},
-		"size": {Kind: "page"},
+		"_limit": {Kind: "page", Param: "_page"}, "maxResults": {Kind: "offset", Param: "startAt"}, "rows": {Kind: "offset", Param: "start"},
+		"size": {Kind: "page", Start: poller.FirstIs(0)},
 	}
 }
 
@@ -238,7 +239,11 @@ func (p *pager) size(g *Guess) {
 	if s == nil || len(p.found) == 0 || p.inBody() {
 		return
 	}
-	g.note(AboutPages, fmt.Sprintf("%q is %d: size = 100, size_param = %q in pages would mean fewer requests, if the API allows it", s.path(), p.records, s.names[len(s.names)-1]))
+	param := s.names[len(s.names)-1]
+	if s.name() == "itemsperpage" && p.found[0].Pages.Start == poller.FirstIs(1) { // SCIM (RFC 7644, section 3.4.2.4), OpenSearch
+		param = "count"
+	}
+	g.note(AboutPages, fmt.Sprintf("%q is %d: size = 100, size_param = %q in pages would mean fewer requests, if the API allows it", s.path(), p.records, param))
 }
 
 // shot proposes what nothing in the answer speaks of.
@@ -255,9 +260,9 @@ func (p *pager) blind() {
 	switch {
 	case p.goesOn:
 		p.shot(poller.Pages{Kind: "last_key", Param: "starting_after"}, "the answer says that there is more")
-		p.shot(poller.Pages{Kind: "page", Start: 1}, "the answer says that there is more")
+		p.shot(poller.Pages{Kind: "page"}, "the answer says that there is more")
 	case !p.total.IsZero(), Round(p.records):
-		p.shot(poller.Pages{Kind: "page", Start: 1}, "the list looks like a first page")
+		p.shot(poller.Pages{Kind: "page"}, "the list looks like a first page")
 		p.shot(poller.Pages{Kind: "offset"}, "the list looks like a first page")
 	}
 }

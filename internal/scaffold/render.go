@@ -171,8 +171,8 @@ func pagesText(p *poller.Pages) string {
 	add("param", p.Param)
 	add("in", p.In)
 	add("next", p.Next.String())
-	if p.Kind == "page" && p.Start != 1 {
-		parts = append(parts, fmt.Sprintf("start = %d", p.Start))
+	if p.Start != 0 {
+		parts = append(parts, "start = "+p.Start.String())
 	}
 	add("has_more", p.More.String())
 	add("total", p.Total.String())

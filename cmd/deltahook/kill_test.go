@@ -57,7 +57,7 @@ func (r *restless) change() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	dice := r.rand.IntN(10)
-	if dice < 2 {
+	if dice < 2 || len(r.records) == 0 {
 		r.create()
 		return
 	}

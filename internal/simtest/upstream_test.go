@@ -157,6 +157,7 @@ func (u *upstream) enter(q *http.Request) (hooktest.Fault, time.Duration) {
 		return nil, wait
 	}
 	u.w.step.Add(1)
+	u.vouched = u.vouched || q.URL.Path != "/items" // whatever is 200 says so
 	faults := u.faults(q)
 	return faults[u.chance.IntN(len(faults))], wait
 }
@@ -301,7 +302,7 @@ func (u *upstream) lies(q *http.Request) []hooktest.Fault {
 	}
 	for i, f := range list {
 		list[i] = func(w http.ResponseWriter, q *http.Request, n int) bool {
-			u.lied(q)
+			u.lied()
 			return f(w, q, n)
 		}
 	}
@@ -309,10 +310,9 @@ func (u *upstream) lies(q *http.Request) []hooktest.Fault {
 }
 
 // lied notes that what this scan lacks is not known.
-func (u *upstream) lied(q *http.Request) {
+func (u *upstream) lied() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.vouched = u.vouched || q.URL.Path != "/items"
 	if n := len(u.scans); n > 0 {
 		u.scans[n-1].lied = true
 	}

@@ -132,6 +132,9 @@ func newWorld(t *testing.T, seed uint64, p plant) *world {
 		w.upstreams = append(w.upstreams, u)
 		s.sources = append(s.sources, w.newSource(u))
 	}
+	if p.first != nil {
+		p.first(w, s)
+	}
 	w.wanted = s
 	return w
 }

@@ -33,6 +33,9 @@ type pair struct {
 	hooks    *httptest.Server
 	replicas []*replica
 	sources  []string
+
+	version string                // of replicas that are started
+	adjust  func(c *config.Config) // to what no file may say
 }
 
 type replica struct {
@@ -44,6 +47,17 @@ type replica struct {
 // newPair needs PostgreSQL.
 func newPair(t *testing.T, sources int, more string) *pair {
 	t.Helper()
+	p := newGround(t, sources)
+	text := p.text(p.sources, more)
+	for range 2 {
+		p.replicas = append(p.replicas, p.start(text))
+	}
+	return p
+}
+
+// newGround is a pair before one of the two has started.
+func newGround(t *testing.T, sources int) *pair {
+	t.Helper()
 	server, err := pgtest.Start(t.Context(), pgtest.Options{})
 	if errors.Is(err, pgtest.ErrNotInstalled) {
 		t.Skip(err)
@@ -52,7 +66,10 @@ func newPair(t *testing.T, sources int, more string) *pair {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Stop() })
-	p := &pair{T: t, url: server.URL("postgres"), receiver: &hooktest.Receiver{Secrets: []string{secret}}, broken: map[string]bool{}}
+	p := &pair{
+		T: t, url: server.URL("postgres"), receiver: &hooktest.Receiver{Secrets: []string{secret}}, broken: map[string]bool{},
+		version: "test", adjust: func(*config.Config) {},
+	}
 	p.api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/broken") {
 			w.WriteHeader(http.StatusInternalServerError)
@@ -65,10 +82,6 @@ func newPair(t *testing.T, sources int, more string) *pair {
 	t.Cleanup(p.hooks.Close)
 	for i := range sources {
 		p.sources = append(p.sources, fmt.Sprintf("source-%d", i))
-	}
-	text := p.text(p.sources, more)
-	for range 2 {
-		p.replicas = append(p.replicas, p.start(text))
 	}
 	return p
 }
@@ -97,12 +110,13 @@ func (p *pair) start(text string) *replica {
 	if err != nil || report.Err() != nil {
 		p.Fatal(err, report.Err())
 	}
+	p.adjust(cfg)
 	st, err := postgres.Open(p.Context(), postgres.Options{URL: p.url})
 	if err != nil {
 		p.Fatal(err)
 	}
 	b.daemon, err = daemon.New(p.Context(), daemon.Options{
-		Config: cfg, Secrets: secrets, Store: st, Version: "test", Token: "act", Paths: []string{b.path}, Name: "machine",
+		Config: cfg, Secrets: secrets, Store: st, Version: p.version, Token: "act", Paths: []string{b.path}, Name: "machine",
 		Log: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err == nil {

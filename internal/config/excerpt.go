@@ -130,6 +130,9 @@ func runeOffset(text string, n int) int {
 // of a syntax error is shown too.
 func suspicious(line string) []span {
 	var out []span
+	if !mayTell(line) {
+		return embedded(line)
+	}
 	for _, m := range secretAssignment.FindAllStringSubmatchIndex(line, -1) {
 		value := strings.Trim(line[m[2]:m[3]], `"'`)
 		if !isReference(value) && value != "" {
@@ -141,7 +144,7 @@ func suspicious(line string) []span {
 
 // looksSecret says whether a key, to judge by its name, holds a secret; also when it is misspelt.
 func looksSecret(name string) bool {
-	return secretName.MatchString(name) || Suggest(name, []string{"secret", "password", "passphrase", "authorization", "credential", "apikey"}) != ""
+	return tells(name) || Suggest(name, []string{"secret", "password", "passphrase", "authorization", "credential", "apikey"}) != ""
 }
 
 // scrubText takes passwords in URLs and headers out of a sentence.
@@ -153,7 +156,7 @@ func scrubText(text string) string {
 // embedded finds secrets inside URLs and the values of headers.
 func embedded(text string) []span {
 	var out []span
-	for _, r := range []*regexp.Regexp{userinfo, credentials, queryParameter} {
+	for _, r := range mayHold(text) {
 		for _, m := range r.FindAllStringSubmatchIndex(text, -1) {
 			if found := text[m[2]:m[3]]; !isReference(found) && !isReference(strings.TrimPrefix(found, "{")) {
 				out = append(out, span{m[2], m[3]})
@@ -163,6 +166,20 @@ func embedded(text string) []span {
 	return out
 }
 
+// mayHold gives those of the expressions that may find something.
+func mayHold(text string) (list []*regexp.Regexp) {
+	if strings.Contains(text, "@") {
+		list = append(list, userinfo)
+	}
+	if hasWord(text, "bearer", "basic") {
+		list = append(list, credentials)
+	}
+	if mayTell(text) {
+		list = append(list, queryParameter)
+	}
+	return list
+}
+
 // scrub takes what looks like a secret out of a text.
 func scrub(text string) string {
 	if !strings.ContainsAny(text, "=: \t\r\n\f") { // each of what looks like one has one of these
@@ -170,6 +187,26 @@ func scrub(text string) string {
 	}
 	text, _ = hide(text, suspicious(text), span{})
 	return text
+}
+
+// tells says whether a name tells of a secret.
+func tells(name string) bool { return mayTell(name) && secretName.MatchString(name) }
+
+// mayTell says quickly that no word in a text tells of a secret: very many texts are asked for.
+func mayTell(text string) bool {
+	return hasWord(text, "secret", "passw", "passphrase", "token", "authorization", "cookie", "credential", "api", "access", "private", "signature")
+}
+
+// hasWord says whether one of the words is in a text, in whatever case. It may be in every text that has other than ASCII characters,
+// because some of these are a letter in another case.
+func hasWord(text string, words ...string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return true
+		}
+	}
+	text = strings.ToLower(text)
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
 }
 
 // secretAssignment finds the values of keys, headers and query parameters whose name tells of a secret.

@@ -84,7 +84,7 @@ func (m *maker) row(table, path, example, why string) string {
 	none := strings.HasPrefix(why, "no default")
 	fallback := "–"
 	switch {
-	case !isEmpty(v):
+	case !isEmpty(v, nil):
 		fallback = code(fmt.Sprint(shown("", v)))
 	case !none:
 		fallback = code(strings.Trim(example, `"`))

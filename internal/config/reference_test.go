@@ -137,7 +137,7 @@ func checkEntry(e entry) error {
 	target.Elem().Set(reflect.ValueOf(defaultsOf(e.table)))
 	fallback := valueAt(target.Elem(), e.path)
 	shownDefault := fmt.Sprint(shown("", fallback))
-	none := isEmpty(fallback)
+	none := isEmpty(fallback, nil)
 
 	text := strings.Join(e.path, ".") + " = " + e.value
 	tree := map[string]any{}

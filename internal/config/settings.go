@@ -198,7 +198,7 @@ func (s section) each(prefix string, visit func(key, name string, v reflect.Valu
 		}
 		key := prefix + f.key
 		switch {
-		case isEmpty(value) && isEmpty(fallback):
+		case isEmpty(value, s.layouts) && isEmpty(fallback, s.layouts):
 		case isTable(value.Type()):
 			section{value: value, fallback: fallback, layouts: s.layouts, given: s.given}.each(key+".", visit)
 		case value.Kind() == reflect.Map:

@@ -50,7 +50,7 @@ func (s *shower) table(name string, v, fallback reflect.Value) {
 	for _, f := range fieldsOf(v.Type()) {
 		value := v.Field(f.index)
 		switch {
-		case isEmpty(value) && isEmpty(fallback.Field(f.index)):
+		case isEmpty(value, nil) && isEmpty(fallback.Field(f.index), nil):
 		case isTable(value.Type()) || value.Kind() == reflect.Map:
 			tables = append(tables, f)
 		default:
@@ -113,18 +113,18 @@ func shown(name string, v reflect.Value) any {
 
 // withoutSecret masks a text that is a secret to judge by the name of its key, and what looks like one in other texts.
 func withoutSecret(name, text string) string {
-	if text != "" && secretName.MatchString(name) && !isReference(text) {
+	if text != "" && tells(name) && !isReference(text) {
 		return mask
 	}
 	return scrub(text)
 }
 
 // isEmpty says whether a value is as good as not there: nothing of it is set, or it is zero. False is a value.
-func isEmpty(v reflect.Value) bool {
+func isEmpty(v reflect.Value, known layouts) bool {
 	switch {
 	case isTable(v.Type()):
-		for _, f := range fieldsOf(v.Type()) {
-			if !isEmpty(v.Field(f.index)) {
+		for _, f := range known.of(v.Type()) {
+			if !isEmpty(v.Field(f.index), known) {
 				return false
 			}
 		}

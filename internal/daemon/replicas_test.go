@@ -34,7 +34,7 @@ type pair struct {
 	replicas []*replica
 	sources  []string
 
-	version string                // of replicas that are started
+	version string                 // of replicas that are started
 	adjust  func(c *config.Config) // to what no file may say
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -16,8 +17,10 @@ import (
 
 const (
 	// A new incarnation voids the leases of the one before, which looked after its shards until its last heartbeat.
+	// One whose program the schema has left behind, since it was opened, joins no more: there is no row then.
 	joinSQL = `WITH o AS MATERIALIZED (SELECT name || '#' || incarnation AS id, beat_at FROM dh_member WHERE name = $1),
-		m AS (INSERT INTO dh_member(name, incarnation, expires_at, info) VALUES ($1, 1, clock_timestamp() + $2::interval, $3)
+		m AS (INSERT INTO dh_member(name, incarnation, expires_at, info)
+			SELECT $1::text, 1, clock_timestamp() + $2::interval, $3::jsonb FROM dh_meta WHERE min_compatible <= $4
 			ON CONFLICT (name) DO UPDATE SET incarnation = dh_member.incarnation + 1, started_at = clock_timestamp(), beat_at = clock_timestamp(),
 			expires_at = excluded.expires_at, info = excluded.info RETURNING incarnation),
 		d AS (UPDATE dh_shard s SET owner = NULL, claimed_at = o.beat_at FROM o WHERE s.owner = o.id)
@@ -86,8 +89,11 @@ func (m *member) Rejoin(ctx context.Context) error {
 	info := m.info
 	m.mu.Unlock()
 	err := m.s.change(ctx, func(ctx context.Context) error {
-		return m.s.pool.QueryRow(ctx, joinSQL, m.name, m.ttl, info).Scan(&next)
+		return m.s.pool.QueryRow(ctx, joinSQL, m.name, m.ttl, info, len(m.s.steps)).Scan(&next)
 	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		_, err = m.s.fits(ctx, m.s.pool)
+	}
 	if err != nil {
 		return fmt.Errorf("join as %q: %w", m.name, err)
 	}

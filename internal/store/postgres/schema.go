@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -133,10 +134,15 @@ func (s *Store) migrate(ctx context.Context) error {
 	const most = 30
 	for tries := 1; ; tries++ {
 		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.migrateIn(ctx, tx) })
-		if !busy(err) || tries == most {
+		older, found := errors.AsType[*olderError](err)
+		if !busy(err) && !found || tries == most {
 			return err
 		}
-		s.log.InfoContext(ctx, "the schema is in use; the migration is tried again", "database", s.place, "tries", tries)
+		if found {
+			s.log.InfoContext(ctx, "replicas are running that cannot work with the new schema; the migration waits until they have stopped", "database", s.place, "replicas", older.names)
+		} else {
+			s.log.InfoContext(ctx, "the schema is in use; the migration is tried again", "database", s.place, "tries", tries)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -156,6 +162,11 @@ func (s *Store) migrateIn(ctx context.Context, tx pgx.Tx) error {
 	if err := wait(ctx, tx); err != nil {
 		return err
 	}
+	if last := s.steps[len(s.steps)-1]; version > 0 && version < last.compatible {
+		if err := s.alone(ctx, tx, version); err != nil {
+			return err
+		}
+	}
 	for n := version; n < len(s.steps); n++ {
 		if _, err := tx.Exec(ctx, s.steps[n].sql, pgx.QueryExecModeSimpleProtocol); err != nil {
 			return fmt.Errorf("migration to schema %d: %w", n+1, err)
@@ -168,6 +179,34 @@ func (s *Store) migrateIn(ctx context.Context, tx pgx.Tx) error {
 	}
 	_, err = tx.Exec(ctx, `UPDATE dh_meta SET version = $1, min_compatible = $2`, len(s.steps), s.steps[len(s.steps)-1].compatible)
 	s.log.InfoContext(ctx, "store migrated", "database", s.place, "from", version, "to", len(s.steps))
+	return err
+}
+
+// olderError says that replicas are alive which the new schema would make write what others do not see.
+type olderError struct {
+	names          []string
+	version, known int
+}
+
+func (e *olderError) Error() string {
+	return fmt.Sprintf("the database has schema %d, and replicas that cannot work with schema %d are running: %s; stop all replicas, then start those of the new version",
+		e.version, e.known, strings.Join(e.names, ", "))
+}
+
+// alone fails when somebody may still work with the schema as it is, and lets nobody join until the end of the transaction. Who joins
+// later looks at the schema, see joinSQL.
+func (s *Store) alone(ctx context.Context, tx pgx.Tx, version int) error {
+	if _, err := tx.Exec(ctx, `LOCK TABLE dh_member IN SHARE ROW EXCLUSIVE MODE`); err != nil {
+		return err
+	}
+	rows, err := tx.Query(ctx, `SELECT name FROM dh_member WHERE expires_at > clock_timestamp() ORDER BY name`)
+	if err != nil {
+		return err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err == nil && len(names) > 0 {
+		err = &olderError{names: names, version: version, known: len(s.steps)}
+	}
 	return err
 }
 

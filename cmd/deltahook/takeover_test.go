@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"net/http"
 	"testing"
 	"time"
 )
@@ -22,7 +23,11 @@ func manyReplicas(t *testing.T) *quartet {
 	q.startAll()
 	q.caredFor(4, time.Minute)
 	q.polled(time.Now(), 5*time.Minute)
+	wait(t.Context(), 2**replicaEvery) // the first period after a poll at the start is up to a half longer
+	q.fleet.forget()
 	wait(t.Context(), *replicaEvery)
+	late, _ := q.fleet.late(*replicaEvery, time.Now())
+	t.Logf("%d sources at rest: none polled more than %s late on this machine", *replicaMany, late)
 	q.fleet.forget()
 	return q
 }
@@ -35,6 +40,26 @@ func (q *quartet) caredFor(replicas int, within time.Duration) {
 			q.t.Fatalf("after %s there are shards without an owner", within)
 		}
 	}
+}
+
+// ready waits until a replica says that it works, as an orchestrator does: without reading its configuration each time.
+func (q *quartet) ready(i int, within time.Duration) {
+	q.t.Helper()
+	for end := time.Now().Add(within); !q.answers(i); wait(q.t.Context(), 50*time.Millisecond) {
+		if time.Now().After(end) {
+			q.t.Fatalf("replica %d is not ready after %s", i, within)
+		}
+	}
+}
+
+// answers says whether a replica says that it works.
+func (q *quartet) answers(i int) bool {
+	resp, err := http.Get("http://" + q.addresses[i] + "/readyz")
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }
 
 // polled waits until each source was polled since a time.
@@ -75,7 +100,7 @@ func TestARollingRestartDelaysNoSourceMuch(t *testing.T) {
 		q.stop(i)
 		stopped := time.Since(at)
 		q.start(i)
-		running(t, q.binary, q.configs[i])
+		q.ready(i, time.Minute)
 		t.Logf("replica %d stopped in %s and was back after %s", i, stopped, time.Since(at))
 	}
 	took := time.Since(begun)

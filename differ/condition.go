@@ -3,6 +3,7 @@ package differ
 import (
 	"fmt"
 	"strings"
+	"unique"
 )
 
 // Condition is a checked condition on a JSON value, for example `status == "open"`. The zero value never holds. Two conditions
@@ -20,11 +21,26 @@ import (
 // compared with a number: "10" > 9 holds. A null equals null and a missing value, and nothing else does. The negated operators hold
 // exactly when the plain ones do not, so also for a missing value. No other operator holds for a missing value, an
 // object or an array.
-type Condition struct {
+//
+// What a condition is is kept once, however many sources have it.
+type Condition struct{ of unique.Handle[condition] }
+
+// condition is what a Condition is.
+type condition struct {
 	text  string
 	path  Path
 	op    operator
 	value operand
+}
+
+func makeCondition(c condition) Condition { return Condition{unique.Make(c)} }
+
+// is gives what the condition is; the zero condition is nothing.
+func (c Condition) is() condition {
+	if c == (Condition{}) {
+		return condition{}
+	}
+	return c.of.Value()
 }
 
 type operator uint8
@@ -81,9 +97,9 @@ func ParseCondition(text string) (Condition, error) {
 	if err != nil {
 		return Condition{}, err
 	}
-	c := Condition{text: text, path: path}
+	c := condition{text: text, path: path}
 	if sign == "" {
-		return c, nil
+		return makeCondition(c), nil
 	}
 	var problem string
 	if c.op, problem = operatorOf(sign); problem != "" {
@@ -95,7 +111,7 @@ func ParseCondition(text string) (Condition, error) {
 	if problem != "" {
 		return Condition{}, &ConditionError{Condition: text, Problem: problem}
 	}
-	return c, nil
+	return makeCondition(c), nil
 }
 
 // findOperator finds the first operator outside of brackets, quotes and escapes. Without one, at is the end.
@@ -185,7 +201,7 @@ func parseOperand(text string) (o operand, problem string) {
 }
 
 // mismatch says why the operator makes no sense with the value.
-func (c *Condition) mismatch() string {
+func (c *condition) mismatch() string {
 	switch c.op {
 	case less, lessOrEqual, greater, greaterOrEqual:
 		if c.value.kind == Null || c.value.kind == Bool {
@@ -201,10 +217,10 @@ func (c *Condition) mismatch() string {
 }
 
 // String gives the condition as it was written.
-func (c Condition) String() string { return c.text }
+func (c Condition) String() string { return c.is().text }
 
 // IsZero says whether no condition was given.
-func (c Condition) IsZero() bool { return c.text == "" }
+func (c Condition) IsZero() bool { return c == (Condition{}) }
 
 // UnmarshalText is ParseCondition.
 func (c *Condition) UnmarshalText(text []byte) error {
@@ -217,4 +233,4 @@ func (c *Condition) UnmarshalText(text []byte) error {
 }
 
 // MarshalText gives the condition as it was written.
-func (c Condition) MarshalText() ([]byte, error) { return []byte(c.text), nil }
+func (c Condition) MarshalText() ([]byte, error) { return []byte(c.String()), nil }

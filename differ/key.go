@@ -84,7 +84,7 @@ func appendKeys(dst []byte, paths Paths, rec Record) ([]byte, error) {
 
 // appendPart appends the text at one path and says what is wrong with it.
 func appendPart(dst []byte, p Path, rec Record) (key []byte, problem string) {
-	if p.text == memberKey {
+	if p.String() == memberKey {
 		return appendChecked(dst, rec.Member)
 	}
 	v := p.Get(rec.Raw)
@@ -135,7 +135,7 @@ func hasLoneSurrogate(content []byte) bool {
 
 func keyError(p Path, rec Record, problem string) error {
 	kind := p.Get(rec.Raw).Kind()
-	if p.text == memberKey {
+	if p.String() == memberKey {
 		kind = String
 	}
 	return &KeyError{Path: p, Kind: kind, Problem: problem, Members: memberNames(rec.Raw)}

@@ -12,21 +12,22 @@ func (c Condition) Match(json []byte) bool {
 	if c.IsZero() {
 		return false
 	}
-	v := c.path.Get(json)
-	switch c.op {
+	is := c.is()
+	v := is.path.Get(json)
+	switch is.op {
 	case truthy:
 		return isTruthy(v)
 	case equals:
-		return c.value.equals(v)
+		return is.value.equals(v)
 	case unequal:
-		return !c.value.equals(v)
+		return !is.value.equals(v)
 	case like:
-		return c.value.like(v)
+		return is.value.like(v)
 	case notLike:
-		return !c.value.like(v)
+		return !is.value.like(v)
 	default:
-		order, ok := c.value.order(v)
-		return ok && c.op.accepts(order)
+		order, ok := is.value.order(v)
+		return ok && is.op.accepts(order)
 	}
 }
 

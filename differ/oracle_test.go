@@ -14,7 +14,7 @@ type oracle struct{ fields, ignore, unordered [][]component }
 func newOracle(s Spec) oracle {
 	parts := func(paths []Path) (list [][]component) {
 		for _, p := range paths {
-			c, _ := components(p.text)
+			c, _ := components(p.String())
 			list = append(list, c)
 		}
 		return list

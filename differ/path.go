@@ -3,6 +3,7 @@ package differ
 import (
 	"fmt"
 	"strings"
+	"unique"
 )
 
 // Path is a checked gjson path. The zero value is no path. Two paths are equal (==) when they are spelled alike.
@@ -13,14 +14,29 @@ import (
 // escaped.
 //
 // When an object has several members of one name, the first that leads on counts, as in gjson.
-type Path struct {
+//
+// Many sources have the same paths: what a path is is kept once.
+type Path struct{ of unique.Handle[path] }
+
+// path is what a Path is.
+type path struct {
 	text  string
 	code  string // of a plain path its steps, see steps.go; of others the spelling for gjson
 	plain bool   // members and indexes only; no steps at all lead to the document itself
 }
 
+func makePath(p path) Path { return Path{unique.Make(p)} }
+
+// is gives what the path is; the zero path is nothing.
+func (p Path) is() path {
+	if p == (Path{}) {
+		return path{}
+	}
+	return p.of.Value()
+}
+
 // Self is the path of the whole document, spelled "@this".
-func Self() Path { return Path{text: self, plain: true} }
+func Self() Path { return makePath(path{text: self, plain: true}) }
 
 const self = "@this"
 
@@ -49,9 +65,9 @@ func ParsePath(text string) (Path, error) {
 		return Path{}, err
 	}
 	if steps, plain := plainSteps(text); plain {
-		return Path{text: text, code: steps, plain: true}, nil
+		return makePath(path{text: text, code: steps, plain: true}), nil
 	}
-	return Path{text: text, code: escapeAnnotations(text)}, nil
+	return makePath(path{text: text, code: escapeAnnotations(text)}), nil
 }
 
 // MustPath is ParsePath for paths that stand in code; it panics when the path is wrong.
@@ -64,10 +80,10 @@ func MustPath(text string) Path {
 }
 
 // String gives the path as it was written.
-func (p Path) String() string { return p.text }
+func (p Path) String() string { return p.is().text }
 
 // IsZero says whether no path was given.
-func (p Path) IsZero() bool { return p.text == "" }
+func (p Path) IsZero() bool { return p == (Path{}) }
 
 // UnmarshalText is ParsePath.
 func (p *Path) UnmarshalText(text []byte) error {
@@ -80,20 +96,21 @@ func (p *Path) UnmarshalText(text []byte) error {
 }
 
 // MarshalText gives the path as it was written.
-func (p Path) MarshalText() ([]byte, error) { return []byte(p.text), nil }
+func (p Path) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // Get gives the value at the path of a valid JSON text, usually without copying: the value must not be written to, and is
 // valid as long as json is. The zero path finds nothing.
 func (p Path) Get(json []byte) Value {
-	switch {
-	case p.plain:
-		return get(json, p.code)
-	case p.text == "":
+	switch is := p.is(); {
+	case is.plain:
+		return get(json, is.code)
+	case is.text == "":
 		return Value{}
-	case !reaches(p.text, json):
+	case !reaches(is.text, json):
 		return Value{} // gjson would look for brackets inside a string
+	default:
+		return gjsonGet(json, is.code)
 	}
-	return gjsonGet(json, p.code)
 }
 
 // Has says whether there is a value at the path; null is a value.

@@ -36,7 +36,7 @@ func TestAPlainPathFindsWhatGjsonFinds(t *testing.T) {
 		"@this", "@this.age", "@this.friends.0", "999999999999999999999", "friends.999999999999999999999",
 	} {
 		p := MustPath(path)
-		if !p.plain {
+		if !p.is().plain {
 			t.Errorf("%q is not plain", path)
 		}
 		want := gjson.Get(pathDoc, path).Raw
@@ -53,7 +53,7 @@ func TestOtherPathsAreLeftToGjson(t *testing.T) {
 		"friends.#(nets.#(==\"fb\"))#.first", "a*b", "name.{first}", "!\"x\"", "@pretty", "friends.#(age>50)#|#", "@keys", "@values.0",
 	} {
 		p := MustPath(path)
-		if p.plain {
+		if p.is().plain {
 			t.Errorf("%q is plain", path)
 		}
 		want := string(Value{Raw: []byte(gjson.Get(pathDoc, path).Raw)}.Raw)

@@ -127,7 +127,7 @@ func (r *Reader) begin() (Record, outcome) {
 	if bytes.HasPrefix(r.input.rest(), []byte("\xef\xbb\xbf")) {
 		r.input.pos += 3
 	}
-	if records := r.opts.Spec.Records; records.plain {
+	if records := r.opts.Spec.Records.is(); records.plain {
 		r.todo, r.step = records.code, (*Reader).value
 	} else {
 		r.step = (*Reader).whole
@@ -261,7 +261,7 @@ func (r *Reader) tooLarge(i int) error {
 	e := &TooLargeError{What: "record", Limit: r.limit(), Offset: r.input.base + int64(i)}
 	switch {
 	case r.inList || r.opts.Spec.Single:
-	case r.opts.Spec.Records.plain:
+	case r.opts.Spec.Records.is().plain:
 		e.What = "answer without its records"
 	default:
 		e.What = "answer"

@@ -42,15 +42,15 @@ func (s *Spec) Compile() (*Shape, error) {
 
 // shapeParts gives the components of a path, when a Shape understands it.
 func shapeParts(p Path) ([]component, error) {
-	if p.text == self {
+	if p.String() == self {
 		return nil, nil
 	}
-	parts, ok := components(strings.TrimPrefix(p.text, self+"."))
+	parts, ok := components(strings.TrimPrefix(p.String(), self+"."))
 	for _, c := range parts {
 		ok = ok && (!c.wild || c.name == "#" || c.name == "*")
 	}
 	if !ok || p.IsZero() {
-		return nil, &PathError{Path: p.text, Problem: "has more than names, indexes, # and *, which is all that can be used for fields, ignore and unordered"}
+		return nil, &PathError{Path: p.String(), Problem: "has more than names, indexes, # and *, which is all that can be used for fields, ignore and unordered"}
 	}
 	return parts, nil
 }

@@ -16,7 +16,7 @@ const memberKey = "@key"
 // byMember says whether the list is an object of records.
 func (s *Spec) byMember() bool {
 	for _, p := range s.Key {
-		if p.text == memberKey {
+		if p.String() == memberKey {
 			return true
 		}
 	}

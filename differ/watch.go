@@ -35,7 +35,7 @@ func (w *Watched) UnmarshalText(text []byte) error {
 	}
 	parts, err := shapeParts(path)
 	if err != nil {
-		return &PathError{Path: path.text, Problem: "has more than names, indexes, # and *, which is all that can be watched"}
+		return &PathError{Path: path.String(), Problem: "has more than names, indexes, # and *, which is all that can be watched"}
 	}
 	w.path, w.parts = path, parts
 	return nil

@@ -10,10 +10,10 @@ import (
 
 // Bounds of a Journal.
 const (
-	maxPolls      = 200     // of one source
-	minPolls      = 10      // of one source, however many sources there are
-	maxPollsTotal = 100_000 // of all sources
-	maxExcerpts   = 3       // of one source: excerpts are large
+	maxPolls      = 200    // of one source
+	minPolls      = 4      // of one source, however many sources there are
+	maxPollsTotal = 40_000 // of all sources
+	maxExcerpts   = 3      // of one source: excerpts are large
 	hours         = 24
 )
 
@@ -59,6 +59,9 @@ func (j *Journal) note(source string, p *poller.Poll) {
 	most := min(max(maxPollsTotal/len(j.sources), minPolls), maxPolls)
 	if drop := len(d.polls) + 1 - most; drop > 0 {
 		d.polls = slices.Delete(d.polls, 0, drop)
+	}
+	if len(d.polls) == cap(d.polls) { // append would make room for more than there will ever be
+		d.polls = append(make([]poller.Poll, 0, min(2*len(d.polls)+1, most)), d.polls...)
 	}
 	d.polls = append(d.polls, *p)
 	d.forgetExcerpts()

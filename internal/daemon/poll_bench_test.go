@@ -25,7 +25,7 @@ import (
 
 // BenchmarkPoll goes from HTTP to the verdict, and to the committed events where records changed, over a real store. Its x/bound compares
 // with what any program has to do that follows a list: read the answer, validate it, take the id of each record; x/unchanged with a poll
-// that finds nothing. They take turns, and medians count. DELTAHOOK_BENCH_RECORDS=1000000 adds a list of that length.
+// that finds nothing, by the clock and, with that of the server, by processor time. They take turns, and medians count. DELTAHOOK_BENCH_RECORDS=1000000 adds a list of that length.
 func BenchmarkPoll(b *testing.B) {
 	sizes := []int{10_000, 100_000}
 	if n, err := strconv.Atoi(os.Getenv("DELTAHOOK_BENCH_RECORDS")); err == nil {
@@ -158,16 +158,19 @@ func (w *watched) poll(b *testing.B) (took time.Duration, r poller.Result) {
 
 func (w *watched) measure(b *testing.B, edit func(*watched)) {
 	b.Helper()
-	var polls, unchanged, bound []time.Duration
+	var polls, unchanged, bound, used, usedIdle []time.Duration
 	var before, after runtime.MemStats
 	var allocations uint64
 	for b.Loop() {
 		bound = append(bound, w.bound(b))
+		began := cpu(b)
 		none, _ := w.poll(b)
-		unchanged = append(unchanged, none)
+		unchanged, usedIdle = append(unchanged, none), append(usedIdle, cpu(b)-began)
 		edit(w)
 		runtime.ReadMemStats(&before)
+		began = cpu(b)
 		took, _ := w.poll(b)
+		used = append(used, cpu(b)-began)
 		runtime.ReadMemStats(&after)
 		polls, allocations = append(polls, took), allocations+after.Mallocs-before.Mallocs
 	}
@@ -177,6 +180,7 @@ func (w *watched) measure(b *testing.B, edit func(*watched)) {
 	b.ReportMetric(share(bound, 0.5).Seconds()*1000, "ms-bound")
 	b.ReportMetric(middle/share(bound, 0.5).Seconds(), "x/bound")
 	b.ReportMetric(middle/share(unchanged, 0.5).Seconds(), "x/unchanged")
+	b.ReportMetric(share(used, 0.5).Seconds()/share(usedIdle, 0.5).Seconds(), "x/unchanged-cpu")
 	b.ReportMetric(float64(allocations)/float64(b.N*w.records), "allocs/record")
 }
 

@@ -31,10 +31,7 @@ type Options struct {
 
 // Client asks one target, politely: it retries what is worth it, waits as long as the server asks within bounds, follows
 // redirects inside the origin only and shows credentials to nobody else.
-type Client struct {
-	opts  Options
-	retry *retryablehttp.Client
-}
+type Client struct{ opts Options }
 
 // NewClient makes a client.
 func NewClient(o Options) *Client {
@@ -44,17 +41,21 @@ func NewClient(o Options) *Client {
 	if o.Redact == nil {
 		o.Redact = func(s string) string { return s }
 	}
-	c := &Client{opts: o}
-	c.retry = &retryablehttp.Client{
+	return &Client{opts: o}
+}
+
+// retrying gives what sends requests. It is made for each: there may be very many clients, and most of them wait.
+func (c *Client) retrying() *retryablehttp.Client {
+	retry := &c.opts.Retry
+	return &retryablehttp.Client{
 		HTTPClient:   &http.Client{Transport: hop{c}, CheckRedirect: c.checkRedirect},
-		RetryMax:     max(o.Retry.Attempts, 1) - 1,
-		RetryWaitMin: o.Retry.Base,
-		RetryWaitMax: o.Retry.Max,
+		RetryMax:     max(retry.Attempts, 1) - 1,
+		RetryWaitMin: retry.Base,
+		RetryWaitMax: retry.Max,
 		CheckRetry:   c.checkRetry,
 		Backoff:      c.backoff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
-	return c
 }
 
 // Request is one question to the target, or to a page that the target named.
@@ -98,7 +99,7 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := c.retry.Do(req)
+	resp, err := c.retrying().Do(req)
 	if err != nil {
 		if resp != nil {
 			_ = resp.Body.Close()

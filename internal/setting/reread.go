@@ -8,7 +8,7 @@ import (
 // Reread is Resolve for a value that did not do: a file is read even when its time and size are as before, because a tool that
 // copies a secret of the same length may keep the time.
 func (s *Secrets) Reread(ref Secret) (string, error) {
-	kind, name, _ := strings.Cut(ref.ref, ":")
+	kind, name, _ := strings.Cut(ref.Reveal(), ":")
 	if !ref.IsLiteral() && kind != "env" {
 		if kind == "cred" {
 			name = filepath.Join(s.CredentialsDir, filepath.Base(name))

@@ -19,33 +19,51 @@ import (
 
 // Secret is a reference to a secret value: "env:NAME", "file:/path", "cred:NAME" (systemd's $CREDENTIALS_DIRECTORY), or the
 // value itself. It never prints: not with fmt, not as text or JSON.
-type Secret struct {
+//
+// It is small where there is none: most configurations have places for many of them, and few of these are taken.
+type Secret struct{ of *secret }
+
+// secret is what a Secret is; it is never changed.
+type secret struct {
 	ref      string
 	id       string
 	notAfter time.Time
 }
 
 // NewSecret makes a secret from its reference.
-func NewSecret(ref string) Secret { return Secret{ref: ref} }
+func NewSecret(ref string) Secret { return newSecret(secret{ref: ref}) }
+
+func newSecret(is secret) Secret {
+	if is == (secret{}) {
+		return Secret{}
+	}
+	return Secret{&is}
+}
+
+func (s Secret) is() secret {
+	if s.of == nil {
+		return secret{}
+	}
+	return *s.of
+}
 
 // With gives the secret a name and an end of its use; both may be zero.
 func (s Secret) With(id string, notAfter time.Time) Secret {
-	s.id, s.notAfter = id, notAfter
-	return s
+	return newSecret(secret{s.is().ref, id, notAfter})
 }
 
 // ID is the name of the secret for those who hold several; it may be empty.
-func (s Secret) ID() string { return s.id }
+func (s Secret) ID() string { return s.is().id }
 
 // NotAfter is when the secret stops being used; zero: never.
-func (s Secret) NotAfter() time.Time { return s.notAfter }
+func (s Secret) NotAfter() time.Time { return s.is().notAfter }
 
 // UnmarshalText takes the reference.
 func (s *Secret) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return &HintedError{Message: "the secret is empty", Hint: "write \"env:NAME\", \"file:/path\" or \"cred:NAME\""}
 	}
-	s.ref = string(text)
+	*s = newSecret(secret{string(text), s.ID(), s.NotAfter()})
 	return nil
 }
 
@@ -54,8 +72,8 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // String gives the reference when it is one and a mask when the value itself stands there.
 func (s Secret) String() string {
-	if s.ref == "" || !s.IsLiteral() {
-		return s.ref
+	if s.IsZero() || !s.IsLiteral() {
+		return s.Reveal()
 	}
 	return "(secret)"
 }
@@ -70,16 +88,16 @@ func (s Secret) Format(f fmt.State, verb rune) {
 }
 
 // IsZero says whether no secret was given.
-func (s Secret) IsZero() bool { return s.ref == "" }
+func (s Secret) IsZero() bool { return s.Reveal() == "" }
 
 // IsLiteral says whether the value itself stands in the configuration.
 func (s Secret) IsLiteral() bool {
-	kind, _, ok := strings.Cut(s.ref, ":")
+	kind, _, ok := strings.Cut(s.Reveal(), ":")
 	return !ok || !slices.Contains([]string{"env", "file", "cred"}, kind)
 }
 
 // Reveal gives what was written, also when it is the value itself: to compare, not to show.
-func (s Secret) Reveal() string { return s.ref }
+func (s Secret) Reveal() string { return s.is().ref }
 
 // ErrUnset means that a secret reference leads nowhere.
 var ErrUnset = errors.New("secret is not set")
@@ -114,10 +132,10 @@ func (s *Secrets) Resolve(ref Secret) (string, error) {
 }
 
 func (s *Secrets) lookup(ref Secret) (string, error) {
-	kind, name, _ := strings.Cut(ref.ref, ":")
+	kind, name, _ := strings.Cut(ref.Reveal(), ":")
 	switch {
 	case ref.IsLiteral():
-		return ref.ref, nil
+		return ref.Reveal(), nil
 	case kind == "env":
 		if s.LookupEnv != nil {
 			if v, ok := s.LookupEnv(name); ok && v != "" {
@@ -170,7 +188,7 @@ func cause(err error) string {
 }
 
 func unset(ref Secret, hint string) error {
-	return fmt.Errorf("%w", &unsetError{HintedError{Message: "secret " + ref.ref + " is not set", Hint: hint}})
+	return fmt.Errorf("%w", &unsetError{HintedError{Message: "secret " + ref.Reveal() + " is not set", Hint: hint}})
 }
 
 type unsetError struct{ HintedError }

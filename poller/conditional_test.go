@@ -114,6 +114,12 @@ func TestT9AnUnconditionalRequestIsForcedNowAndThen(t *testing.T) {
 	r.now = r.now.Add(time.Hour)
 	r.want(Complete)
 	r.tells("created 2")
+
+	api.body = `[{"id":"1"},{"id":"2"},{"id":"3"}]`
+	r.want(Unchanged)
+	r.now = r.now.Add(-24 * time.Hour) // the clock is set back: nobody knows how long ago the last one was
+	r.want(Complete)
+	r.tells("created 3")
 }
 
 func TestNewValidatorsOfTheSameRecordsAreNotWritten(t *testing.T) {

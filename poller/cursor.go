@@ -84,9 +84,14 @@ func (c *cursor) compileFull(timezone string) error {
 	return err
 }
 
-// due says whether another whole listing is to be read now.
+// due says whether another whole listing is to be read now. It is when the last one is still to come: the clock was set back, and
+// nobody knows how long ago that was.
 func (c *cursor) due(last, now time.Time) bool {
 	switch {
+	case c.period == 0 && c.full == nil:
+		return false
+	case last.After(now):
+		return true
 	case c.period > 0:
 		return now.Sub(last) >= c.period
 	case c.full != nil:

@@ -395,6 +395,32 @@ func TestOnlyFullScansFindDeletions(t *testing.T) {
 	}
 }
 
+// A clock that was set back does not put the next whole listing off by as much.
+func TestT8AFullScanIsReadWhenTheClockWasSetBack(t *testing.T) {
+	for name, full := range map[string]string{"a duration": "1d", "a cron spec": "0 3 * * *", "none": ""} {
+		t.Run(name, func(t *testing.T) {
+			r, api := follow(t, func(s *Source) {
+				if s.Cursor.FullScan = full; full != "" {
+					s.Deletes.Detect, s.Deletes.Confirm = "scan", 1
+				}
+			})
+			api.put("old", r.now.Add(-100*24*time.Hour), "")
+			api.touch("1", "new")
+			api.touch("2", "new")
+			r.want(Complete)
+			delete(api.rows, "1")
+			r.now = r.now.Add(-30 * 24 * time.Hour)
+			first, second := r.poll(), r.poll()
+			if second.Mode != Incremental || (first.Mode == Whole) != (full != "") {
+				t.Errorf("the polls after it are %q and %q", first.Mode, second.Mode)
+			}
+			if full != "" {
+				r.tells("deleted 1")
+			}
+		})
+	}
+}
+
 func TestAFullScanThatFailsIsTriedAgain(t *testing.T) {
 	r, api := follow(t, func(s *Source) { s.Cursor.FullScan = "1d" })
 	api.touch("1", "new")

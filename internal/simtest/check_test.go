@@ -260,6 +260,9 @@ func (r *reading) proven(key string) {
 	if r.exited(key) {
 		return
 	}
+	if n := len(r.u.scans); n > 0 && r.u.scans[n-1].partial {
+		r.violated(6, "%s %s is deleted, and only what had changed was asked for", r.u.name, key)
+	}
 	need := r.s.confirm - 1
 	if released {
 		need = 0 // a person has looked

@@ -61,6 +61,7 @@ type sourceSettings struct {
 	where    string // the status that a record must not have; empty: any
 	silent   bool   // one that comes to have it is forgotten without an event
 	guarded  bool
+	whole    time.Duration // between two whole listings, of a source that asks for what has changed
 }
 
 type hookSettings struct {
@@ -137,6 +138,9 @@ response = { max_body = "1MiB" }
 	verify := ""
 	if s.kind.verify {
 		verify = `, verify = "/items/{key}"`
+	}
+	if s.since != nil {
+		fmt.Fprintf(b, "cursor = { field = %q, param = \"since\", overlap = %q, lag = %q, full_scan = %q }\n", stampField, s.since.overlap.String(), s.since.lag.String(), s.whole.String())
 	}
 	fmt.Fprintf(b, "deletes = { detect = \"scan\", confirm = %d%s }\n", s.confirm, verify)
 	if s.kind.pages != "" {

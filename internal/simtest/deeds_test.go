@@ -104,7 +104,7 @@ func (w *world) editSource(s *sourceSettings) {
 	case 0:
 		s.every = max(w.pace*time.Duration(1+w.chance.IntN(5)), time.Second)
 	case 1:
-		s.compared.ignore = []string{"seen", "seen,status", "seen,o", "seen,text,price"}[w.chance.IntN(4)]
+		s.compared.ignore = s.ignoring([]string{"seen", "seen,status", "seen,o", "seen,text,price"}[w.chance.IntN(4)])
 	case 2:
 		s.compared.fields = []string{"", "id,uid,n,price,status,seen", "id,uid,text,o,status,seen"}[w.chance.IntN(3)]
 	case 3:

@@ -18,7 +18,8 @@ type history struct {
 	now    map[string]string    // body by key
 	was    map[string][]version // oldest first
 	next   int
-	sorted bool // the list is in order of keys, as for pages that go on behind a key
+	sorted bool          // the list is in order of keys, as for pages that go on behind a key
+	stamp  func() string // when a change is said to have happened; nil: a record does not say
 }
 
 // version is a body that a record had from one step of the world up to another.
@@ -47,7 +48,7 @@ func (h *history) change(step int64, reorders bool) {
 	case dice < 10 && reorders && !h.sorted:
 		h.chance.Shuffle(len(h.order), func(i, j int) { h.order[i], h.order[j] = h.order[j], h.order[i] })
 	case dice < 12 && len(h.was[key]) > 1: // back to what it was
-		h.set(step, key, h.was[key][h.chance.IntN(len(h.was[key]))].body)
+		h.set(step, key, h.stamped(h.was[key][h.chance.IntN(len(h.was[key]))].body))
 	default:
 		h.set(step, key, h.body(key))
 	}
@@ -101,7 +102,34 @@ func (h *history) body(key string) string {
 		fmt.Sprintf(`"price":%d.10`, r.IntN(4)), fmt.Sprintf(`"status":"s%d"`, r.IntN(4)), fmt.Sprintf(`"text":"<&>`+"\u2028"+` \u2028 %d"`, r.IntN(3)),
 		fmt.Sprintf(`"seen":%d`, r.IntN(1000)), fmt.Sprintf(`"o":{"a":%d.0,"b":[1,%d]}`, r.IntN(3), r.IntN(3)),
 	}
+	if h.stamp != nil {
+		members = append(members, fmt.Sprintf(`"at":%q`, h.stamp()))
+	}
 	return respelt(r, "{"+strings.Join(members, ",")+"}", false)
+}
+
+// stamped says of a body that it is of now.
+func (h *history) stamped(body string) string {
+	if h.stamp == nil {
+		return body
+	}
+	members := membersOf(body)
+	for i, m := range members {
+		text := m.raw
+		if m.name == stampField {
+			text = strconv.Quote(h.stamp())
+		}
+		members[i].raw = fmt.Sprintf("%q:%s", m.name, text)
+	}
+	return respelt(h.chance, "{"+joined(members)+"}", false)
+}
+
+func joined(members []member) string {
+	texts := make([]string, len(members))
+	for i, m := range members {
+		texts[i] = m.raw
+	}
+	return strings.Join(texts, ",")
 }
 
 // respelt writes a record in another way: order of members, white space, and with noise a value that does not count.

@@ -95,14 +95,15 @@ func worst(samples []usage) usage {
 // queue, which would be a store that grows. All servers are closed when it returns.
 func soaked(t *testing.T, path string) (samples []usage, events int64) {
 	t.Helper()
-	w := &world{t: t, seed: 1}
+	w := &world{t: t, seed: 1, net: newNetwork()}
 	var count atomic.Int64
 	var text strings.Builder
 	for n := range 12 {
 		u := newUpstream(w, n+1, pageKinds()[n%len(pageKinds())])
 		api := httptest.NewServer(u)
 		defer api.Close()
-		s := sourceSettings{upstream: u, every: time.Second, confirm: 2, initial: "emit", key: "id", compared: comparison{ignore: "seen"}}
+		s := sourceSettings{upstream: u, every: time.Second, confirm: 2, initial: "emit", key: "id", whole: time.Minute}
+		s.compared.ignore = s.ignoring("seen")
 		u.address = strings.TrimPrefix(api.URL, "http://")
 		s.write(&text)
 		w.upstreams = append(w.upstreams, u)

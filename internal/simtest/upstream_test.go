@@ -23,11 +23,13 @@ type pageKind struct {
 	verify  bool
 	sorted  bool // by key
 	orderly bool // the list must not be shuffled while it is read
+	cursor  bool // it can be asked for what has changed since a time; see since_test.go
 }
 
 func pageKinds() []pageKind {
 	return []pageKind{
 		{name: "one answer"},
+		{name: "since", cursor: true},
 		{name: "one answer, verified", verify: true, live: true},
 		{name: "page, empty page", pages: `{ kind = "page" }`},
 		{name: "page, total", pages: `{ kind = "page", total = "total" }`},
@@ -50,6 +52,7 @@ type scan struct {
 	complete bool
 	perhaps  bool // what it came to is not known: the process died, or did not hear from its store
 	lied     bool // an answer was wrong: what it lacked is not known
+	partial  bool // it asked for what had changed only: what it lacked was not asked for
 }
 
 // upstream is an API with one list.
@@ -70,6 +73,7 @@ type upstream struct {
 	scans    []scan
 	asked    time.Time // last request
 	requests int
+	since    *since
 	vouched  bool // for a record that may be gone, by its own address
 }
 
@@ -79,6 +83,10 @@ func newUpstream(w *world, n int, kind pageKind) *upstream {
 		history: newHistory(w.seed*10 + uint64(n)), chance: rand.New(rand.NewPCG(w.seed, uint64(100+n))),
 	}
 	u.history.sorted = kind.sorted
+	if kind.cursor {
+		u.since = newSince(w, u)
+		u.history.stamp = u.since.stamp
+	}
 	for range 8 + u.chance.IntN(20) {
 		u.history.create(w.step.Add(1))
 	}
@@ -148,7 +156,7 @@ func (u *upstream) enter(q *http.Request) (hooktest.Fault, time.Duration) {
 		if n := len(u.scans); n > 0 && u.scans[n-1].to == 0 {
 			u.scans[n-1].to = step
 		}
-		u.scans = append(u.scans, scan{from: step})
+		u.scans = append(u.scans, scan{from: step, partial: asksSince(q)})
 		u.size = 4 + u.chance.IntN(9)
 		u.snapshot = u.bodies()
 	}
@@ -167,7 +175,7 @@ func (u *upstream) ended(complete bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if n := len(u.scans); n > 0 && u.scans[n-1].to == 0 {
-		u.scans[n-1].to, u.scans[n-1].complete = u.w.step.Load(), complete
+		u.scans[n-1].to, u.scans[n-1].complete = u.w.step.Load(), complete && !u.scans[n-1].partial
 	}
 }
 
@@ -176,7 +184,7 @@ func (u *upstream) doubted() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if n := len(u.scans); n > 0 && u.scans[n-1].to == 0 {
-		u.scans[n-1].to, u.scans[n-1].perhaps = u.w.step.Load(), true
+		u.scans[n-1].to, u.scans[n-1].perhaps = u.w.step.Load(), !u.scans[n-1].partial
 	}
 }
 
@@ -211,6 +219,9 @@ func (u *upstream) page(w http.ResponseWriter, q *http.Request) {
 	list := u.snapshot
 	if u.kind.live {
 		list = u.bodies()
+	}
+	if u.since != nil {
+		list = u.since.later(w, q, list)
 	}
 	if u.kind.pages == "" {
 		u.whole(w, q, list)

@@ -1,6 +1,7 @@
 package simtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,14 +34,16 @@ const (
 
 // world is one simulated world: APIs, receivers, a disk, a network, and the process between them.
 type world struct {
-	t      *testing.T
-	seed   uint64
-	chance *rand.Rand // of the plan
-	plant  plant
-	pace   time.Duration // between two acts of the plan, about
-	clock  time.Duration // what it shows when the next age begins
-	jumps  bool          // the age ends, and the clock is set
-	step   atomic.Int64  // see doc.go
+	t       *testing.T
+	seed    uint64
+	chance  *rand.Rand // of the plan
+	plant   plant
+	pace    time.Duration // between two acts of the plan, about
+	clock   time.Duration // what it shows when the next age begins
+	jumps   bool          // the age ends, and the clock is set
+	offset  time.Duration // of the clocks of others, which nobody sets, to that of the process
+	outside time.Time     // what they showed last
+	step    atomic.Int64  // see doc.go
 
 	net       *network
 	dir       string
@@ -126,7 +129,11 @@ func newWorld(t *testing.T, seed uint64, p plant) *world {
 	w.receivers[0].steady = true
 	s.hooks[2].maxQueue = []int{30, 1_000_000}[w.chance.IntN(2)]
 	for n := range 3 {
-		kind := pageKinds()[w.chance.IntN(len(pageKinds()))]
+		kinds := pageKinds()
+		if p.kind != "" && n > 0 {
+			kinds = slices.DeleteFunc(kinds, func(k pageKind) bool { return k.name != p.kind })
+		}
+		kind := kinds[w.chance.IntN(len(kinds))]
 		u := newUpstream(w, n+1, kind)
 		u.calm = n == 0
 		w.upstreams = append(w.upstreams, u)
@@ -167,6 +174,10 @@ func (w *world) newSource(u *upstream) sourceSettings {
 	if w.chance.IntN(3) == 0 {
 		s.where, s.silent = "s0", w.chance.IntN(3) == 0
 	}
+	s.compared.ignore = s.ignoring(s.compared.ignore)
+	if u.since != nil {
+		s.whole = s.every * time.Duration(3+w.chance.IntN(5))
+	}
 	if w.chance.IntN(4) == 0 {
 		s.compared.fields = "id,uid,n,price,status,seen"
 	}
@@ -196,6 +207,8 @@ func (w *world) age(t *testing.T, steps int64) (more bool) {
 	w.t, w.net, w.jumps = t, newNetwork(), false
 	time.Sleep(w.clock)
 	start := time.Now()
+	w.outside = cmp.Or(w.outside, start.UTC())
+	w.offset = w.outside.Sub(start)
 	w.ills.restarted()
 	w.serve()
 	w.start()
@@ -208,6 +221,7 @@ func (w *world) age(t *testing.T, steps int64) (more bool) {
 		w.rest()
 	}
 	w.end()
+	w.outside = w.now()
 	w.clock = max(w.clock+time.Since(start)+w.jump(), 0)
 	return w.jumps && w.violation() == nil
 }
@@ -426,6 +440,7 @@ func (p *polls) rest() {
 func (w *world) polled(r poller.Result) {
 	for _, u := range w.upstreams {
 		if u.name == r.Source {
+			w.allFound(u, &r)
 			u.ended(r.Verdict == poller.Complete || r.Verdict == poller.Unchanged)
 		}
 	}
@@ -441,7 +456,7 @@ func (w *world) polled(r poller.Result) {
 	if w.polls.good[r.Source] = r.Verdict != poller.Failed; w.polls.good[r.Source] {
 		w.polls.failed[r.Source] = 0
 	}
-	if w.polls.calm != nil && r.Verdict != poller.Failed && r.Verdict != poller.Held {
+	if w.polls.calm != nil && r.Mode != poller.Incremental && r.Verdict != poller.Failed && r.Verdict != poller.Held {
 		w.polls.calm[r.Source]++
 	}
 }

@@ -63,8 +63,13 @@ func newBench(b *testing.B) *bench {
 // run starts the program with these sources and webhooks, on the store of the benchmark.
 func (b *bench) run(sources string) *program {
 	b.Helper()
-	config, port := filepath.Join(b.dir, "deltahook.toml"), freePort(b)
-	writeFile(b, config, fmt.Sprintf("%s\n[store]\nurl = \"sqlite:%s\"\n[admin]\nlisten = \"127.0.0.1:%s\"\n", sources, b.database(), port))
+	return b.start("deltahook.toml", "sqlite:"+b.database(), sources)
+}
+
+func (b *bench) start(name, store, sources string) *program {
+	b.Helper()
+	config, port := filepath.Join(b.dir, name), freePort(b)
+	writeFile(b, config, fmt.Sprintf("%s\n[store]\nurl = %q\n[admin]\nlisten = \"127.0.0.1:%s\"\n", sources, store, port))
 	p := &program{TB: b, client: admin.NewClient("127.0.0.1:"+port, ""), cmd: exec.Command(b.binary, "run", "--config", config)}
 	p.cmd.Stderr = &p.log
 	p.started = time.Now()

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// ackSQL joins nothing: what the rows differ in is in arrays beside the sorted $2, and the place of a row in them is looked up. A join, of
+	// It joins nothing: what the rows differ in is in arrays beside the sorted $2, and the place of a row in them is looked up. A join, of
 	// however little, is planned for the ten values that the planner expects of any array, as a loop in a loop: 500 rows took 100 ms.
 	// The subquery hides how many values there are in truth. Five hundred probes of the index look dearer to the planner than reading a table
 	// that it takes for as small as its few live rows once were; ten never do.

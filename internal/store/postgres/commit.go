@@ -36,6 +36,7 @@ type commit struct {
 	poll   *string
 
 	next   func() (poller.Write, error, bool)
+	ahead  *poller.Write // read, but not taken in yet
 	stop   func()
 	last   *int64 // sequence of the last event that was taken in
 	hasher *differ.Hasher
@@ -115,19 +116,20 @@ func (w *commit) begin(ctx context.Context) (err error) {
 // gather takes in the writes of the next statement. It stops between two of them when ctx ends.
 func (w *commit) gather(ctx context.Context) (*chunk, error) {
 	c := &chunk{}
-	for !c.full() {
-		one, err, more := w.next()
+	for {
+		one, more, err := w.peek(ctx)
+		if err != nil {
+			return nil, harmlessError{err}
+		}
 		if !more {
 			w.done = true
 			return c, w.consistent()
 		}
-		if err == nil {
-			err = ctx.Err()
+		if c.full() { // and not the last one: a commit that just fits is one statement
+			return c, nil
 		}
-		if err != nil {
-			return nil, harmlessError{err}
-		}
-		c.add(w.m.s.bodies, &one)
+		w.ahead = nil
+		c.add(w.m.s.bodies, one)
 		if one.Event == nil {
 			continue
 		}
@@ -135,7 +137,22 @@ func (w *commit) gather(ctx context.Context) (*chunk, error) {
 			return nil, fmt.Errorf("event %s: %w", one.Event.ID, err)
 		}
 	}
-	return c, nil
+}
+
+// peek gives the next write, which stays the next one until it is taken from ahead.
+func (w *commit) peek(ctx context.Context) (one *poller.Write, more bool, err error) {
+	if w.ahead != nil {
+		return w.ahead, true, ctx.Err()
+	}
+	next, err, more := w.next()
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil || !more {
+		return nil, more, err
+	}
+	w.ahead = &next
+	return w.ahead, true, nil
 }
 
 // consistent checks the new state against the events.

@@ -2,8 +2,11 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/deltahook/deltahook/poller"
 )
 
 // OpenAs opens a database as a program does that knows only the first migrations.
@@ -51,10 +54,19 @@ type Statement struct {
 	Params int
 }
 
+// commitStatement is what a poll writes that found a record new and one gone, with an event for one webhook.
+func commitStatement() Statement {
+	c := &chunk{records: []record{{}, {gone: true}}}
+	c.event(&poller.Event{To: []poller.Copy{{Webhook: "app"}}})
+	c.deliveries.add(1, 1, 0, nil)
+	q := (&commit{m: &member{s: &Store{now: time.Now}}, done: true, poll: new(string), fence: []any{0, "a#1", int64(1)}}).statement(c)
+	return Statement{q.text.String(), len(q.args)}
+}
+
 // HotSQL has what is run for every delivery, or every failure of one.
 func HotSQL() map[string]Statement {
 	return map[string]Statement{
-		"acknowledge": {ackLaneSQL, 9}, "acknowledge in many lanes": {ackLanesSQL, 8}, "settled meanwhile": {settledOutSQL, 2}, "page of a lane": {pendingSQL, 4}, "a batch": {batchSQL, 3},
+		"commit": commitStatement(), "acknowledge": {ackLaneSQL, 9}, "acknowledge in many lanes": {ackLanesSQL, 8}, "settled meanwhile": {settledOutSQL, 2}, "page of a lane": {pendingSQL, 4}, "a batch": {batchSQL, 3},
 		"fail": {failSQL, 21}, "contents": {contentsSQL, 5}, "fix": {fixSQL, 2}, "bind": {bindSQL, 4}, "unbind": {unbindSQL, 3},
 	}
 }

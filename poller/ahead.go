@@ -28,7 +28,8 @@ func ahead(writes iter.Seq2[Write, error]) iter.Seq2[Write, error] {
 		}()
 		defer func() {
 			close(stop)
-			for range stretches { //nolint:revive // until it has ended
+			for range stretches { // until it has ended
+				continue
 			}
 		}()
 		for p := range stretches {

@@ -52,8 +52,8 @@ func TestWritesThatAreMadeAheadComeInOrderAndEndWithTheirError(t *testing.T) {
 
 func TestWhatMakesWritesAheadHasEndedWhenNobodyWantsMore(t *testing.T) {
 	var running atomic.Int64
-	for w := range ahead(keyedWrites(100_000, nil, nil, &running)) {
-		if w.Key == "70" {
+	for w, err := range ahead(keyedWrites(100_000, nil, nil, &running)) {
+		if w.Key == "70" || err != nil {
 			break
 		}
 	}
@@ -66,8 +66,10 @@ func TestAPanicBesideAPollIsOneOfThePoll(t *testing.T) {
 	var running atomic.Int64
 	for name, f := range map[string]func(){
 		"writes": func() {
-			for range ahead(keyedWrites(70, nil, "boom", &running)) {
-				continue
+			for _, err := range ahead(keyedWrites(70, nil, "boom", &running)) {
+				if err != nil {
+					return
+				}
 			}
 		},
 		"there": func() { _ = beside(func() error { return nil }, func() error { panic("boom") }) },

@@ -21,7 +21,7 @@ import (
 
 // The page caches of the connections in KiB; they are filled only when there is something to fill them with.
 const (
-	writerCache = 16 << 10
+	writerCache = 10 << 10
 	readerCache = 2 << 10
 )
 

@@ -58,7 +58,7 @@ func garden() []plant {
 		{promise: 10, name: "an edit that forgets the baseline", above: func(w *world, m store.Member) store.Member { return &amnesiac{Member: m, w: w} }},
 		{promise: 11, name: "a log that is too open", log: func(log slog.Handler) slog.Handler { return chatty{log} }},
 		{promise: 12, name: "a source that fails in silence", log: func(log slog.Handler) slog.Handler { return silent{log} }},
-		{promise: 7, name: "a deletion that cancels what the receiver had before", first: gathering, above: func(_ *world, m store.Member) store.Member { return hasty{m} }},
+		{promise: 7, name: "a deletion that cancels what the receiver had before", kind: "one answer", first: gathering, above: func(_ *world, m store.Member) store.Member { return hasty{m} }},
 		{promise: 2, name: "a skip that skips for others too", below: func(_ *world, m store.Member) store.Member { return greedy{m} }},
 	}
 }
@@ -163,12 +163,13 @@ func (t tidy) Seal(ctx context.Context, parcels []emitter.Parcel) ([][]emitter.D
 
 // gathering lets all webhooks but the first wait, and merge what does.
 func gathering(w *world, s *settings) {
-	for i := range s.sources {
-		s.sources[i].initial = "emit"
+	for i := range s.sources[1:] {
+		one := &s.sources[1+i]
+		one.initial, one.every, one.confirm, one.guarded, one.silent = "emit", max(w.pace, time.Second), 1, false, false
 	}
 	for i := range s.hooks[1:] {
 		h := &s.hooks[1+i]
-		h.order, h.coalesce, h.wait = "key", true, 30*w.pace
+		h.order, h.coalesce, h.wait = "key", true, 60*w.pace
 	}
 }
 

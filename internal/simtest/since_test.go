@@ -1,7 +1,6 @@
 package simtest
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -58,7 +57,7 @@ func stampOf(body string) string {
 			return strings.Trim(m.raw, `"`)
 		}
 	}
-	panic(fmt.Sprintf("a record without a time: %s", body))
+	panic("a record without a time: " + body)
 }
 
 // ignoring is a list of what does not count, with the time of a change.

@@ -31,16 +31,20 @@ type shards struct {
 // coldAfter is how long nobody must have looked after a shard for its sources to begin as at a start (on_start).
 const coldAfter = time.Minute
 
-// overlap is added to the time for which nobody has looked after a shard: a poll too many does no harm, one too few may. A source that
-// is polled rarely gets as long as a poll may take, because one that had begun before its owner died was not made to its end.
+// overlap is added to the time for which nobody has looked after a shard: a poll too many does no harm, one too few may.
 const overlap = time.Second
 
-func overlapOf(source *poller.Source) time.Duration {
-	deadline := source.Deadline.Std()
-	if every := source.Every.Std(); every > 0 && every <= deadline {
-		return overlap
+// overlapOf gives that of a source. Polls that its owner had begun when it died were not made to their end: a source that is polled
+// rarely gets as long as a poll may take, one that is polled often as long as a request may, or all of them would be polled at once.
+func overlapOf(source *poller.Source, died bool) time.Duration {
+	every, deadline := source.Every.Std(), source.Deadline.Std()
+	switch {
+	case every == 0 || every > deadline:
+		return max(overlap, deadline)
+	case died:
+		return max(overlap, min(every, source.Timeout.Std()))
 	}
-	return max(overlap, deadline)
+	return overlap
 }
 
 // endWait is how long the end of polls is waited for whose commits are refused anyway.
@@ -114,7 +118,7 @@ func (s *shards) sources(leases []store.Lease, rows []store.SourceRow) poller.Ch
 		}
 		c.Put = append(c.Put, source)
 		if known[source.Name] && !at.IsZero() && !s.alone {
-			if at = sinceOf(source, at, now); !at.IsZero() {
+			if at = sinceOf(source, at, now, s.lease()); !at.IsZero() {
 				c.Since[source.Name] = at
 			}
 		}
@@ -124,9 +128,10 @@ func (s *shards) sources(leases []store.Lease, rows []store.SourceRow) poller.Ch
 
 // sinceOf gives from when on a source was not polled that others looked after until a time; zero: it begins as at a start. One that is
 // polled in a period is then polled at once, too, but not out of phase, because its next time would be left out.
-func sinceOf(source *poller.Source, until, now time.Time) time.Time {
-	until = until.Add(-overlapOf(source))
-	if now.Sub(until) < coldAfter+overlapOf(source) {
+func sinceOf(source *poller.Source, until, now time.Time, lease time.Duration) time.Time {
+	idle := now.Sub(until)
+	until = until.Add(-overlapOf(source, idle >= lease)) // what is handed over is free for a moment only
+	if idle < coldAfter {
 		return until
 	}
 	if source.Every > 0 && source.OnStart != "schedule" {
@@ -134,6 +139,9 @@ func sinceOf(source *poller.Source, until, now time.Time) time.Time {
 	}
 	return time.Time{}
 }
+
+// lease is how long a replica that has died counts as alive.
+func (s *shards) lease() time.Duration { return s.d.opts.Config.Store.Lease.Std() }
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {

@@ -24,6 +24,7 @@ SEEDS    ?= 1000
 FIRST    ?= 0
 N        ?= 20
 KILLS    ?= 1000
+OLDER    ?= HEAD~1
 
 # Where the linter may be: this checkout first, then where `go install` puts it, then the PATH.
 GOLANGCI = $(shell for f in bin/golangci-lint "$$(go env GOPATH)/bin/golangci-lint" "$$(command -v golangci-lint)"; do \
@@ -113,8 +114,15 @@ replicas: ## Four replicas on a PostgreSQL: kill, freeze and crash them, without
 	@$(LONG) \
 	long 'kills, freezes, crashes' go test ./cmd/deltahook -count=1 -v -timeout 0 -run '^TestFourReplicasLose' -replica-sources 1000 -replica-kills 50 -replica-stops 3 -replica-crashes 3 -replica-lease 3s -replica-every 4s; \
 	long 'the same without the fence' go test ./cmd/deltahook -count=1 -v -timeout 0 -run '^TestFourReplicasWithout' -replica-control -replica-sources 300 -replica-stops 3; \
-	long 'take-over and rolling restart' go test ./cmd/deltahook -count=1 -v -timeout 0 -run '^(TestTheSourcesOfADead|TestARollingRestart)' -replica-many 10000 -replica-every 1m -replica-lease 10s; \
+	long 'take-over and rolling restart' go test ./cmd/deltahook -count=1 -v -timeout 0 -run '^(TestTheSourcesOfADead|TestARollingRestart)' -replica-many 10000 -replica-every 20s -replica-lease 10s; \
 	sum
+
+.PHONY: older
+older: ## Replace replicas of an older version by this one, and back, while everything changes (OLDER=commit, HEAD~1 if not said)
+	@dir=$$(mktemp -d); trap 'git worktree remove --force "$$dir/then"; rm -rf "$$dir"' EXIT; \
+	git worktree add -q --detach "$$dir/then" "$(OLDER)"; \
+	(cd "$$dir/then" && go build -o "$$dir/deltahook" ./cmd/deltahook); \
+	go test ./cmd/deltahook -count=1 -v -timeout 0 -run '^TestAnOlderVersion' -replica-older "$$dir/deltahook"
 
 .PHONY: simulate
 simulate: ## Live through simulated worlds of 1,000 steps (SEEDS=1000 FIRST=0)

@@ -25,7 +25,7 @@ func TestHoweverLongAHandOverWaitsForTheDatabaseTheTimeIsNotLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.Close()
+	defer func() { _ = other.Close() }()
 	b, err := other.Join(t.Context(), "b", time.Minute)
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ func TestASchemaThatOlderReplicasCannotWorkWithWaitsUntilTheyHaveStopped(t *test
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer old.Close()
+	defer func() { _ = old.Close() }()
 	a, err := old.Join(t.Context(), "a", time.Minute)
 	if err != nil {
 		t.Fatal(err)

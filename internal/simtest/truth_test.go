@@ -103,7 +103,11 @@ func (t *truth) apply(source string, c *commit) {
 	m := t.of(source)
 	m.state, m.maybe = c.state, nil
 	m.state.Version = c.expect + 1
+	by := map[string]comparison{} // fingerprints stay when records get other keys
 	if c.forget != poller.ForgetNothing {
+		for key, k := range m.known {
+			by[idOf(key)] = k.by
+		}
 		m.known, m.keys = map[string]known{}, map[differ.Hash]string{}
 	}
 	for i := range c.writes {
@@ -117,6 +121,9 @@ func (t *truth) apply(source string, c *commit) {
 		case w.body != "":
 			m.keys[w.hash] = w.key
 			m.known[w.key] = known{body: w.body, by: c.by, told: w.event != nil}
+			if former, ok := by[idOf(w.key)]; ok {
+				m.known[w.key] = known{body: w.body, by: former}
+			}
 		}
 		if w.event != nil {
 			m.events = append(m.events, w.event)

@@ -450,6 +450,9 @@ func (w *world) polled(r poller.Result) {
 	w.polls.mu.Lock()
 	defer w.polls.mu.Unlock()
 	if r.Verdict == poller.Deferred {
+		if !r.Until.IsZero() { // the server asks for patience: somebody may be told of it
+			w.polls.good[r.Source] = false
+		}
 		return
 	}
 	w.polls.failed[r.Source]++

@@ -117,27 +117,3 @@ func TestManyChangesAreComparedEachWithItsOwnRecord(t *testing.T) {
 		}
 	}
 }
-
-// Stored bodies are read while the listing is read on. What goes wrong there is as if it had gone wrong here.
-func TestWhatFailsBesideTheReadingOfAListingFailsThePoll(t *testing.T) {
-	const n = 2*mostRecords + 7
-	for name, fail := range map[string]func(*memLedger){
-		"error": func(l *memLedger) { l.refuse = errors.New("no disk") },
-		"panic": func(l *memLedger) { l.reading = func() { panic("boom") } },
-	} {
-		t.Run(name, func(t *testing.T) {
-			shelf := newShelf(idsUpTo(n)...)
-			r := newRig(t, shelf.ServeHTTP, nil)
-			r.want(Complete)
-			for _, id := range idsUpTo(n) {
-				shelf.put(id, "changed")
-			}
-			fail(r.ledger)
-			r.untouched(func() { r.want(Failed) })
-			r.ledger.reading, r.ledger.refuse = nil, nil
-			if got := r.want(Complete); got.Updated != n || len(r.told()) != n {
-				t.Errorf("%d updated", got.Updated)
-			}
-		})
-	}
-}

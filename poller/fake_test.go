@@ -30,8 +30,6 @@ type memLedger struct {
 	// before is called at the start of a commit; its error is returned without an effect. after is called behind the
 	// effect: its error makes the outcome unknown to the caller.
 	before, after func(Commit) error
-	reading       func() // is called at the start of Bodies; it may panic
-	refuse        error  // what Bodies fails with; nil: it does not
 }
 
 type memSource struct {
@@ -72,12 +70,6 @@ func (l *memLedger) Bodies(_ context.Context, source string, hashes []differ.Has
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reads++
-	if l.reading != nil {
-		l.reading()
-	}
-	if l.refuse != nil {
-		return l.refuse
-	}
 	shuffled := slices.Clone(hashes)
 	slices.SortFunc(shuffled, func(a, b differ.Hash) int { return bytes.Compare(a[:], b[:]) })
 	for _, h := range shuffled {

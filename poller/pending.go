@@ -30,7 +30,7 @@ func (s *scan) queue(kind differ.Kind, quiet, edited bool, hash differ.Hash, pri
 	})
 	s.waiting += len(rec.Raw)
 	if len(s.pending) >= mostRecords || s.waiting >= mostBytes {
-		return s.pass()
+		return s.flush()
 	}
 	return nil
 }

@@ -213,7 +213,6 @@ func (p *Poller) attempt(ctx context.Context, o Occasion, watch *TryOptions, r *
 	if err != nil {
 		return err
 	}
-	defer w.scan.wait()
 	err = w.runAll(ctx)
 	r.fill(w.scan)
 	r.Exchanges = w.exchanges

@@ -40,8 +40,6 @@ type scan struct {
 	key     []byte
 	pending []pending     // changes whose order is kept while stored bodies are fetched
 	waiting int           // bytes in pending
-	beside  *besides      // pending changes that are being compared while the listing is read on; nil: there are none
-	spare   []pending     // memory for pending
 	deleted []differ.Hash // known records that are gone
 	witness differ.Hash   // a known record that was seen
 	absent  []Known       // known records that this complete scan lacked, but not yet often enough
@@ -225,6 +223,45 @@ func (s *scan) last() error {
 		return err
 	}
 	return s.flush()
+}
+
+// flush compares the pending updates with their stored bodies and puts all that is pending on the spool, in order.
+func (s *scan) flush() error {
+	var err error
+	if s.pending, err = s.details.fill(s.pending); err != nil {
+		return err
+	}
+	deltas, err := s.compare()
+	if err != nil {
+		return err
+	}
+	for i := range s.pending {
+		c := &s.pending[i]
+		e := entry{kind: c.kind, known: c.Known, key: c.key, body: c.body, quiet: c.quiet}
+		if c.kind == differ.Updated {
+			d, ok := deltas[c.Hash]
+			if !ok {
+				return s.lostBody(c)
+			}
+			if e.delta = d; len(d.Changed) == 0 {
+				e.quiet = true
+				if !c.edited {
+					s.counts.Updated--
+				}
+			}
+		}
+		if err := s.spool.add(&e); err != nil {
+			return err
+		}
+	}
+	s.pending, s.waiting = s.pending[:0], 0
+	return nil
+}
+
+// lostBody should not happen: the index is read anew, and if the store really lost the body, the message says so each time.
+func (s *scan) lostBody(c *pending) error {
+	s.p.forget()
+	return newFault("run deltahook again; if this stays, the store is damaged", "the store has no body of the known record %q", c.key)
 }
 
 // survey finds what a complete listing lacked, and splits it into what was missed often enough to be gone, which it gives,

@@ -92,7 +92,7 @@ func (d *Daemon) sweep(ctx context.Context) (store.Swept, error) {
 			EventsBefore: now.Add(-keep.KeepEvents.Std()), AttemptsBefore: now.Add(-keep.KeepAttempts.Std()),
 			RemovedBefore: now.Add(-keep.KeepRemoved.Std()), MaxSize: int64(keep.MaxSize),
 		}
-		if !d.peers.agreed(d.current().version.All) { // somebody may have what seems to have left
+		if !d.settled() { // somebody may have what seems to have left
 			r.RemovedBefore = time.Time{}
 		}
 		swept, err := d.opts.Store.Housekeep(ctx, r)

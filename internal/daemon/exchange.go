@@ -62,7 +62,11 @@ func (d *Daemon) introduce(ctx context.Context) error {
 // that is missing here has not left.
 func (d *Daemon) agree(ctx context.Context) error {
 	r := d.current()
-	if !d.peers.mine(houseShard) || !d.peers.agreed(r.version.All) || d.told.Load() == r {
+	if !d.peers.mine(houseShard) || !d.peers.agreed(r.version.All) {
+		d.told.Store(nil) // somebody else may tell it something else, and a look at the others may have been too old
+		return nil
+	}
+	if d.told.Load() == r {
 		return nil
 	}
 	if err := d.setSources(ctx, r.config); err != nil {
@@ -70,6 +74,12 @@ func (d *Daemon) agree(ctx context.Context) error {
 	}
 	d.told.Store(r)
 	return nil
+}
+
+// settled says whether what the store takes for removed has left the configuration of everybody.
+func (d *Daemon) settled() bool {
+	r := d.current()
+	return !d.opts.Store.Shared() || d.told.Load() == r && d.peers.agreed(r.version.All)
 }
 
 // hear takes in what the others say of what deltahook tells people of.

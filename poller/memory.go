@@ -44,6 +44,7 @@ func (p *Poller) load(ctx context.Context) error {
 		p.opts.Outlet.Committed(p.source.Name, nil, false)
 	}
 	p.unsure = false
+	state.Untold = state.Untold || state.departed()
 	p.known = &memory{state: state, validators: state.Validators, cursor: p.cursor.decode(state.Cursor)}
 	return nil
 }

@@ -197,6 +197,22 @@ func TestRealChangesDuringAnEditOfWhereAreTold(t *testing.T) {
 	r.untouched(func() { r.want(Unchanged) })
 }
 
+func TestARecordThatWouldHaveGoneWithoutTheEditIsDeletedAlthoughOnlyWhatIsIgnoredChanged(t *testing.T) {
+	list := newShelf("1", "2")
+	list.put("1", "open")
+	list.put("2", "open")
+	r := newRig(t, list.ServeHTTP, func(s *Source) {
+		s.Where, s.Ignore = conditions(`status != "draft"`), paths("status")
+	})
+	r.want(Complete)
+	list.put("1", "draft")
+	list.put("2", "closed")
+	r.edit(func(s *Source) { s.Where = conditions(`status != "draft"`, `status != "closed"`) })
+	r.want(Complete)
+	r.tells("deleted 1")
+	r.untouched(func() { r.want(Unchanged) })
+}
+
 func TestAnEditOfWhereSurvivesAFailedPoll(t *testing.T) {
 	broken := true
 	list := newShelf("1", "2")

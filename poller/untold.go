@@ -5,6 +5,9 @@ import "github.com/deltahook/deltahook/differ"
 // untold is the value of Untold once what is known changes without events. As long as there was no event, receivers know nothing.
 func (s *State) untold() bool { return s.Untold || s.Sequence > 0 }
 
+// departed says that nothing is known of a source of which there were events: it was away until the store forgot it.
+func (s *State) departed() bool { return s.Sequence > 0 && s.Records == 0 && s.Baselined.IsZero() }
+
 // keepLast lets nothing cancel that was merged with the event: a receiver may have the record from before what waits for it, and
 // then only the event takes it away, or makes it right.
 func (e *Event) keepLast() {

@@ -49,6 +49,12 @@ func TestT32P7NothingCancelsWhatAReceiverMayHaveFromBefore(t *testing.T) {
 			return err
 		})
 	}
+	away := func(r *rig, _ *shelf) {
+		kept := r.ledger.sources["contacts"]
+		kept.State, kept.Rows = State{Version: kept.State.Version + 1, Sequence: kept.State.Sequence}, nil
+		r.ledger.sources["contacts"] = kept
+		r.restart()
+	}
 	for _, c := range []struct {
 		name    string
 		initial string
@@ -76,6 +82,8 @@ func TestT32P7NothingCancelsWhatAReceiverMayHaveFromBefore(t *testing.T) {
 				return err
 			})(r, s)
 		}},
+		{name: "it was away until it was forgotten", untell: away},
+		{name: "it was away until it was forgotten, and is told anew", untell: away, initial: "emit"},
 		{name: "a record leaves in silence", untell: func(_ *rig, s *shelf) { s.put("3", "closed") }},
 		{name: "an edit excludes a record", untell: func(r *rig, _ *shelf) {
 			r.edit(func(s *Source) { s.Where = append(s.Where, conditions(`id != "3"`)...) })

@@ -49,6 +49,7 @@ func (w *world) incoming(r *receiver, q *http.Request) ([]*event, int) {
 	id := q.Header.Get("webhook-id")
 	w.truth.mu.Lock()
 	defer w.truth.mu.Unlock()
+	w.checkHook(r)
 	if len(body) == 0 || body[0] != '[' {
 		return w.carried(r, body, w.truth.found(w.truth.events[id], func(e *event) bool { return e.id == id }), id), life
 	}
@@ -114,9 +115,13 @@ func (w *world) checkCommit(source string, m *memory, c *commit) {
 	u := w.running.source(source).upstream
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	var first *violation
-	for _, s := range w.candidates(source) {
-		poll := reading{w: w, u: u, m: m, c: c, s: s, to: w.step.Load()}
+	first := &violation{promise: 10, text: source + " is read, and is not configured"}
+	for i, all := range w.candidates() {
+		s := all.source(source)
+		if s.away {
+			continue
+		}
+		poll := reading{w: w, u: u, m: m, c: c, s: s, all: all, to: w.step.Load()}
 		if n := len(u.scans); n > 0 {
 			poll.from = u.scans[n-1].from
 		}
@@ -124,7 +129,7 @@ func (w *world) checkCommit(source string, m *memory, c *commit) {
 			c.by = s.compared
 			return
 		}
-		if first == nil {
+		if i == 0 {
 			first = poll.broken
 		}
 	}
@@ -138,6 +143,7 @@ type reading struct {
 	m        *memory
 	c        *commit
 	s        *sourceSettings
+	all      *settings
 	from, to int64      // steps
 	broken   *violation // the first one
 }
@@ -188,8 +194,8 @@ func (r *reading) told(wr *write) {
 	if r.m.state.Baselined.IsZero() && r.s.initial == "baseline" {
 		r.violated(9, "%s tells of %s before its baseline", r.u.name, e.key)
 	}
-	if !r.s.isFor(e.to, r.w.running.hooks) {
-		r.violated(2, "event %d of %s is for %v, configured is %v", e.sequence, r.u.name, slices.Sorted(maps.Keys(e.to)), r.s.to)
+	if have, want := slices.Sorted(maps.Keys(e.to)), r.all.receivers(r.s, &parsed); !slices.Equal(have, want) {
+		r.violated(2, "event %d of %s is for %v, configured is %v:\n%s", e.sequence, r.u.name, have, want, e.body)
 	}
 	if released, _ := r.decided(); r.reidentified() && !released {
 		r.violated(10, "%s tells of %s, and nobody has decided what an edit of its identity means", r.u.name, e.key)
@@ -204,6 +210,7 @@ func (r *reading) told(wr *write) {
 			r.violated(7, "%s %s is created, and was known", r.u.name, e.key)
 		}
 		r.genuine(e.key, record)
+		r.joined(e.key, record)
 	case differ.Updated:
 		if !known {
 			r.violated(7, "%s %s is updated, and was not known", r.u.name, e.key)
@@ -257,7 +264,7 @@ func (r *reading) proven(key string) {
 	if r.u.history.throughout(idOf(key), r.from, r.to, r.s.follows) {
 		r.violated(6, "%s %s is deleted, and was there all the time from step %d to %d", r.u.name, key, r.from, r.to)
 	}
-	if r.exited(key) {
+	if r.exited(key) && r.left(key) {
 		return
 	}
 	if n := len(r.u.scans); n > 0 && r.u.scans[n-1].partial {
@@ -296,7 +303,7 @@ func (r *reading) proven(key string) {
 func (r *reading) story(key string) string {
 	var b strings.Builder
 	for _, v := range r.u.history.was[idOf(key)] {
-		fmt.Fprintf(&b, "\n  from step %d to %d, followed %t", v.from, v.to, r.s.follows(v.body))
+		fmt.Fprintf(&b, "\n  from step %d to %d, followed %t: %.400s", v.from, v.to, r.s.follows(v.body), r.s.compared.canon(v.body))
 	}
 	for _, s := range r.u.scans[max(len(r.u.scans)-r.s.confirm-2, 0):] {
 		fmt.Fprintf(&b, "\n  listing %+v", s)
@@ -316,11 +323,11 @@ func (r *reading) silent(wr *write) {
 		return
 	}
 	was, known := r.m.known[wr.key]
-	if wr.remove && r.s.silent && r.exited(wr.key) {
+	if wr.remove && r.s.silent && r.exited(wr.key) || wr.remove && known && r.excluded(wr.key, was) || !known && r.included(wr.body) {
 		return
 	}
 	if wr.remove || !known {
-		r.violated(1, "%s %s comes or goes, and nobody is told", r.u.name, wr.key)
+		r.violated(1, "%s %s comes or goes, and nobody is told (removed %t, where %q, before %q):\n%s\n%s%s", r.u.name, wr.key, wr.remove, r.s.where, r.formers(), was.body, wr.body, r.story(wr.key))
 		return
 	}
 	if both := was.by.and(r.s.compared); both.canon(was.body) != both.canon(wr.body) {
@@ -336,6 +343,7 @@ func (w *world) allRead(source string, begun time.Time) {
 		return // nobody knows by which
 	}
 	m := w.truth.of(source)
+	m.selections = []string{w.running.source(source).where}
 	for key, k := range m.known {
 		k.by = w.running.comparison(source)
 		m.known[key] = k
@@ -361,6 +369,9 @@ func (w *world) checkStore(st store.Store) {
 			w.truth.apply(source, m.maybe)
 		}
 		m.maybe = nil
+		if _, there := stored[source]; !there && m.state.Version > 0 {
+			state = w.checkGone(st, source, m)
+		}
 		if state.Version != m.state.Version || state.Sequence != m.state.Sequence || state.Records != int64(len(m.known)) {
 			w.violated(1, "the store has version %d, sequence %d and %d records of %s; confirmed were %d, %d and %d",
 				state.Version, state.Sequence, state.Records, source, m.state.Version, m.state.Sequence, len(m.known))
@@ -432,7 +443,7 @@ func (w *world) checkLively() {
 			asked = since
 		}
 		switch idle := now.Sub(asked); {
-		case w.paused[s.name]:
+		case w.paused[s.name], s.away:
 		case s.calm && w.polls.well(s.name) && idle > 2*s.every+time.Minute:
 			w.violated(5, "%s is well and was not asked for %s, it should be every %s", s.name, idle, s.every)
 		case idle > 2*s.every+3*time.Hour && !w.full(s):
@@ -440,6 +451,7 @@ func (w *world) checkLively() {
 		}
 	}
 	w.checkSteady(since, now)
+	w.checkForgotten(since)
 	w.checkAlerts(since)
 }
 
@@ -469,6 +481,9 @@ func (w *world) checkAlerts(since time.Time) {
 		return
 	}
 	for source, n := range w.polls.failed {
+		if w.running.source(source).away {
+			continue
+		}
 		if said := w.journal.alerted(source); n > 0 && !said || n == 0 && said && w.polls.good[source] {
 			w.violated(12, "%s has failed %d times in a row; said that it is failing: %v", source, n, said)
 		}
@@ -478,7 +493,7 @@ func (w *world) checkAlerts(since time.Time) {
 // full says whether a webhook of a source waits for room.
 func (w *world) full(s *sourceSettings) bool {
 	for _, h := range w.running.hooks {
-		if h.maxQueue < 1000 && (len(s.to) == 0 || slices.Contains(s.to, h.name)) {
+		if h.maxQueue < 1000 && !h.away && (len(s.to) == 0 || slices.Contains(s.to, h.name)) {
 			return true
 		}
 	}

@@ -2,11 +2,11 @@ package simtest
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/hooktest"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -47,6 +47,7 @@ func secretTexts() []string {
 type settings struct {
 	sources []sourceSettings
 	hooks   []hookSettings
+	keep    time.Duration // of the state of sources that are away
 }
 
 type sourceSettings struct {
@@ -58,7 +59,8 @@ type sourceSettings struct {
 	initial  string
 	to       []string // all webhooks when it is empty
 	key      string
-	where    string // the status that a record must not have; empty: any
+	away     bool   // it is not configured at present
+	where    string // what the status of a record must not be, comma-separated; empty: any will do
 	silent   bool   // one that comes to have it is forgotten without an event
 	guarded  bool
 	whole    time.Duration // between two whole listings, of a source that asks for what has changed
@@ -67,6 +69,8 @@ type sourceSettings struct {
 type hookSettings struct {
 	*receiver
 
+	away     bool   // it is not configured at present
+	wants    wish   // of all events that lead to it
 	order    string // key, source or none
 	inFlight int
 	timeout  time.Duration
@@ -88,36 +92,87 @@ func (s *settings) source(name string) *sourceSettings {
 func (s *settings) comparison(source string) comparison { return s.source(source).compared }
 
 // follows says whether a record is one of those that the source follows.
-func (s *sourceSettings) follows(body string) bool {
-	return s.where == "" || !strings.Contains(strings.ReplaceAll(body, " ", ""), fmt.Sprintf(`"status":%q`, s.where))
+func (s *sourceSettings) follows(body string) bool { return admits(s.where, body) }
+
+// admits says whether the status of a record is none of those that it must not be.
+func admits(where, body string) bool {
+	return where == "" || !slices.Contains(strings.Split(where, ","), statusOf(body))
 }
 
-// isFor says whether an event goes to the webhooks that are configured.
-func (s *sourceSettings) isFor(to map[string]string, hooks []hookSettings) bool {
-	want := s.to
-	if len(want) == 0 {
-		for i := range hooks {
-			want = append(want, hooks[i].name)
+func statusOf(body string) string {
+	_, rest, _ := strings.Cut(body, `"status":`)
+	status, _, _ := strings.Cut(strings.TrimLeft(rest, ` "`), `"`)
+	return status
+}
+
+// leads gives the webhooks that a source leads to: those that it names, as far as they are configured.
+func (s *settings) leads(one *sourceSettings) (hooks []*hookSettings) {
+	for i := range s.hooks {
+		if h := &s.hooks[i]; !h.away && (len(one.to) == 0 || slices.Contains(one.to, h.name)) {
+			hooks = append(hooks, h)
 		}
 	}
-	return slices.Equal(slices.Sorted(maps.Keys(to)), slices.Sorted(slices.Values(want)))
+	if len(hooks) == 0 {
+		return []*hookSettings{&s.hooks[0]} // which never leaves
+	}
+	return hooks
+}
+
+// receivers names those webhooks that want an event.
+func (s *settings) receivers(one *sourceSettings, e *hooktest.Event) []string {
+	var names []string
+	for _, h := range s.leads(one) {
+		if h.wants.has(e) {
+			names = append(names, h.name)
+		}
+	}
+	return names
+}
+
+// whole is a copy in which nothing is away.
+func (s *settings) whole() *settings {
+	all := s.clone()
+	for i := range all.sources {
+		all.sources[i].away = false
+	}
+	for i := range all.hooks {
+		all.hooks[i].away = false
+	}
+	return all
+}
+
+// missing says whether anything is away.
+func (s *settings) missing() bool {
+	return slices.ContainsFunc(s.sources, func(one sourceSettings) bool { return one.away }) || slices.ContainsFunc(s.hooks, func(h hookSettings) bool { return h.away })
 }
 
 // clone is a copy that can be edited.
 func (s *settings) clone() *settings {
-	return &settings{sources: append([]sourceSettings(nil), s.sources...), hooks: append([]hookSettings(nil), s.hooks...)}
+	return &settings{sources: slices.Clone(s.sources), hooks: slices.Clone(s.hooks), keep: s.keep}
 }
 
 // text writes the configuration.
 func (s *settings) text(store string) string {
 	var b strings.Builder
 	for i := range s.sources {
-		s.sources[i].write(&b)
+		one := s.sources[i]
+		if one.away {
+			continue
+		}
+		if len(one.to) > 0 {
+			one.to = nil
+			for _, h := range s.leads(&s.sources[i]) {
+				one.to = append(one.to, h.name)
+			}
+		}
+		one.write(&b)
 	}
 	for i := range s.hooks {
-		s.hooks[i].write(&b, i+1)
+		if !s.hooks[i].away {
+			s.hooks[i].write(&b, i+1)
+		}
 	}
-	fmt.Fprintf(&b, "[store]\nurl = \"sqlite:%s\"\n[admin]\nlisten = %q\ntoken = %q\n[log]\nlevel = \"debug\"\n", store, adminAddress, adminToken)
+	fmt.Fprintf(&b, "[store]\nurl = \"sqlite:%s\"\nkeep_removed = %q\n[admin]\nlisten = %q\ntoken = %q\n[log]\nlevel = \"debug\"\n", store, s.keep.String(), adminAddress, adminToken)
 	return b.String()
 }
 
@@ -156,7 +211,7 @@ response = { max_body = "1MiB" }
 		fmt.Fprintf(b, "ignore = [\"%s\"]\n", strings.ReplaceAll(s.compared.ignore, ",", `", "`))
 	}
 	if s.where != "" {
-		fmt.Fprintf(b, "where = ['status != %q']\n", s.where)
+		fmt.Fprintf(b, "where = ['status != \"%s\"']\n", strings.ReplaceAll(s.where, ",", `"', 'status != "`))
 	}
 	if s.silent {
 		b.WriteString("where_exit = \"silent\"\n")
@@ -182,4 +237,5 @@ coalesce = %t
 	if h.batch > 0 {
 		fmt.Fprintf(b, "batch = { max_events = %d, linger = \"2s\" }\n", h.batch)
 	}
+	h.wants.write(b)
 }

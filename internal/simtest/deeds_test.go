@@ -83,10 +83,14 @@ func (w *world) edit() {
 		return
 	}
 	next := w.wanted.clone()
+	w.comeBack(next)
 	for range 1 + w.chance.IntN(2) {
-		if w.chance.IntN(3) == 0 {
+		switch w.chance.IntN(9) {
+		case 0, 1:
 			w.editHook(&next.hooks[1+w.chance.IntN(len(next.hooks)-1)])
-		} else {
+		case 2, 3:
+			w.goAway(next)
+		default:
 			w.editSource(&next.sources[w.chance.IntN(len(next.sources))])
 		}
 	}
@@ -100,7 +104,7 @@ func (w *world) edit() {
 }
 
 func (w *world) editSource(s *sourceSettings) {
-	switch w.chance.IntN(7) {
+	switch w.chance.IntN(9) {
 	case 0:
 		s.every = max(w.pace*time.Duration(1+w.chance.IntN(5)), time.Second)
 	case 1:
@@ -115,7 +119,10 @@ func (w *world) editSource(s *sourceSettings) {
 		if !s.calm {
 			s.to = [][]string{nil, {w.receivers[0].name}, {w.receivers[1].name, w.receivers[3].name}}[w.chance.IntN(3)]
 		}
-	case 6:
+	case 6, 7:
+		s.where = []string{"", "s0", "s1", "s0,s1", "s2,s0"}[w.chance.IntN(5)]
+		s.silent = s.where != "" && w.chance.IntN(3) == 0
+	case 8:
 		forms := []string{byID, byUID}
 		if s.kind.pages == "" {
 			forms = append(forms, byBoth)
@@ -127,7 +134,7 @@ func (w *world) editSource(s *sourceSettings) {
 }
 
 func (w *world) editHook(h *hookSettings) {
-	switch w.chance.IntN(4) {
+	switch w.chance.IntN(6) {
 	case 0:
 		h.inFlight = 1 + w.chance.IntN(8)
 	case 1:
@@ -136,5 +143,7 @@ func (w *world) editHook(h *hookSettings) {
 		h.batch = []int{0, 2, 5}[w.chance.IntN(3)]
 	case 3:
 		h.coalesce = !h.coalesce && h.order != "source"
+	case 4, 5:
+		h.wants = w.newWish()
 	}
 }

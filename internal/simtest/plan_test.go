@@ -136,6 +136,9 @@ func (w *world) rest() {
 		w.violated(12, "it does not start once all is well")
 		return
 	}
+	if w.running.missing() && !w.allBack() {
+		return
+	}
 	w.polls.rest()
 	longest := 100 * time.Minute // a source that failed is left alone for up to an hour
 	for _, s := range w.running.sources {
@@ -166,6 +169,16 @@ func (w *world) rest() {
 	if w.violation() == nil {
 		w.checkRest()
 	}
+}
+
+// allBack puts all that is away back into the configuration.
+func (w *world) allBack() bool {
+	w.reload(w.wanted.whole())
+	if w.other == nil && !w.running.missing() {
+		return true
+	}
+	w.violated(12, "it does not take a configuration once all is well")
+	return false
 }
 
 // askAnew lets lists be read that are not asked for any more: a server has said that a record is there which its list lacks, and as

@@ -56,6 +56,14 @@ func garden() []plant {
 		{promise: 8, name: "numbers that pass through float64", above: func(_ *world, m store.Member) store.Member { return rounding{m} }},
 		{promise: 9, name: "a first poll that tells", text: func(text string) string { return strings.ReplaceAll(text, `initial = "baseline"`, `initial = "emit"`) }},
 		{promise: 10, name: "an edit that forgets the baseline", above: func(w *world, m store.Member) store.Member { return &amnesiac{Member: m, w: w} }},
+		{promise: 10, name: "a source that is forgotten as soon as it leaves", text: func(text string) string {
+			return regexp.MustCompile(`keep_removed = "\w+"`).ReplaceAllString(text, `keep_removed = "1s"`)
+		}},
+		{promise: 10, name: "another selection that is news", above: func(w *world, m store.Member) store.Member { return &undecided{Member: m, w: w} }},
+		{promise: 2, name: "a webhook that leaves takes what waits for it along", below: func(w *world, m store.Member) store.Member { return careless{m, w} }},
+		{promise: 2, name: "a webhook that gets what it does not want", text: func(text string) string {
+			return regexp.MustCompile(`(?m)^(events|when|changed_any) = .*$`).ReplaceAllString(text, "")
+		}},
 		{promise: 11, name: "a log that is too open", log: func(log slog.Handler) slog.Handler { return chatty{log} }},
 		{promise: 12, name: "a source that fails in silence", log: func(log slog.Handler) slog.Handler { return silent{log} }},
 		{promise: 7, name: "a deletion that cancels what the receiver had before", kind: "one answer", first: gathering, above: func(_ *world, m store.Member) store.Member { return hasty{m} }},
@@ -269,6 +277,45 @@ func (a *amnesiac) Load(ctx context.Context, source string) (poller.State, error
 		st.Baselined = time.Time{}
 	}
 	return st, err
+}
+
+// undecided has forgotten which records were followed before an edit.
+type undecided struct {
+	store.Member
+
+	w *world
+}
+
+func (u *undecided) Load(ctx context.Context, source string) (poller.State, error) {
+	st, err := u.Member.Load(ctx, source)
+	u.w.truth.mu.Lock()
+	defer u.w.truth.mu.Unlock()
+	if m := u.w.truth.sources[source]; m != nil && m.selected > m.edited {
+		st.Compare, st.Former = "", ""
+	}
+	return st, err
+}
+
+// careless drops what is queued for webhooks that are not configured.
+type careless struct {
+	store.Member
+
+	w *world
+}
+
+func (c careless) SetSources(ctx context.Context, names []string, at time.Time) error {
+	for i := range c.w.wanted.hooks {
+		h := &c.w.wanted.hooks[i]
+		for _, state := range []string{store.StatePending, store.StateParked} {
+			if !h.away {
+				continue
+			}
+			if _, err := c.Drop(ctx, store.DeliveryQuery{Webhook: h.name, State: state}, "it left"); err != nil {
+				return err
+			}
+		}
+	}
+	return c.Member.SetSources(ctx, names, at)
 }
 
 // oneAtATime lets a process have one connection.

@@ -33,14 +33,14 @@ func (w *world) put(text string) {
 	}
 }
 
-// candidates are the settings of a source that may be in force: while it is reloaded, and when nobody knows what came of that, there are two.
-func (w *world) candidates(source string) []*sourceSettings {
-	list := []*sourceSettings{w.running.source(source)}
+// candidates are the settings that may be in force: while they are reloaded, and when nobody knows what came of that, there are two.
+func (w *world) candidates() []*settings {
+	list := []*settings{w.running}
 	if w.other != nil {
-		list = append(list, w.other.source(source))
+		list = append(list, w.other)
 	}
 	if w.former != nil && time.Since(w.reloaded) < time.Second { // a commit that had begun
-		list = append(list, w.former.source(source))
+		list = append(list, w.former)
 	}
 	return list
 }
@@ -60,8 +60,10 @@ func (w *world) reload(next *settings) {
 	switch {
 	case err == nil:
 		w.former, w.running, w.other, w.reloaded = w.running, next, nil, time.Now()
+		w.noteBack(next)
 	case answered(err):
 		w.other = nil
+		w.noteBack(w.running)
 	}
 }
 
@@ -100,7 +102,9 @@ func (w *world) noteEdits(next *settings) {
 			m.edited, m.least = w.step.Load(), m.least.and(was.compared).and(s.compared)
 			w.say("edit of %s: %v, key %s", s.name, s.compared, s.key)
 		}
+		w.noteSelection(s)
 	}
+	w.noteAway(next)
 }
 
 // loosen lets what is promised of the order of webhooks be what both settings promise, for as long as attempts of the former one may arrive.

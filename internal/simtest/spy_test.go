@@ -189,6 +189,9 @@ func (w *world) expected(source string, version int64, next *commit) {
 	if m.maybe != nil && version == m.maybe.expect+1 {
 		w.truth.apply(source, m.maybe)
 	}
+	if version == m.state.Version+1 && m.maybe == nil && !m.left.IsZero() && !m.forgotten { // since it was last looked at
+		w.forgotten(source, m)
+	}
 	m.maybe, m.doing = nil, next
 }
 

@@ -31,6 +31,11 @@ type memory struct {
 	doing  *commit    // the one that the store is busy with
 	edited int64      // step of the last edit of what counts
 	least  comparison // what has counted all the time
+
+	selections []string  // where of its settings since all of it was read, the oldest first
+	selected   int64     // step of the last edit of that
+	left       time.Time // the configuration, perhaps; zero: it is there
+	forgotten  bool      // since it left
 }
 
 // known is a record as it was last written down.
@@ -101,7 +106,7 @@ func (t *truth) of(source string) *memory {
 // apply takes a commit in that the store has.
 func (t *truth) apply(source string, c *commit) {
 	m := t.of(source)
-	m.state, m.maybe = c.state, nil
+	m.state, m.maybe, m.forgotten = c.state, nil, false
 	m.state.Version = c.expect + 1
 	by := map[string]comparison{} // fingerprints stay when records get other keys
 	if c.forget != poller.ForgetNothing {

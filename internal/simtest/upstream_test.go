@@ -120,6 +120,7 @@ func (u *upstream) harm(percent int, shifts bool) {
 
 func (u *upstream) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	u.w.checkCredentials(u, q)
+	u.w.checkConfigured(u)
 	fault, wait := u.enter(q)
 	if wait > 0 {
 		pause(q.Context().Done(), wait)

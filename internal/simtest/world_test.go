@@ -120,7 +120,7 @@ func newWorld(t *testing.T, seed uint64, p plant) *world {
 	}
 	w.disk.Fail(w.ills.judge)
 	w.ills.die = w.die
-	s := &settings{}
+	s := &settings{keep: max(20*w.pace, 10*time.Second)}
 	for n := range 4 {
 		w.receivers = append(w.receivers, newReceiver(w, n+1))
 		s.hooks = append(s.hooks, w.newHook(w.receivers[n]))
@@ -149,6 +149,9 @@ func newWorld(t *testing.T, seed uint64, p plant) *world {
 func (w *world) newHook(r *receiver) hookSettings {
 	h := hookSettings{
 		receiver: r, order: []string{"key", "source", "none"}[w.chance.IntN(3)], inFlight: 1 + w.chance.IntN(8), timeout: 5 * time.Second, maxQueue: 1_000_000,
+	}
+	if w.chance.IntN(4) == 0 {
+		h.wants = w.newWish()
 	}
 	if w.chance.IntN(3) == 0 {
 		h.batch = 2 + w.chance.IntN(8)
@@ -285,6 +288,7 @@ func (w *world) reconfigure() {
 		w.noteEdits(w.wanted)
 	}
 	w.running, w.other, w.former, w.reloaded = w.wanted, nil, nil, time.Time{}
+	w.noteBack(w.running)
 	clear(w.asked)
 	for i := range w.running.hooks {
 		h := &w.running.hooks[i]

@@ -73,7 +73,9 @@ func TestANewReceiverIsFilledWhileRecordsChangeAndTheDaemonRestarts(t *testing.T
 	if done := look(); done.Told != n || done.Looked != n {
 		t.Errorf("done: %+v", done)
 	}
-	until(t, "all records as upstream has them", func() bool { return complete(late, n) })
+	until(t, "all records as upstream has them, and the snapshots behind their changes", func() bool {
+		return complete(late, n) && late.Replica.Report().ByChange["snapshot"] >= n
+	})
 	if report := late.Replica.Report(); report.Inversions != 0 || report.ByChange["snapshot"] != n {
 		t.Errorf("the receiver saw %+v", report)
 	}

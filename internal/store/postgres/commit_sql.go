@@ -37,6 +37,9 @@ const (
 	// What waits for a webhook is fixed before something that cannot be merged stands behind it: it must not take up what comes later still.
 	commitFix = `,
 		x AS (UPDATE dh_delivery d SET loose = 0 FROM v WHERE d.shard = $1 AND d.webhook = ANY(%s::integer[]) AND d.loose <> 0 AND d.seq <> ALL(%s::bigint[]))`
+	commitApart = `,
+		y AS (UPDATE dh_delivery d SET loose = 0 FROM v, unnest(%s::bigint[], %s::integer[]) t(seq, webhook)
+			WHERE d.seq = t.seq AND d.webhook = t.webhook AND d.loose <> 0)`
 	commitMerges = `,
 		m AS (UPDATE dh_delivery d SET state = 4, loose = 0, next_at = NULL, merged_into = e.seq, settled_at = %s, why = t.reason
 			FROM unnest(%s::bigint[], %s::integer[], %s::integer[], %s::text[]) t(seq, webhook, o, reason) JOIN e ON e.o = t.o

@@ -11,7 +11,7 @@ import (
 	"github.com/deltahook/deltahook/poller"
 )
 
-// waitingSQL finds what the events of a chunk may be merged with, under the lease. Of several that wait, the last stands last.
+// waitingSQL finds what the events of a chunk may be merged with, under the lease. Only the last that waits of a record is loose.
 const waitingSQL = `WITH ` + fenceCTE + `
 	SELECT t.webhook, d.seq, e.id, e.source, e.key, e.body FROM f CROSS JOIN unnest($4::integer[], $5::bigint[]) t(webhook, loose)
 	CROSS JOIN LATERAL (SELECT seq FROM dh_delivery d WHERE d.shard = $1 AND d.webhook = t.webhook AND d.loose = t.loose AND d.loose <> 0
@@ -25,6 +25,7 @@ type merges struct {
 	wanted bool // something of the chunk may be: its deliveries are decided in their order, once it is known what waits
 	queue  []queued
 	fixed  map[int32]bool // webhooks whose waiting deliveries are fixed
+	apart  aparts
 	settle settles
 	absorb absorbs
 }
@@ -34,6 +35,12 @@ type queued struct {
 	ordinal, webhook int32
 	event            *poller.Event
 	copy             *poller.Copy
+}
+
+// aparts are deliveries that were there and are fixed, because an event of the chunk stands behind them that was not merged.
+type aparts struct {
+	seqs     []int64
+	webhooks []int32
 }
 
 // settles are deliveries that were there and go into an event of the chunk.
@@ -73,6 +80,9 @@ func (m *merges) part(q *statement, now pgtype.Timestamptz) {
 		}
 		q.part(commitFix, webhooks, append([]int64{}, m.settle.seqs...))
 	}
+	if len(m.apart.seqs) > 0 {
+		q.part(commitApart, m.apart.seqs, m.apart.webhooks)
+	}
 	if len(m.settle.seqs)+len(m.absorb.seqs) > 0 {
 		s, a := &m.settle, &m.absorb
 		q.part(commitMerges, now, s.seqs, s.webhooks, s.ordinals, s.reasons, a.seqs, a.webhooks, a.bodies)
@@ -96,18 +106,18 @@ type of struct {
 
 // merge decides the deliveries of a chunk in which something may be merged.
 func (w *commit) merge(ctx context.Context, tx pgx.Tx, c *chunk) (held bool, err error) {
-	stacks, held, err := w.waiting(ctx, tx, c)
+	there, held, err := w.waiting(ctx, tx, c)
 	if err != nil || !held {
 		return held, err
 	}
 	for _, q := range c.merges.queue {
 		if q.copy.Merge != nil {
-			w.mergeOne(c, stacks, q)
+			w.mergeOne(c, there, q)
 			continue
 		}
-		for key := range stacks {
+		for key := range there {
 			if key.webhook == q.webhook {
-				delete(stacks, key)
+				delete(there, key)
 			}
 		}
 		for i, webhook := range c.deliveries.webhooks {
@@ -122,7 +132,7 @@ func (w *commit) merge(ctx context.Context, tx pgx.Tx, c *chunk) (held bool, err
 }
 
 // waiting reads what was there. What stands behind something of this chunk that was fixed already is not asked for.
-func (w *commit) waiting(ctx context.Context, tx pgx.Tx, c *chunk) (map[of][]waiting, bool, error) {
+func (w *commit) waiting(ctx context.Context, tx pgx.Tx, c *chunk) (map[of]*waiting, bool, error) {
 	if w.hasher == nil {
 		w.hasher = differ.NewHasher(w.m.s.seed)
 	}
@@ -141,56 +151,64 @@ func (w *commit) waiting(ctx context.Context, tx pgx.Tx, c *chunk) (map[of][]wai
 		asked[key] = true
 		webhooks, loose = append(webhooks, q.webhook), append(loose, stored.Loose(w.hasher, w.Source, q.event.Key))
 	}
-	stacks := map[of][]waiting{}
+	there := map[of]*waiting{}
 	if len(webhooks) == 0 {
-		return stacks, true, nil
+		return there, true, nil
 	}
 	rows, err := tx.Query(ctx, waitingSQL, append(w.fence[:3:3], webhooks, loose)...)
 	if err != nil {
 		return nil, false, err
 	}
-	return stacks, true, drain(rows, func(r pgx.Rows) error {
+	return there, true, drain(rows, func(r pgx.Rows) error {
 		var webhook, source int32
 		var key []byte
 		var one waiting
 		err := r.Scan(&webhook, &one.seq, &one.id, &source, &key, &one.body)
 		if source == w.source { // a hash of two records is no reason to mix them
-			stacks[of{webhook, string(key)}] = append(stacks[of{webhook, string(key)}], one)
+			there[of{webhook, string(key)}] = &one
 		}
 		return err
 	})
 }
 
 // mergeOne queues a delivery that is fixed at its first attempt, or merges it with one that is.
-func (w *commit) mergeOne(c *chunk, stacks map[of][]waiting, q queued) {
+func (w *commit) mergeOne(c *chunk, there map[of]*waiting, q queued) {
 	key := of{q.webhook, q.event.Key}
-	stack := stacks[key]
+	old := there[key]
 	var absorbed []byte
 	q.copy.Merged = poller.Apart
-	if len(stack) > 0 {
-		old := &stack[len(stack)-1]
+	if old != nil {
 		q.copy.Merged, absorbed = q.copy.Merge(old.id, old.body)
 	}
 	place := c.deliveries.add(q.ordinal, q.webhook, stored.Loose(w.hasher, w.Source, q.event.Key), q.copy.Body)
-	self := waiting{ordinal: q.ordinal, place: place, id: q.event.ID, body: notNil(q.event.Body)}
-	if len(stack) == 0 || q.copy.Merged == poller.Apart {
-		stacks[key] = append(stack, self)
-		return
-	}
-	old := stack[len(stack)-1]
+	self := &waiting{ordinal: q.ordinal, place: place, id: q.event.ID, body: notNil(q.event.Body)}
 	switch q.copy.Merged {
 	case poller.Absorbed:
-		c.takeUp(&old, q.webhook, notNil(absorbed))
-		c.deliveries.goesInto(place, &old, stored.ReasonAbsorbed)
+		c.takeUp(old, q.webhook, notNil(absorbed))
+		c.deliveries.goesInto(place, old, stored.ReasonAbsorbed)
 	case poller.Replaced:
-		c.settle(&old, q.webhook, q.ordinal, stored.ReasonReplaced)
-		stack[len(stack)-1] = self
+		c.settle(old, q.webhook, q.ordinal, stored.ReasonReplaced)
+		there[key] = self
 	case poller.Cancelled:
-		c.settle(&old, q.webhook, q.ordinal, stored.ReasonCancelled)
-		c.deliveries.goesInto(place, &old, stored.ReasonCancelled)
-		stacks[key] = stack[:len(stack)-1]
+		c.settle(old, q.webhook, q.ordinal, stored.ReasonCancelled)
+		c.deliveries.goesInto(place, old, stored.ReasonCancelled)
+		delete(there, key)
 	case poller.Apart:
+		if old != nil {
+			c.fix(old, q.webhook)
+		}
+		there[key] = self
 	}
+}
+
+// fix lets a delivery take up nothing more: it might be sent after what stands behind it now.
+func (c *chunk) fix(old *waiting, webhook int32) {
+	if old.ordinal != 0 {
+		c.deliveries.loose[old.place] = 0
+		return
+	}
+	a := &c.merges.apart
+	a.seqs, a.webhooks = append(a.seqs, old.seq), append(a.webhooks, webhook)
 }
 
 // goesInto settles a delivery of the chunk as merged into another one.

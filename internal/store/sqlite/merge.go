@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// Of several that wait, only the last can take up a later one: the order of the record's events stays.
+	// Only the last that waits of a record is loose.
 	waitingSQL = `SELECT d.seq, coalesce(d.copy, 0), e.id, e.source, e.key, b.body FROM delivery d INDEXED BY delivery_loose
 		CROSS JOIN event e ON e.seq = d.seq CROSS JOIN event_body b ON b.seq = d.seq
 		WHERE d.webhook = ? AND d.loose = ? AND d.loose <> 0 AND d.state = 0 ORDER BY d.seq DESC LIMIT 1`
@@ -78,7 +78,12 @@ func (w *commit) deliverLoose(ctx context.Context, seq, webhook int64, e *poller
 			return err
 		}
 		return w.insertMerged(ctx, seq, webhook, old.seq, stored.ReasonCancelled)
-	case poller.Apart:
+	case poller.Apart: // what it took up later might be sent after what stands behind it now
+		if old != nil {
+			if _, err := w.t.exec(ctx, fixSQL, old.seq, webhook); err != nil {
+				return err
+			}
+		}
 	}
 	body, err := w.copyBody(ctx, c.Body)
 	if err != nil {

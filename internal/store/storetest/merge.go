@@ -19,6 +19,7 @@ func mergeTests() []test {
 		{"what waits can be replaced by a later event", replaces},
 		{"a commit that fails leaves what waits as it was", mergeRolledBack},
 		{"nothing merges across a delivery that is fixed", fixedBetween},
+		{"what is followed by an event of its record takes up nothing more", lastTakesUp},
 		{"records, sources and webhooks merge for themselves", mergesApart},
 		{"sealing tells of what can still be sent, and of nothing else", sealTells},
 		{"what was replayed is fixed", replayedFixed},
@@ -219,6 +220,25 @@ func fixedBetween(w *world) {
 	for i, d := range all {
 		w.equal("body", string(d.Body), string(newEvent("contacts", int64(i+1), "k1").Body))
 	}
+}
+
+// Without an order the later of two may be sent first, and what the earlier one takes up after that would be old news.
+func lastTakesUp(w *world) {
+	m := w.owner("a", shortTTL)
+	w.commit(m, "contacts", w.mergeable(poller.Apart, "contacts", 1, "k1", "app"))
+	w.commit(m, "contacts", w.mergeable(poller.Apart, "contacts", 2, "k1", "app"))
+	w.commit(m, "contacts", w.mergeable(poller.Apart, "contacts", 3, "k2", "app"), w.mergeable(poller.Apart, "contacts", 4, "k2", "app"))
+	var loose []bool
+	for _, d := range w.pending(m) {
+		loose = append(loose, d.Loose)
+	}
+	w.equal("loose", loose, []bool{false, true, false, true})
+	w.ack(m, w.one(m, "evt_contacts_000002", "app"), w.one(m, "evt_contacts_000004", "app"))
+	m = w.restart("b")
+	w.commit(m, "contacts", w.mergeable(poller.Absorbed, "contacts", 5, "k1", "app"), w.mergeable(poller.Absorbed, "contacts", 6, "k2", "app"))
+	all := w.pending(m)
+	w.equal("pending", ids(all), []string{"evt_contacts_000001", "evt_contacts_000003", "evt_contacts_000005", "evt_contacts_000006"})
+	w.equal("body", string(all[0].Body), string(newEvent("contacts", 1, "k1").Body))
 }
 
 func mergesApart(w *world) {

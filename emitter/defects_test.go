@@ -61,6 +61,37 @@ func TestD2T15AnAnswerWithoutAStatusLineEndsWithTheTimeOfTheAttempt(t *testing.T
 	}
 }
 
+func TestD2AnAnswerThatTakesTheConnectionOverDoesNotHoldTheAttempt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.webhook.Timeout = setting.Duration(500 * time.Millisecond)
+	r.Set(hooktest.Stall("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
+	outcome := make(chan emitter.Outcome, 1)
+	go func() { outcome <- r.send(t) }()
+	select {
+	case o := <-outcome:
+		if o.Class != emitter.Failed || o.Status != http.StatusSwitchingProtocols {
+			t.Errorf("outcome %+v", o)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the attempt does not end")
+	}
+}
+
+func TestABlankInTheQueryOfTheURLIsSentEscaped(t *testing.T) {
+	r := newRig(t)
+	var asked string
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { asked = req.RequestURI }))
+	defer s.Close()
+	r.webhook.URL = s.URL + "/hooks?room=first floor&who=Jörg"
+	if o := r.send(t); o.Class != emitter.Delivered {
+		t.Errorf("outcome %+v", o)
+	}
+	if asked != "/hooks?room=first%20floor&who=J%C3%B6rg" {
+		t.Errorf("asked %q", asked)
+	}
+}
+
 func TestAnswersOfOtherTimesAreUnderstood(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -60,8 +60,9 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("webhook %s: the url cannot be used", o.Webhook.Name)
 	}
+	u.RawQuery = outbound.EscapeQuery(u.RawQuery)
 	s := &Sender{
-		webhook: o.Webhook, transport: o.Transport, secrets: o.Secrets, url: u, host: u.Host,
+		webhook: o.Webhook, transport: outbound.Unswitched(o.Transport), secrets: o.Secrets, url: u, host: u.Host,
 		keys:     keyring{style: o.Webhook.Sign, signature: o.Webhook.Signature, refs: o.Webhook.Secret, secrets: o.Secrets},
 		describe: f.headers, sampled: o.Sampled, untraced: setsTrace(o.Webhook.Headers),
 	}

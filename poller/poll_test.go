@@ -291,6 +291,20 @@ func TestDifferentRecordsWithOneKeyFailThePoll(t *testing.T) {
 	r.tells("created 3")
 }
 
+func TestWhatIsWrongWithAKeyIsSaid(t *testing.T) {
+	body := ""
+	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }, nil)
+	for id, want := range map[string]string{
+		`""`: "id is empty", `"a\u0000b"`: "id is a string with a NUL character", "\"\xff\"": "id is not valid UTF-8", `null`: "id is null",
+		`"\ud800"`: "id is not valid Unicode: it has half of a surrogate pair", `{}`: "id is an object",
+	} {
+		body = `[{"id":` + id + `}]`
+		if got := r.want(Failed); !strings.Contains(got.Message, want+";") {
+			t.Errorf("%s: message %q", id, got.Message)
+		}
+	}
+}
+
 func TestRecordsWithoutAKeyAreSkippedAndProveNothing(t *testing.T) {
 	body := `[{"id":"1"},{"id":"2"}]`
 	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }, func(s *Source) { s.Deletes.Confirm = 1 })

@@ -206,7 +206,7 @@ func (s *scan) skip(err error) error {
 func (s *scan) skippedMessage() string {
 	k := s.keyless
 	return fmt.Sprintf("%d of %d records have no usable key %s (first: record %d, where %s is %s; members: %s)",
-		s.counts.Skipped, s.counts.Records, s.p.keyNames(), k.number, k.err.Path, k.err.Kind, clip(strings.Join(k.err.Members, ", ")))
+		s.counts.Skipped, s.counts.Records, s.p.keyNames(), k.number, k.err.Path, k.err.Problem, clip(strings.Join(k.err.Members, ", ")))
 }
 
 func (s *scan) created(hash differ.Hash, print differ.Print, rec differ.Record) error {

@@ -64,6 +64,14 @@ func harmless(text string) string {
 	return b.String()
 }
 
+// oneLine writes line breaks as text, too: a key that has one does not look like two rows.
+func oneLine(text string) string {
+	if strings.ContainsAny(text, "\n\r\t") {
+		text = strings.NewReplacer("\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(text)
+	}
+	return harmless(text)
+}
+
 func steers(r rune) bool {
 	switch r {
 	case '\n', '\t', '\r':

@@ -25,7 +25,12 @@ const (
 
 // table writes aligned columns, without a header when there is none. Cells must not hold colours: they would count as width.
 func (a *app) table(header []string, rows [][]string) error {
-	s := &sheet{header: header, rows: rows, limit: a.columns}
+	s := &sheet{header: header, rows: make([][]string, len(rows)), limit: a.columns}
+	for i, row := range rows {
+		for _, cell := range row {
+			s.rows[i] = append(s.rows[i], oneLine(cell))
+		}
+	}
 	return s.write(a.stdout)
 }
 

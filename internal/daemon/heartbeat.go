@@ -22,7 +22,7 @@ func (d *Daemon) heartbeat(ctx context.Context) {
 		transport.DialContext = d.opts.Dial
 	}
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: heartbeatTime}
+	client := &http.Client{Transport: outbound.Unswitched(transport), Timeout: heartbeatTime}
 	failed := false
 	for {
 		c := d.current().config

@@ -234,6 +234,7 @@ func (h hop) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	t.refusal = nil
 	req = req.Clone(req.Context())
+	req.URL.RawQuery = EscapeQuery(req.URL.RawQuery)
 	if req.Response != nil {
 		req.Header.Del("Referer") // the client fills it with the whole URL that redirected
 	}

@@ -446,6 +446,55 @@ func TestABodyIsReadWithinTheTimeout(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatTakesTheConnectionOverIsAnEmptyOne(t *testing.T) {
+	taken := make(chan net.Conn, 1)
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		taken <- conn
+		defer conn.Close()
+		fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn) // until the client goes
+	})
+	c, q := asking(t, s, nil)
+	resp, err := c.Do(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	stuck := time.AfterFunc(20*time.Second, func() {
+		t.Error("the answer does not end")
+		_ = (<-taken).Close()
+	})
+	defer stuck.Stop()
+	if body, err := io.ReadAll(resp.Body); err != nil || len(body) > 0 || resp.Status != http.StatusSwitchingProtocols {
+		t.Errorf("status %d, body %q, error %v", resp.Status, body, err)
+	}
+}
+
+func TestWhatMayNotStandInAQueryIsEscaped(t *testing.T) {
+	var asked []string
+	s := serve(t, func(w http.ResponseWriter, q *http.Request) {
+		if asked = append(asked, q.RequestURI); len(asked) == 1 {
+			w.Header()["Location"] = []string{"/there?sort=name desc&city=Köln"}
+			w.WriteHeader(http.StatusFound)
+		}
+	})
+	c, q := asking(t, s, nil)
+	q.URL.RawQuery = `q=a b&x=%20+&r=é"<>`
+	resp, err := c.Do(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if want := []string{"/list?q=a%20b&x=%20+&r=%C3%A9%22%3C%3E", "/there?sort=name%20desc&city=K%C3%B6ln"}; !slices.Equal(asked, want) {
+		t.Errorf("asked %q, not %q", asked, want)
+	}
+}
+
 func TestACancelledRequestGivesTheCause(t *testing.T) {
 	cause := errors.New("the daemon stops")
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -61,7 +61,7 @@ func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	if out.Header.Get("Accept-Encoding") == "" {
 		out.Header.Set("Accept-Encoding", acceptedCodings)
 	}
-	resp, err := g.base.RoundTrip(out)
+	resp, err := Unswitched(g.base).RoundTrip(out)
 	meterOf(ctx).answered(resp)
 	if err != nil {
 		err = causeOf(ctx, err)

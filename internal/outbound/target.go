@@ -78,6 +78,25 @@ func (t Target) Origin() string {
 // String gives the address without its query, for people.
 func (t Target) String() string { return Display(t.URL) }
 
+// EscapeQuery escapes what may not stand in the query of a request (RFC 3986): blanks, letters that are not ASCII and the like, as
+// browsers do. net/http sends a query as it is, and servers refuse a request line with blanks in it. What is escaped stays as it is.
+func EscapeQuery(query string) string {
+	if !strings.ContainsFunc(query, unfit) {
+		return query
+	}
+	var b strings.Builder
+	for i := range len(query) {
+		if c := query[i]; unfit(rune(c)) {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func unfit(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '<' || r == '>' }
+
 func originOf(u *url.URL) string {
 	port := u.Port()
 	if port == "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,8 +37,9 @@ func (a *app) replay() *cobra.Command {
 		Long: "Sends events again. Each keeps its webhook-id and bytes under a fresh timestamp and signature, so a receiver that\n" +
 			"removes duplicates ignores those it already has. Without EVENT or a state flag the parked ones are meant. What is\n" +
 			"on its way already is left alone. The plan comes first: how many, to whom, how large, and how long it takes.\n\n" +
-			"--rate spreads them over time, oldest first, so that new events are not held up; without it the webhook's own rate\n" +
-			"is the only limit. Without a running deltahook they are queued, and sent when it starts.",
+			"--rate spreads them over time, oldest first, so that they do not hold up the new events of other records; those of the\n" +
+			"same records wait for them, because a record's events stay in order. Without it the webhook's own rate is the only\n" +
+			"limit. Without a running deltahook they are queued, and sent when it starts.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c := admin.Change{Kind: admin.Replay}
@@ -124,6 +126,9 @@ func (a *app) change(cmd *cobra.Command, c admin.Change, how changing, question,
 	if err != nil {
 		return failure(err)
 	}
+	if err := a.knows(cmd.Context(), view, c.Query.EventID, plan.Deliveries); err != nil {
+		return err
+	}
 	if how.asJSON && (how.dryRun || plan.Deliveries == 0) {
 		return jsonLines(a.stdout, []admin.Changed{plan})
 	}
@@ -149,6 +154,17 @@ func (a *app) change(cmd *cobra.Command, c admin.Change, how changing, question,
 	return nil
 }
 
+// knows says so when an event that was named is none, so that a misspelt id does not look like one that needs nothing.
+func (a *app) knows(ctx context.Context, view admin.View, event string, found int) error {
+	if event == "" || found > 0 {
+		return nil
+	}
+	if _, err := view.Event(ctx, event); err != nil {
+		return failureHint(err, "list them: deltahook events")
+	}
+	return nil
+}
+
 func (a *app) printPlan(c admin.Change, plan admin.Changed) {
 	say := func(format string, args ...any) { fmt.Fprintf(a.stdout, format+"\n", args...) }
 	if plan.Deliveries == 0 {
@@ -168,7 +184,7 @@ func (a *app) printPlan(c admin.Change, plan admin.Changed) {
 	}
 	switch {
 	case plan.Seconds >= 1 && plan.Rate != "":
-		say("      at %s that takes about %s", plan.Rate, rough(time.Duration(plan.Seconds*float64(time.Second))))
+		say("      at %s that takes about %s; new events of these records wait for them", plan.Rate, rough(time.Duration(plan.Seconds*float64(time.Second))))
 	case plan.Seconds >= 1:
 		say("      at the rate of the webhook that takes about %s", rough(time.Duration(plan.Seconds*float64(time.Second))))
 	default:

@@ -118,7 +118,7 @@ func (a *app) printEvent(d admin.EventDetail) {
 }
 
 func (a *app) printEventLine(e admin.Event) {
-	fmt.Fprintf(a.stdout, "%s   %s   key %s   sequence %d   detected %s\n", a.paint(bold, e.ID), e.Type, e.Key, e.Sequence, local(e.At))
+	fmt.Fprintf(a.stdout, "%s   %s   key %s   sequence %d   detected %s\n", a.paint(bold, e.ID), e.Type, oneLine(e.Key), e.Sequence, local(e.At))
 }
 
 // printDelivery has a line for each attempt; whole adds what was sent and answered.

@@ -1,6 +1,11 @@
 package main
 
-import "errors"
+import (
+	"errors"
+	"net/http"
+
+	"github.com/deltahook/deltahook/internal/admin"
+)
 
 // Exit codes. 75 and 78 are EX_TEMPFAIL and EX_CONFIG of sysexits.h.
 const (
@@ -33,6 +38,9 @@ func failure(err error) error {
 	var passing interface{ Temporary() bool }
 	if errors.As(err, &passing) && passing.Temporary() {
 		return &exitError{code: exitTemporary, err: err}
+	}
+	if answer, ok := errors.AsType[*admin.Problem](err); ok && answer.Status == http.StatusUnauthorized {
+		return failureHint(err, "run the command as the user of the daemon, who may read the token beside its store, or give it a configuration with admin.token")
 	}
 	return &exitError{code: exitFailure, err: err}
 }

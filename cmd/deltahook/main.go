@@ -60,15 +60,16 @@ func processOf(args []string) *process {
 
 // execute runs one command and gives the exit code.
 func execute(ctx context.Context, p *process) int {
-	if p.terminal {
-		p.stdout = guarded{p.stdout}
+	out := &checked{w: p.stdout}
+	if p.stdout = out; p.terminal {
+		p.stdout = guarded{out}
 	}
 	root := newRoot(p)
 	root.SetArgs(p.args)
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
-	err := root.ExecuteContext(ctx)
+	err := out.lost(root.ExecuteContext(ctx))
 	if err == nil {
 		return exitOK
 	}

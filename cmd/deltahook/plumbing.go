@@ -45,11 +45,15 @@ func (a *app) healthcheck() *cobra.Command {
 	}
 }
 
+// showHelp is what a command does that only has others below it. With it a name that is none of them is an error, and not help.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
 func (a *app) configCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Look at the configuration",
 		Args:  cobra.NoArgs,
+		RunE:  showHelp,
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "show",

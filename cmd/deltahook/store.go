@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) storeCommand() *cobra.Command {
-	root := &cobra.Command{Use: "store", Short: "Move what is remembered to another store", Args: cobra.NoArgs}
+	root := &cobra.Command{Use: "store", Short: "Move what is remembered to another store", Args: cobra.NoArgs, RunE: showHelp}
 	root.AddCommand(a.storeCopy())
 	return root
 }

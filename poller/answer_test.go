@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -123,6 +124,55 @@ func TestT34AnErrorInsideA200IsAFailureWithItsText(t *testing.T) {
 			}
 		})
 	}
+}
+
+// endless answers like a server of HTTP/1.0: the end of the connection is the end of the answer.
+func endless(t *testing.T, w http.ResponseWriter, kind, body string, headers ...string) {
+	t.Helper()
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nConnection: close\r\n%s\r\n%s", kind, strings.Join(headers, ""), body)
+}
+
+func TestT2WhatEndsWithItsConnectionAndHasNoEndOfItsOwnProvesNothing(t *testing.T) {
+	for _, c := range []struct{ format, whole, cut string }{
+		{"csv", "id,v\n1,a\n2,b\n3,c\n", "id,v\n1,a\n"},
+		{"ndjson", "{\"id\":\"1\"}\n{\"id\":\"2\"}\n{\"id\":\"3\"}\n", "{\"id\":\"1\"}\n"},
+	} {
+		t.Run(c.format, func(t *testing.T) {
+			body := c.whole
+			r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+				if q.Header.Get("If-None-Match") != "" {
+					t.Error("the answer that may have been cut off was taken for the list")
+				}
+				endless(t, w, "text/plain", body, "ETag: \"1\"\r\n")
+			}, func(s *Source) { s.Response.Format, s.Deletes.Confirm = c.format, 1 })
+			r.want(Partial)
+			body = c.cut
+			if got := r.want(Partial); !strings.Contains(got.Message, "page 1 ends with its connection") {
+				t.Errorf("message %q", got.Message)
+			}
+			r.tells()
+			body = strings.Replace(c.whole, "3", "4", 1)
+			r.want(Partial)
+			r.tells("created 4")
+			body = "id,v\n1,a\n2,b\n12" // of "123,c", or all that there is?
+			r.untouched(func() { r.want(Failed) })
+		})
+	}
+}
+
+func TestWhatEndsWithItsConnectionIsAListingWhereItHasAnEndOfItsOwn(t *testing.T) {
+	body := `[{"id":"1"},{"id":"2"},{"id":"3"}]`
+	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) { endless(t, w, "application/json", body) }, func(s *Source) { s.Deletes.Confirm = 1 })
+	r.want(Complete)
+	body = `[{"id":"1"},{"id":"2"}]`
+	r.want(Complete)
+	r.tells("deleted 3")
 }
 
 func TestADeclaredCharsetIsConvertedAndAConfiguredOneWins(t *testing.T) {

@@ -100,6 +100,8 @@ func (w *walk) doubt() string {
 		return w.parts.doubt()
 	case s.counts.Skipped > 0:
 		return s.skippedMessage()
+	case s.endless > 0:
+		return fmt.Sprintf("page %d ends with its connection, without a length: it may have been cut off, and %s has no end of its own", s.endless, w.p.source.Response.Format)
 	case w.reach.narrowed && w.p.source.Deletes.Detect == "scan":
 		return "the listing begins at cursor.start, which those before it did not"
 	case w.walker.shifted():
@@ -112,12 +114,12 @@ func (w *walk) doubt() string {
 	return ""
 }
 
-// moved says that the list was changed while it was read, so that a part of it may not have been seen.
+// moved says that a part of the list may not have been seen: it was changed while it was read, or may have been cut off.
 func (w *walk) moved() bool {
 	if w.parts != nil {
 		return len(w.parts.broken) > 0
 	}
-	return w.walker.shifted() || w.scan.seam != nil && w.scan.seam.torn > 0 || w.scan.repeated > 0
+	return w.walker.shifted() || w.scan.endless > 0 || w.scan.seam != nil && w.scan.seam.torn > 0 || w.scan.repeated > 0
 }
 
 // confirmations is how many complete scans in a row must lack a record. A decision confirms at once: a person looked.

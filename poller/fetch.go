@@ -209,7 +209,7 @@ func (w *walk) read(resp *outbound.Response, body *countedBody, number int) (*an
 	a := &answer{number: number, url: resp.URL, header: resp.Header}
 	w.dated(resp)
 	before, skipped := w.scan.counts.Records, w.scan.counts.Skipped
-	err := w.records(resp.Header.Get("Content-Type"), body)
+	err := w.records(resp, body)
 	what.bytes, what.head = body.count, w.p.headOf(body)
 	if err := w.inside(err, what); err != nil {
 		return nil, err
@@ -240,8 +240,12 @@ func (w *walk) refused(resp *outbound.Response, body *countedBody, what seen) er
 	return explainStatus(what, redirection(resp))
 }
 
-func (w *walk) records(contentType string, body io.Reader) error {
-	document, err := decode.Body(body, decodeOptions(w.p.source, contentType))
+func (w *walk) records(resp *outbound.Response, body io.Reader) error {
+	o := decodeOptions(w.p.source, resp.Header.Get("Content-Type"))
+	if o.Endless = resp.Endless && (o.Format == "ndjson" || o.Format == "csv"); o.Endless {
+		w.scan.endless = w.pages()
+	}
+	document, err := decode.Body(body, o)
 	if err != nil {
 		return err
 	}

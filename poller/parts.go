@@ -313,7 +313,7 @@ type change struct {
 func (s *scan) begin(partition string) {
 	s.partition, s.salt = partition, detailSalt(s.p.details)^partitionSalt(partition)
 	s.page, s.seam = 0, newSeam(s.p.source.Pages)
-	s.counts, s.repeated, s.keyless = Poll{}, 0, nil
+	s.counts, s.repeated, s.keyless, s.endless = Poll{}, 0, nil, 0
 	s.changes = []change{}
 }
 

@@ -78,6 +78,8 @@ type Response struct {
 	Length   int64     // announced by the server, of the encoded body; -1: not announced
 	Date     time.Time // of the server's clock; zero when it does not say
 	Attempts int
+	// Endless says that nothing but the end of the connection ends the answer, as in HTTP/1.0: one that is cut off looks whole.
+	Endless bool
 	// Body is decompressed. Its errors are for people: too large, cut, timed out.
 	Body io.ReadCloser
 }
@@ -163,7 +165,8 @@ func (c *Client) Allows(u *url.URL) bool {
 func (c *Client) response(resp *http.Response, t *trip) *Response {
 	return &Response{
 		Status: resp.StatusCode, Header: resp.Header, URL: resp.Request.URL, Length: resp.ContentLength, Date: dateOf(resp.Header, time.Time{}),
-		Attempts: t.attempts, Body: &explained{ReadCloser: resp.Body, explain: c.bodyFailure},
+		Attempts: t.attempts, Endless: resp.ContentLength < 0 && resp.ProtoMajor == 1 && len(resp.TransferEncoding) == 0 && !resp.Uncompressed,
+		Body: &explained{ReadCloser: resp.Body, explain: c.bodyFailure},
 	}
 }
 

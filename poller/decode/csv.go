@@ -21,10 +21,11 @@ type table struct {
 	begun   bool
 	some    bool // there was a row
 	quoting bool // all fields of the row that was cut are quoted
+	endless bool // the last row needs a line end
 }
 
 func newTable(src io.Reader, o Options) *table {
-	return &table{in: newWindow(src, o.MaxBuffer, "row"), opts: o.CSV}
+	return &table{in: newWindow(src, o.MaxBuffer, "row"), opts: o.CSV, endless: o.Endless}
 }
 
 func (t *table) next() ([]byte, error) {
@@ -63,6 +64,8 @@ func (t *table) check(n int, quoted bool) error {
 		return t.wrong(0, fmt.Sprintf("the last row ends after %d of %d fields", got, want), true)
 	case got != want:
 		return t.wrong(0, fmt.Sprintf("the row has %d fields, but there are %d columns", got, want), false)
+	case open && t.endless:
+		return t.wrong(0, "the last row has no line end, and the answer has no length", true)
 	case open && quoted && got > 1 && allQuoted(t.fields[:got-1]) && rest[n-1] == t.delim:
 		return t.wrong(0, "the last row ends behind a delimiter, and all fields of the row before are quoted", true)
 	}

@@ -103,6 +103,16 @@ func TestWhatIsNotTheTableIsAnError(t *testing.T) {
 	}
 }
 
+func TestALastRowWithoutALineEndIsCutWhereNothingProvesTheEnd(t *testing.T) {
+	o := Options{Format: "csv", Endless: true}
+	want(t, "id,name\n1,a\n2,b\n", o, `[{"id":"1","name":"a"},{"id":"2","name":"b"}]`)
+	for _, in := range []string{"id,name\n1,a\n2,b", "id,name\n1,a\n\"2\",\"b\"", "id,name\n1,a\n2,"} {
+		if e := failsWith[*SyntaxError](t, in, o, "no line end"); e != nil && (!e.Truncated || e.Line != 3) {
+			t.Errorf("%q: line %d, truncated %v", in, e.Line, e.Truncated)
+		}
+	}
+}
+
 func TestAnAnswerWithoutTheColumnsOfTheKeyIsNotAnEmptyTable(t *testing.T) {
 	o := Options{Format: "csv", CSV: CSV{Require: []string{"id", "no"}}}
 	want(t, "name,no,id\n", o, `[]`)

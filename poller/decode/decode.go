@@ -14,6 +14,10 @@ type Options struct {
 	Charset     string
 	ContentType string // the header; only its charset is looked at
 
+	// Endless says that nothing proves the end of the answer, so that it may be cut off anywhere. A last row of CSV without a line end
+	// is an error then.
+	Endless bool
+
 	MaxBuffer int // bytes of what has to be held at once: a record, and of XML all that is not in the list; 0: 16 MiB
 
 	// Records is the path of the list in the document that comes out. XML needs it: the list on it is always an array, and its elements

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,6 +11,38 @@ import (
 
 	"github.com/deltahook/deltahook/internal/store/sqlite"
 )
+
+func TestALinkToAStoreIsNoOtherStore(t *testing.T) {
+	path := newPath(t)
+	other := t.TempDir()
+	up, err := filepath.Rel(other, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := map[string]string{"absolute": path, "relative": up, "twice": filepath.Join(other, "relative")}
+	for name, target := range links {
+		if err := os.Symlink(target, filepath.Join(other, name)); err != nil {
+			t.Skip("no links here:", err)
+		}
+	}
+	mustOpen(t, sqlite.Options{Path: filepath.Join(other, "twice")}) // the file is made behind the link
+	for name := range links {
+		_, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(other, name)})
+		if _, locked := errors.AsType[*sqlite.LockedError](err); !locked {
+			t.Errorf("%s: a second instance: %v", name, err)
+		}
+		mustOpen(t, sqlite.Options{Path: filepath.Join(other, name), ReadOnly: true})
+	}
+	if _, err := sqlite.Open(t.Context(), sqlite.Options{Path: path}); err == nil || !strings.Contains(err.Error(), "locked") {
+		t.Errorf("under its own name: %v", err)
+	}
+	if err := os.Symlink("round", filepath.Join(other, "round")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(other, "round")}); err == nil || !strings.Contains(err.Error(), "too many symbolic links: name the file itself") {
+		t.Errorf("a link to itself: %v", err)
+	}
+}
 
 func TestASecondInstanceIsTurnedAway(t *testing.T) {
 	path := newPath(t)

@@ -31,7 +31,7 @@ const quickCheckSize = 8 << 20
 // Open opens the store at o.Path and brings its schema up to date; a new file is made, readable by its owner only.
 // Without ReadOnly it takes the single-instance lock: a *LockedError says who has it.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	path, err := filepath.Abs(o.Path)
+	path, err := behindLinks(o.Path)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
@@ -59,6 +59,31 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.Join(s.place(err), s.Close())
 	}
 	return s, nil
+}
+
+// behindLinks gives the absolute path of the file that a path leads to, whether it is there yet or not. A link to a store is another
+// name of it; with a lock of its own two processes would work on one file.
+func behindLinks(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	const most = 40 // as in Linux
+	for range most {
+		target, err := os.Readlink(path)
+		if err != nil {
+			return path, nil //nolint:nilerr // it is no link
+		}
+		if !filepath.IsAbs(target) {
+			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+			if err != nil {
+				return "", err
+			}
+			target = filepath.Join(dir, target)
+		}
+		path = target
+	}
+	return "", &placedError{path: path, err: errors.New("too many symbolic links"), hint: "name the file itself in store.url"}
 }
 
 func (s *Store) beginReading(ctx context.Context) error {

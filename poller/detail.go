@@ -197,6 +197,7 @@ func (d *details) takeAbsent(c *pending, got *particular) bool {
 	case "fail":
 		d.fail(c, got.err)
 	case "deleted":
+		d.absent++
 		s.touch(c.Hash)
 		if print, missing, ok := s.index.Get(c.Hash); ok {
 			s.index.Put(c.Hash, print, missing) // as if the listing had lacked it

@@ -23,6 +23,9 @@ type Detail struct {
 func (d *Detail) merge(list, detail []byte) ([]byte, error) {
 	switch d.Merge {
 	case "replace":
+		if kind := (differ.Value{Raw: detail}).Kind(); kind != differ.Object {
+			return nil, fmt.Errorf("detail.merge = %q: the detail is %s, not an object", d.Merge, kind)
+		}
 		return detail, nil
 	case "under":
 		name, err := json.Marshal(d.Under)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -148,6 +149,23 @@ func TestADetailThatFailsFailsItsRecordOnly(t *testing.T) {
 	}
 }
 
+func TestADetailThatIsNoObjectReplacesNoRecord(t *testing.T) {
+	for _, answer := range []string{"[]", "[1]", "null", "7", `"gone"`, " []"} {
+		g := newCatalogue("1", "2")
+		r := g.detailed(t, func(s *Source) { s.Detail.Merge = "replace" })
+		r.want(Complete)
+		g.add("1", 2)
+		g.single["/contacts/1"], g.body["/contacts/1"] = http.StatusOK, answer
+		if got := r.want(Partial); !strings.Contains(got.Message, "record 1: ") {
+			t.Errorf("%s: message %q", answer, got.Message)
+		}
+		r.tells()
+		g.add("1", 2)
+		r.want(Complete)
+		r.tells("updated 1 name")
+	}
+}
+
 func TestADetailThatIsNotThereIsWhatItsSourceSays(t *testing.T) {
 	for _, c := range []struct {
 		on404   string
@@ -178,6 +196,52 @@ func TestADetailThatIsNotThereIsWhatItsSourceSays(t *testing.T) {
 			r.restart()
 			r.poll()
 			r.tells(c.second...)
+		})
+	}
+}
+
+// validated lets an API answer 304 as long as its answer stays the same.
+func validated(api http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, q *http.Request) {
+		answer := httptest.NewRecorder()
+		api.ServeHTTP(answer, q)
+		tag := fmt.Sprintf("%q", fmt.Sprintf("%x", answer.Body.String()))
+		if w.Header().Set("ETag", tag); q.Header.Get("If-None-Match") == tag {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
+	}
+}
+
+// The address of a record may be behind the list for a moment.
+func TestT9AListThatStaysAsItIsIsReadAgainAsLongAsDetailsAreMissing(t *testing.T) {
+	for _, on404 := range []string{"skip", "fail", "deleted"} {
+		t.Run(on404, func(t *testing.T) {
+			g := newCatalogue("1", "2")
+			r := newRig(t, validated(g), func(s *Source) {
+				s.Detail.URL, s.Detail.On404, s.Deletes.Confirm = "/contacts/{key}", on404, 1
+			})
+			r.want(Complete)
+			g.add("2", 2)
+			g.add("3", 2)
+			for _, id := range []string{"2", "3"} {
+				g.single["/contacts/"+id] = http.StatusNotFound
+			}
+			r.poll()
+			r.restart()
+			r.poll()
+			r.told()
+			for _, id := range []string{"2", "3"} {
+				g.single["/contacts/"+id] = http.StatusOK
+			}
+			r.poll()
+			if rows := r.ledger.rows("contacts"); rows["2"] != `{"id":"2","v":2,"name":"n2"}` || rows["3"] != `{"id":"3","v":2,"name":"n2"}` {
+				t.Errorf("records %v", rows)
+			}
+			r.poll()
+			r.untouched(func() { r.want(Unchanged) })
 		})
 	}
 }

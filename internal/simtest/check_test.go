@@ -201,7 +201,7 @@ func (r *reading) told(wr *write) {
 		r.violated(10, "%s tells of %s, and nobody has decided what an edit of its identity means", r.u.name, e.key)
 	}
 	record := string(parsed.Record)
-	if e.change != differ.Deleted && !r.s.follows(record) {
+	if e.change != differ.Deleted && !r.seen(e.key, record, r.s.follows) {
 		r.violated(7, "%s %s is not followed, and told of:\n%s", r.u.name, e.key, record)
 	}
 	switch e.change {
@@ -230,10 +230,14 @@ func (r *reading) told(wr *write) {
 
 // genuine holds a record against P8: upstream had it, to the byte, while it was read.
 func (r *reading) genuine(key, record string) {
-	if r.s.compared.fields == "" && !r.u.history.had(idOf(key), r.from, r.to, func(body string) bool { return body == record }) {
+	if r.s.details.on404 == "list" && r.u.denies(idOf(key), r.from, r.to) && r.s.entryOnly(idOf(key), record) {
+		return
+	}
+	exact := r.s.compared.fields == "" && r.u.kind.detail != "members"
+	if exact && !r.u.history.had(idOf(key), r.from, r.to, func(body string) bool { return body == record }) {
 		r.violated(8, "%s %s was never\n%s\nbut\n%v", r.u.name, key, record, r.u.history.was[idOf(key)])
 	}
-	if canon := r.s.compared.canon(record); r.s.compared.fields != "" && !r.u.history.had(idOf(key), r.from, r.to, func(body string) bool { return r.s.compared.canon(body) == canon }) {
+	if canon := r.s.compared.canon(record); !exact && !r.u.history.had(idOf(key), r.from, r.to, func(body string) bool { return r.s.compared.canon(body) == canon }) {
 		r.violated(8, "%s %s was never\n%s", r.u.name, key, record)
 	}
 }
@@ -261,7 +265,7 @@ func (r *reading) proven(key string) {
 	if formOf(key) != r.s.key && released {
 		return
 	}
-	if r.u.history.throughout(idOf(key), r.from, r.to, r.s.follows) {
+	if !r.lacked(key, r.from, r.to) {
 		r.violated(6, "%s %s is deleted, and was there all the time from step %d to %d", r.u.name, key, r.from, r.to)
 	}
 	if r.exited(key) && r.left(key) {
@@ -285,7 +289,7 @@ func (r *reading) proven(key string) {
 			need--
 			continue
 		}
-		lacked := !r.u.history.throughout(idOf(key), s.from, s.to, r.s.follows)
+		lacked := r.lacked(key, s.from, s.to)
 		if s.perhaps && !lacked {
 			continue
 		}
@@ -297,6 +301,12 @@ func (r *reading) proven(key string) {
 	if need > 0 {
 		r.violated(6, "%s %s is deleted after too few complete listings%s", r.u.name, key, r.story(key))
 	}
+}
+
+// lacked says that a listing that was read between two steps did not have the record all the time, or that its address said so and is
+// believed.
+func (r *reading) lacked(key string, from, to int64) bool {
+	return !r.u.history.throughout(idOf(key), from, to, r.s.follows) || r.s.details.on404 == "deleted" && r.u.denies(idOf(key), from, to)
 }
 
 // story tells when a record was there, and of the last listings.
@@ -323,7 +333,7 @@ func (r *reading) silent(wr *write) {
 		return
 	}
 	was, known := r.m.known[wr.key]
-	if wr.remove && r.s.silent && r.exited(wr.key) || wr.remove && known && r.excluded(wr.key, was) || !known && r.included(wr.body) {
+	if wr.remove && r.s.silent && r.exited(wr.key) || wr.remove && known && r.excluded(wr.key, was) || !known && r.included(wr.key, wr.body) {
 		return
 	}
 	if wr.remove || !known {

@@ -63,6 +63,7 @@ type sourceSettings struct {
 	where    string // what the status of a record must not be, comma-separated; empty: any will do
 	silent   bool   // one that comes to have it is forgotten without an event
 	guarded  bool
+	details  detailSettings
 	whole    time.Duration // between two whole listings, of a source that asks for what has changed
 }
 
@@ -200,6 +201,9 @@ response = { max_body = "1MiB" }
 	fmt.Fprintf(b, "deletes = { detect = \"scan\", confirm = %d%s }\n", s.confirm, verify)
 	if s.kind.pages != "" {
 		fmt.Fprintf(b, "pages = %s\n", s.kind.pages)
+	}
+	if s.kind.detail != "" {
+		s.details.write(b, s.kind.detail)
 	}
 	if !s.guarded {
 		b.WriteString("guard = { min_deletes = 1000, empty = \"allow\" }\n")

@@ -104,7 +104,7 @@ func (w *world) edit() {
 }
 
 func (w *world) editSource(s *sourceSettings) {
-	switch w.chance.IntN(9) {
+	switch w.chance.IntN(10) {
 	case 0:
 		s.every = max(w.pace*time.Duration(1+w.chance.IntN(5)), time.Second)
 	case 1:
@@ -123,6 +123,10 @@ func (w *world) editSource(s *sourceSettings) {
 		s.where = []string{"", "s0", "s1", "s0,s1", "s2,s0"}[w.chance.IntN(5)]
 		s.silent = s.where != "" && w.chance.IntN(3) == 0
 	case 8:
+		if s.kind.detail != "" {
+			s.details = w.newDetails()
+		}
+	case 9:
 		forms := []string{byID, byUID}
 		if s.kind.pages == "" {
 			forms = append(forms, byBoth)

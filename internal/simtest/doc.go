@@ -8,4 +8,5 @@
 //	go test ./internal/simtest                            some worlds of 400 steps
 //	go test ./internal/simtest -seeds 10000 -steps 1000   many, each for longer
 //	go test ./internal/simtest -seed 42 -steps 300       the beginning of one, again
+//	go test ./internal/simtest -kind details             with lists of one kind
 package simtest

@@ -20,12 +20,14 @@ type history struct {
 	next   int
 	sorted bool          // the list is in order of keys, as for pages that go on behind a key
 	stamp  func() string // when a change is said to have happened; nil: a record does not say
+	listed bool          // a list shows but an entry of each record
 }
 
 // version is a body that a record had from one step of the world up to another.
 type version struct {
 	body     string
-	from, to int64 // to is exclusive; 0: it still has it
+	entry    string // that a list shows of it, if that is not all
+	from, to int64  // to is exclusive; 0: it still has it
 }
 
 func newHistory(seed uint64) *history {
@@ -79,7 +81,11 @@ func (h *history) set(step int64, key, body string) {
 		h.order = slices.DeleteFunc(h.order, func(k string) bool { return k == key })
 		return
 	}
-	h.was[key] = append(list, version{body: body, from: step})
+	v := version{body: body, from: step}
+	if h.listed {
+		v.entry = entry(body, step)
+	}
+	h.was[key] = append(list, v)
 	h.now[key] = body
 	if !there {
 		h.insert(key)

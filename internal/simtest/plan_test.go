@@ -142,7 +142,7 @@ func (w *world) rest() {
 	w.polls.rest()
 	longest := 100 * time.Minute // a source that failed is left alone for up to an hour
 	for _, s := range w.running.sources {
-		longest = max(longest, 100*time.Minute+time.Duration(s.confirm+3)*max(s.every, s.whole))
+		longest = max(longest, 100*time.Minute+time.Duration(s.confirm+3+s.patience())*max(s.every, s.whole))
 	}
 	for end := time.Now().Add(longest); w.violation() == nil; {
 		w.help()

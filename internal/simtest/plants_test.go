@@ -56,6 +56,12 @@ func garden() []plant {
 		{promise: 8, name: "numbers that pass through float64", above: func(_ *world, m store.Member) store.Member { return rounding{m} }},
 		{promise: 9, name: "a first poll that tells", text: func(text string) string { return strings.ReplaceAll(text, `initial = "baseline"`, `initial = "emit"`) }},
 		{promise: 10, name: "an edit that forgets the baseline", above: func(w *world, m store.Member) store.Member { return &amnesiac{Member: m, w: w} }},
+		{promise: 6, name: "an address that is believed when it denies what the list has", kind: "details", first: skipping, text: func(text string) string {
+			return regexp.MustCompile(`on_404 = "\w+"`).ReplaceAllString(text, `on_404 = "deleted"`)
+		}},
+		{promise: 8, name: "a list that is taken for all there is", kind: "details, members, total", text: func(text string) string {
+			return regexp.MustCompile(`(?m)^detail = .*$`).ReplaceAllString(text, "")
+		}},
 		{promise: 10, name: "a source that is forgotten as soon as it leaves", text: func(text string) string {
 			return regexp.MustCompile(`keep_removed = "\w+"`).ReplaceAllString(text, `keep_removed = "1s"`)
 		}},
@@ -167,6 +173,14 @@ func (t tidy) Seal(ctx context.Context, parcels []emitter.Parcel) ([][]emitter.D
 		}
 	}
 	return lists, err
+}
+
+// skipping lets a record be as it is known when its address denies it.
+func skipping(_ *world, s *settings) {
+	for i := range s.sources[1:] {
+		one := &s.sources[1+i]
+		one.details.on404, one.details.max, one.confirm, one.guarded = "skip", 1000, 1, false
+	}
 }
 
 // gathering lets all webhooks but the first wait, and merge what does.

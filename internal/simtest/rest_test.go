@@ -52,7 +52,7 @@ func (s *sourceSettings) agrees(m *memory) bool {
 		}
 		followed++
 		k, ok := m.known[keyOf(s.key, key)]
-		if !ok || s.compared.canon(k.body) != s.compared.canon(body) {
+		if !ok || s.compared.canon(k.body) != s.compared.canon(body) && !s.entryOnly(key, k.body) {
 			return false
 		}
 	}
@@ -67,11 +67,19 @@ func (w *world) unfound() bool {
 	defer w.polls.mu.Unlock()
 	for i := range w.running.sources {
 		s := &w.running.sources[i]
-		if w.polls.calm[s.name] > s.confirm+5 && !s.agrees(w.truth.of(s.name)) {
+		if w.polls.calm[s.name] > s.confirm+5+s.patience() && !s.agrees(w.truth.of(s.name)) {
 			return true
 		}
 	}
 	return false
+}
+
+// patience is how many polls it may take, of those that nothing disturbs, until all of a listing is taken in.
+func (s *sourceSettings) patience() int {
+	if s.kind.detail == "" {
+		return 0
+	}
+	return s.details.polls()
 }
 
 // waiting says whether anything is on its way that is not parked.

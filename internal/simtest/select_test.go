@@ -10,7 +10,7 @@ import (
 // noteSelection remembers which records a source has followed, and that it was edited.
 func (w *world) noteSelection(s *sourceSettings) {
 	m, was := w.truth.of(s.name), w.running.source(s.name)
-	if was.where == s.where {
+	if was.where == s.where || len(m.known) == 0 && m.state.Baselined.IsZero() { // all that is read will be read for the first time
 		return
 	}
 	if len(m.selections) == 0 {
@@ -27,8 +27,10 @@ func (r *reading) formers() []string {
 }
 
 // included says that a record may come without an event: it is there only because the configuration excludes less than it did.
-func (r *reading) included(body string) bool {
-	return slices.ContainsFunc(r.formers(), func(where string) bool { return !admits(where, body) })
+func (r *reading) included(key, record string) bool {
+	return slices.ContainsFunc(r.formers(), func(where string) bool {
+		return r.seen(key, record, func(body string) bool { return !admits(where, body) })
+	})
 }
 
 // excluded says that a record may go without an event: as it is known, or as it was read and all that counts is as it is known, only the
@@ -65,7 +67,9 @@ func (r *reading) left(key string) bool {
 // joined holds a creation against P10: the record is not there only because the configuration excludes less than it did.
 func (r *reading) joined(key, record string) {
 	formers := r.formers()
-	if len(formers) == 0 || slices.ContainsFunc(formers, func(where string) bool { return admits(where, record) }) {
+	if len(formers) == 0 || slices.ContainsFunc(formers, func(where string) bool {
+		return r.seen(key, record, func(body string) bool { return admits(where, body) })
+	}) {
 		return
 	}
 	now := r.s.compared

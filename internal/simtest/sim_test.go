@@ -12,6 +12,7 @@ var (
 	firstSeed = flag.Int64("first", 0, "the first seed of -seeds")
 	seeds     = flag.Int64("seeds", 24, "how many worlds to simulate")
 	steps     = flag.Int64("steps", 400, "how many steps each world lives before it comes to rest")
+	kind      = flag.String("kind", "", "the kind of all lists but the first (see pageKinds); empty: any")
 	verbose   = flag.Bool("journal", false, "show what the process said")
 )
 
@@ -38,7 +39,7 @@ func TestEveryPromiseHoldsInEveryWorld(t *testing.T) {
 	for seed := first; seed < first+n; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
-			broken, lived, journal := simulate(t, uint64(seed), *steps, plant{})
+			broken, lived, journal := simulate(t, uint64(seed), *steps, plant{kind: *kind})
 			if *verbose {
 				t.Log(journal)
 			}
@@ -57,7 +58,7 @@ func shrink(t *testing.T, seed uint64, broken *violation) (steps int64, journal 
 	t.Helper()
 	steps = broken.step
 	for tried, least := 0, broken.step/8; tried < 4 && least < steps; tried++ {
-		again, _, said := simulate(t, seed, least, plant{})
+		again, _, said := simulate(t, seed, least, plant{kind: *kind})
 		if again != nil && again.promise == broken.promise {
 			steps, journal, least = least, said, least/2
 			continue

@@ -60,12 +60,15 @@ func stampOf(body string) string {
 	panic("a record without a time: " + body)
 }
 
-// ignoring is a list of what does not count, with the time of a change.
+// ignoring is a list of what does not count, with what only says that there was a change.
 func (s *sourceSettings) ignoring(list string) string {
-	if s.since == nil {
-		return list
+	switch {
+	case s.since != nil:
+		return list + "," + stampField
+	case s.kind.detail == "members":
+		return list + "," + revField
 	}
-	return list + "," + stampField
+	return list
 }
 
 // allFound wants a poll that asks for what has changed to have found it: all that a record was before the poll began is known (P7).

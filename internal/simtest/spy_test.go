@@ -40,7 +40,7 @@ func (a *agent) Commit(ctx context.Context, c poller.Commit) (poller.Committed, 
 	if c.Source == emitter.Own {
 		return a.Member.Commit(ctx, c)
 	}
-	seen := &commit{expect: c.Expect, state: c.State, forget: c.Forget, complete: c.Poll != nil && c.Poll.Verdict == poller.Complete}
+	seen := &commit{expect: c.Expect, state: c.State, forget: c.Forget, complete: c.Poll != nil && a.w.upstream(c.Source).proves(c.Poll.Verdict)}
 	var events []*poller.Event
 	if writes := c.Writes; writes != nil {
 		c.Writes = func(yield func(poller.Write, error) bool) {

@@ -135,6 +135,9 @@ func (t *truth) apply(source string, c *commit) {
 			t.events[w.event.id], t.places[w.event.place()], t.seqs[w.event.seq] = w.event, w.event, w.event
 		}
 	}
+	if len(m.known) == 0 && m.state.Baselined.IsZero() {
+		m.selections = nil
+	}
 	for i := range c.merges {
 		t.merge(&c.merges[i])
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/internal/hooktest"
+	"github.com/deltahook/deltahook/poller"
 )
 
 // pageKind is a way to serve a list, and the configuration that reads it.
@@ -21,9 +22,10 @@ type pageKind struct {
 	live bool
 	// verify asks for each missing record before it is deleted: a live list of any kind is safe then, and a list that lies too.
 	verify  bool
-	sorted  bool // by key
-	orderly bool // the list must not be shuffled while it is read
-	cursor  bool // it can be asked for what has changed since a time; see since_test.go
+	sorted  bool   // by key
+	orderly bool   // the list must not be shuffled while it is read
+	cursor  bool   // it can be asked for what has changed since a time; see since_test.go
+	detail  string // how what the list shows of a record becomes one with what its own address says; see details_test.go
 }
 
 func pageKinds() []pageKind {
@@ -43,6 +45,8 @@ func pageKinds() []pageKind {
 		{name: "cursor, has_more, verified", pages: `{ kind = "cursor", next = "token", param = "token", has_more = "more" }`, verify: true, live: true},
 		{name: "last_key", pages: `{ kind = "last_key", param = "after" }`, live: true, sorted: true},
 		{name: "last_key, has_more", pages: `{ kind = "last_key", param = "after", has_more = "more" }`, live: true, sorted: true},
+		{name: "details", detail: "replace"},
+		{name: "details, members, total", pages: `{ kind = "page", total = "total" }`, detail: "members"},
 	}
 }
 
@@ -74,7 +78,8 @@ type upstream struct {
 	asked    time.Time // last request
 	requests int
 	since    *since
-	vouched  bool // for a record that may be gone, by its own address
+	vouched  bool               // for a record that may be gone, by its own address
+	denied   map[string][]int64 // steps at which its own address said that a record is not there, by id
 }
 
 func newUpstream(w *world, n int, kind pageKind) *upstream {
@@ -82,7 +87,7 @@ func newUpstream(w *world, n int, kind pageKind) *upstream {
 		w: w, name: fmt.Sprintf("s%d", n), address: fmt.Sprintf("10.0.1.%d:80", n), kind: kind, size: 7,
 		history: newHistory(w.seed*10 + uint64(n)), chance: rand.New(rand.NewPCG(w.seed, uint64(100+n))),
 	}
-	u.history.sorted = kind.sorted
+	u.history.sorted, u.history.listed = kind.sorted, kind.detail != ""
 	if kind.cursor {
 		u.since = newSince(w, u)
 		u.history.stamp = u.since.stamp
@@ -132,6 +137,10 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		u.one(w, key)
 		return
 	}
+	if key, ok := strings.CutPrefix(q.URL.Path, "/details/"); ok {
+		u.detail(w, key)
+		return
+	}
 	u.page(w, q)
 }
 
@@ -166,9 +175,18 @@ func (u *upstream) enter(q *http.Request) (hooktest.Fault, time.Duration) {
 		return nil, wait
 	}
 	u.w.step.Add(1)
+	if key, ok := strings.CutPrefix(q.URL.Path, "/details/"); ok {
+		faults := u.detailFaults(key)
+		return faults[u.chance.IntN(len(faults))], wait
+	}
 	u.vouched = u.vouched || q.URL.Path != "/items" // whatever is 200 says so
 	faults := u.faults(q)
 	return faults[u.chance.IntN(len(faults))], wait
+}
+
+// proves says whether a poll was of a whole listing: that it could not take in all details is nothing to the list.
+func (u *upstream) proves(v poller.Verdict) bool {
+	return v == poller.Complete || v == poller.Partial && u.kind.detail != ""
 }
 
 // ended closes the scan that a verdict is about.
@@ -196,6 +214,9 @@ func first(q *http.Request) bool {
 
 // bodies gives the list as it is now.
 func (u *upstream) bodies() []string {
+	if u.kind.detail != "" {
+		return u.entries()
+	}
 	out := make([]string, len(u.history.order))
 	for i, key := range u.history.order {
 		out[i] = u.history.now[key]

@@ -181,6 +181,9 @@ func (w *world) newSource(u *upstream) sourceSettings {
 	if u.since != nil {
 		s.whole = s.every * time.Duration(3+w.chance.IntN(5))
 	}
+	if u.kind.detail != "" {
+		s.details = w.newDetails()
+	}
 	if w.chance.IntN(4) == 0 {
 		s.compared.fields = "id,uid,n,price,status,seen"
 	}
@@ -445,7 +448,7 @@ func (w *world) polled(r poller.Result) {
 	for _, u := range w.upstreams {
 		if u.name == r.Source {
 			w.allFound(u, &r)
-			u.ended(r.Verdict == poller.Complete || r.Verdict == poller.Unchanged)
+			u.ended(u.proves(r.Verdict) || r.Verdict == poller.Unchanged)
 		}
 	}
 	if r.Verdict == poller.Complete {
@@ -466,4 +469,9 @@ func (w *world) polled(r poller.Result) {
 	if w.polls.calm != nil && r.Mode != poller.Incremental && r.Verdict != poller.Failed && r.Verdict != poller.Held {
 		w.polls.calm[r.Source]++
 	}
+}
+
+// upstream gives the upstream of a source.
+func (w *world) upstream(source string) *upstream {
+	return w.upstreams[slices.IndexFunc(w.upstreams, func(u *upstream) bool { return u.name == source })]
 }

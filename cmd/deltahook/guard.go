@@ -64,10 +64,10 @@ func harmless(text string) string {
 	return b.String()
 }
 
-// oneLine writes line breaks as text, too: a key that has one does not look like two rows.
+// oneLine writes line breaks as text, too: a key that has one does not look like two rows. Nor does it bring colours of its own.
 func oneLine(text string) string {
-	if strings.ContainsAny(text, "\n\r\t") {
-		text = strings.NewReplacer("\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(text)
+	if strings.ContainsAny(text, "\n\r\t\x1b") {
+		text = strings.NewReplacer("\n", `\n`, "\r", `\r`, "\t", `\t`, "\x1b", `\u001b`).Replace(text)
 	}
 	return harmless(text)
 }

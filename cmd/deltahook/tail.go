@@ -172,9 +172,9 @@ func (t *tailing) line(it admin.Item) string {
 	at := it.At.Local().Format("15:04:05")
 	switch it.Kind {
 	case admin.KindEvent:
-		return fmt.Sprintf("%s  %s  %s  %s", at, t.paint(bold, it.Type), it.Key, it.Event)
+		return fmt.Sprintf("%s  %s  %s  %s", at, t.paint(bold, it.Type), oneLine(it.Key), it.Event)
 	case admin.KindAttempt:
-		return fmt.Sprintf("%s    %s  %s  %d ms  %s  %s", at, it.Webhook, t.result(it), it.TookMS, it.Type, it.Key)
+		return fmt.Sprintf("%s    %s  %s  %d ms  %s  %s", at, it.Webhook, t.result(it), it.TookMS, it.Type, oneLine(it.Key))
 	case admin.KindPoll:
 		return fmt.Sprintf("%s  %s  %s", at, it.Source, t.polled(it))
 	case admin.KindTransition:
@@ -182,13 +182,13 @@ func (t *tailing) line(it admin.Item) string {
 		if it.Failed {
 			colour = red
 		}
-		what := strings.TrimSpace(it.Webhook + " " + it.Key)
+		what := strings.TrimSpace(it.Webhook + " " + oneLine(it.Key))
 		if it.Webhook == "" {
 			what = it.Source
 		}
-		return strings.TrimRight(fmt.Sprintf("%s  %s  %s  %s", at, what, t.paint(colour, it.State), it.Message), " ")
+		return strings.TrimRight(fmt.Sprintf("%s  %s  %s  %s", at, what, t.paint(colour, it.State), oneLine(it.Message)), " ")
 	}
-	return fmt.Sprintf("%s  %s", at, t.paint(grey, it.Message))
+	return fmt.Sprintf("%s  %s", at, t.paint(grey, oneLine(it.Message)))
 }
 
 // result says what came of an attempt.
@@ -204,14 +204,14 @@ func (t *tailing) result(it admin.Item) string {
 		return t.paint(green, text)
 	}
 	if it.Status == 0 && it.Message != "" {
-		text += ": " + it.Message
+		text += ": " + oneLine(it.Message)
 	}
 	return t.paint(red, text)
 }
 
 func (t *tailing) polled(it admin.Item) string {
 	note := pollNote(admin.PastPoll{
-		Pages: it.Pages, Records: it.Records, Created: it.Created, Updated: it.Updated, Deleted: it.Deleted, Ignored: it.Ignored, Quiet: it.Quiet, Message: it.Message,
+		Pages: it.Pages, Records: it.Records, Created: it.Created, Updated: it.Updated, Deleted: it.Deleted, Ignored: it.Ignored, Quiet: it.Quiet, Message: oneLine(it.Message),
 	})
 	if it.Failed {
 		return t.paint(red, it.Verdict) + "  " + note

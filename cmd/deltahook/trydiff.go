@@ -16,16 +16,16 @@ func (a *app) changeText(c differ.Change) string {
 	var b strings.Builder
 	switch c.Kind {
 	case differ.Created:
-		fmt.Fprintf(&b, "  %s %s  created   %s\n", a.paint(green, "+"), a.paint(bold, c.Key), a.brief(c.Record, len(c.Key)+16))
+		fmt.Fprintf(&b, "  %s %s  created   %s\n", a.paint(green, "+"), a.paint(bold, oneLine(c.Key)), a.brief(c.Record, len(c.Key)+16))
 	case differ.Deleted:
-		fmt.Fprintf(&b, "  %s %s  deleted   %s\n", a.paint(red, "-"), a.paint(bold, c.Key), a.brief(c.Record, len(c.Key)+16))
+		fmt.Fprintf(&b, "  %s %s  deleted   %s\n", a.paint(red, "-"), a.paint(bold, oneLine(c.Key)), a.brief(c.Record, len(c.Key)+16))
 	case differ.Updated:
-		fmt.Fprintf(&b, "  %s %s  updated\n", a.paint(yellow, "~"), a.paint(bold, c.Key))
+		fmt.Fprintf(&b, "  %s %s  updated\n", a.paint(yellow, "~"), a.paint(bold, oneLine(c.Key)))
 		for _, path := range c.Delta.Changed {
 			fmt.Fprintf(&b, "      %s  %s  →  %s\n", path, a.paint(red, oldValue(c.Delta.Previous, path)), a.paint(green, newValue(c.Record, path)))
 		}
 	case differ.Snapshot:
-		fmt.Fprintf(&b, "  = %s\n", c.Key)
+		fmt.Fprintf(&b, "  = %s\n", oneLine(c.Key))
 	}
 	return b.String()
 }

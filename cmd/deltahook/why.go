@@ -43,7 +43,7 @@ func (a *app) why() *cobra.Command {
 
 // printStory writes where the record stands, then its past, newest first.
 func (a *app) printStory(s admin.Story) {
-	fmt.Fprintf(a.stdout, "%s   %s\n", a.paint(bold, s.Source+" / "+s.Key), standing(s))
+	fmt.Fprintf(a.stdout, "%s   %s\n", a.paint(bold, s.Source+" / "+oneLine(s.Key)), standing(s))
 	if s.Partition != "" {
 		fmt.Fprintf(a.stdout, "  partition   %s\n", s.Partition)
 	}

@@ -93,8 +93,8 @@ func (d *Door) mayAct(r *http.Request) error {
 
 // bearer looks for the token in the request.
 func (d *Door) bearer(r *http.Request) error {
-	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") { // schemes have no case: RFC 9110, 11.1
 		return ErrNoToken
 	}
 	return d.check(r, given)

@@ -43,6 +43,7 @@ func TestReadingIsOpenOnLoopbackOnly(t *testing.T) {
 		"a name that leads to loopback": {request: from(here, "rebound.example:9644")},
 		"behind a proxy on loopback":    {request: from(here, here, "X-Forwarded-For", "192.0.2.7")},
 		"with the token":                {request: from(elsewhere, "example.com", "Authorization", "Bearer secret"), mayRead: true, mayAct: true},
+		"with a scheme in lower case":   {request: from(elsewhere, "example.com", "Authorization", "bearer secret"), mayRead: true, mayAct: true},
 		"with a wrong token":            {request: from(elsewhere, "example.com", "Authorization", "Bearer secre")},
 		"loopback with a wrong token":   {request: from(here, here, "Authorization", "Bearer x"), mayRead: true},
 		"with a wrong scheme":           {request: from(elsewhere, "example.com", "Authorization", "Basic secret")},

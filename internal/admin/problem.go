@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -88,7 +89,10 @@ func (one *route) understands(r *http.Request, kind string) (status int, err err
 	if one.pages {
 		known = append(slices.Clone(known), pageParams()...)
 	}
-	query := r.URL.Query()
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil { // what was not understood would be a filter that does not count
+		return http.StatusBadRequest, fmt.Errorf("the query cannot be read: %w; parameters are parted by &, and what they hold is percent-encoded", err)
+	}
 	for name, values := range query {
 		i := slices.IndexFunc(known, func(p param) bool { return p.name == name })
 		if i < 0 {

@@ -223,6 +223,9 @@ func (t *storyteller) stuck() {
 
 // events tells what happened, newest first.
 func (t *storyteller) events(ctx context.Context) error {
+	if t.story.Key == "" { // no record has it, and to the store it means any
+		return nil
+	}
 	rows, err := t.Store.Events(ctx, store.EventQuery{Source: t.story.Source, Key: t.story.Key, Limit: maxSteps})
 	if err != nil {
 		return fmt.Errorf("list the events of record %q of %s: %w", t.story.Key, t.story.Source, err)

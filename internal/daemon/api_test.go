@@ -259,6 +259,8 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 		"no number":                 {"GET", "/api/v1/events?limit=ten", "", nil, 400, "not a number"},
 		"a page that is too large":  {"GET", "/api/v1/events?limit=5000", "", nil, 400, "too large"},
 		"a cursor of our own":       {"GET", "/api/v1/events?cursor=12", "", nil, 400, "Link header"},
+		"a filter after ;":          {"POST", "/api/v1/drop?webhook=app;state=parked", "", token, 400, "cannot be read"},
+		"a filter badly encoded":    {"POST", "/api/v1/replay?webhook=app%zz&state=parked", "", token, 400, "cannot be read"},
 		"a filter twice":            {"GET", "/api/v1/events?source=a&source=b", "", nil, 400, "2 times"},
 		"a missing parameter":       {"GET", "/api/v1/sources/things/why", "", nil, 400, "key is needed"},
 		"an action without a token": {"POST", "/api/v1/sources/things/poll", "", nil, 401, "admin token"},

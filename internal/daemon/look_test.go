@@ -41,6 +41,17 @@ func TestPollsThatChangedNothingAreInTheHistory(t *testing.T) {
 	}
 }
 
+func TestTheStoryOfAKeyThatNoRecordHasTellsOfNoOther(t *testing.T) {
+	t.Parallel()
+	b, _ := eventful(t)
+	for _, key := range []string{"", "none"} {
+		story, err := b.client.Why(t.Context(), "things", key)
+		if err != nil || len(story.Steps) > 0 || story.State != "unknown" {
+			t.Errorf("key %q: %+v, %v", key, story, err)
+		}
+	}
+}
+
 func has(reasons []admin.Reason, code string) bool {
 	return slices.ContainsFunc(reasons, func(r admin.Reason) bool { return r.Code == code })
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/store"
 )
@@ -13,6 +14,7 @@ import (
 // eventPage is one event: what changed, and what became of it.
 type eventPage struct {
 	admin.Event
+	Own        bool // it is one of deltahook itself, and not of a source
 	Hidden     bool // payloads are not shown
 	HasChange  bool
 	Change     change
@@ -35,7 +37,7 @@ func (p *page) event(r *http.Request) (shown, error) {
 	if err != nil {
 		return shown{}, err
 	}
-	e := eventPage{Event: d.Event, Hidden: d.Payload == nil, Payload: pretty(d.Payload), Size: int64(len(d.Payload))}
+	e := eventPage{Event: d.Event, Own: d.Source == emitter.Own, Hidden: d.Payload == nil, Payload: pretty(d.Payload), Size: int64(len(d.Payload))}
 	e.Change, e.HasChange = changeOf(d.Payload)
 	waiting := 0
 	for _, delivery := range d.Deliveries {

@@ -506,6 +506,18 @@ func TestPayloadsThatAreNotShownAreNowhere(t *testing.T) {
 	s.get("/sources/contacts/record?key=1").has(http.StatusOK, "admin.show_payloads = false")
 }
 
+func TestAnAlertLeadsToTheAlertsAndToNoSource(t *testing.T) {
+	s := newSite(t)
+	if body := s.get("/events/evt_1").has(http.StatusOK).Body.String(); !strings.Contains(body, `href="/sources/`) {
+		t.Error("an event of a source does not lead to it")
+	}
+	s.view.event.Event = admin.Event{ID: "evt_1", Source: "deltahook", Type: "deltahook.webhook.failing", Key: "webhook/app"}
+	body := s.get("/events/evt_1").has(http.StatusOK, `href="/alerts"`, "webhook/app").Body.String()
+	if strings.Contains(body, `href="/sources/`) {
+		t.Error("it leads to a source that there is not")
+	}
+}
+
 func TestTheHeadersOfTheNextAttemptAreShownWithTheFormatOfTheWebhook(t *testing.T) {
 	newSite(t).get("/events/evt_1").has(http.StatusOK, "Headers and signature", "webhook-id: evt_1", "webhook-signature: v1,Jq0N…", "app gets the event in the format record")
 }

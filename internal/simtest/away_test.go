@@ -75,9 +75,9 @@ func (j *journal) left(source string) {
 	delete(j.alerts, " source="+source)
 }
 
-// gone says that something is away, and has been for long enough to leave nothing under way.
+// gone says that something is away, and has been for long enough to leave nothing under way. At load (soak_test.go) nothing goes away.
 func (w *world) gone(away func(*settings) bool) bool {
-	return away(w.running) && w.other == nil && time.Since(w.reloaded) > inFlightAfter
+	return w.running != nil && away(w.running) && w.other == nil && time.Since(w.reloaded) > inFlightAfter
 }
 
 // checkConfigured wants no source to be asked that is not configured (P10).

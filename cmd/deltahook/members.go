@@ -11,9 +11,18 @@ import (
 
 // printMembers shows the replicas, where there can be several, and what is not as it should be with them.
 func (a *app) printMembers(s admin.Status, now time.Time) error {
-	if len(s.Members) == 0 {
-		return nil
+	if len(s.Members) > 0 {
+		if err := a.membersTable(s, now); err != nil {
+			return err
+		}
 	}
+	if s.Unowned > 0 {
+		fmt.Fprintf(a.stdout, "\n%d of 256 shards have no owner at the moment; their sources wait\n", s.Unowned)
+	}
+	return nil
+}
+
+func (a *app) membersTable(s admin.Status, now time.Time) error {
 	fmt.Fprintln(a.stdout)
 	rows := make([][]string, len(s.Members))
 	for i := range s.Members {
@@ -36,9 +45,6 @@ func (a *app) printMembers(s admin.Status, now time.Time) error {
 		if m.Rejected != "" && !m.Self {
 			fmt.Fprintf(a.stdout, "\n%s; the one from before goes on there\n", a.paint(red, m.ID+" rejects the configuration in its files"))
 		}
-	}
-	if s.Unowned > 0 {
-		fmt.Fprintf(a.stdout, "\n%d of 256 shards have no owner at the moment; their sources wait\n", s.Unowned)
 	}
 	return nil
 }

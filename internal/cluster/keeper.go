@@ -70,6 +70,7 @@ type Keeper struct {
 	working []string // who was there when owners was found; only one round at a time uses these
 	owners  [store.Shards]string
 	moved   time.Time // when shards have changed hands, or who is there, as far as was seen
+	lapsed  bool      // the lease has run out, which was said, and we have not joined again
 
 	mu    sync.Mutex
 	held  map[int]*hold

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -69,6 +70,7 @@ type replica struct {
 	t      *testing.T
 	r      *registry
 	name   string
+	log    *bytes.Buffer
 	keeper *cluster.Keeper
 	trust  trust.Window
 	stop   context.CancelFunc
@@ -77,6 +79,7 @@ type replica struct {
 	mu          sync.Mutex
 	incarnation int
 	cut         bool              // off from the store
+	frozen      bool              // the store tells, and takes no writes
 	working     map[int]bool      // shards
 	busy        map[int]time.Time // yielded shards that have something under way until then
 	stirs       int
@@ -86,12 +89,12 @@ type replica struct {
 
 func (r *registry) join(t *testing.T, name string) *replica {
 	t.Helper()
-	one := &replica{t: t, r: r, name: name, working: map[int]bool{}, busy: map[int]time.Time{}, begun: map[int]time.Duration{}, ended: make(chan struct{})}
+	one := &replica{t: t, r: r, name: name, log: &bytes.Buffer{}, working: map[int]bool{}, busy: map[int]time.Time{}, begun: map[int]time.Duration{}, ended: make(chan struct{})}
 	if err := one.Rejoin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	one.keeper = cluster.New(cluster.Options{
-		Member: one, Sight: one.see, Shared: true, TTL: ttl, Work: one, Log: slog.New(slog.DiscardHandler), Trust: &one.trust,
+		Member: one, Sight: one.see, Shared: true, TTL: ttl, Work: one, Log: slog.New(slog.NewTextHandler(one.log, nil)), Trust: &one.trust,
 	})
 	leases, _, err := one.keeper.Open(t.Context())
 	if err != nil {
@@ -133,6 +136,18 @@ func (m *replica) setCut(cut bool) {
 	m.cut = cut
 }
 
+func (m *replica) freeze(frozen bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.frozen = frozen
+}
+
+func (m *replica) refused() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.frozen
+}
+
 // reach fails when the store cannot be reached.
 func (m *replica) reach() (id string, err error) {
 	m.mu.Lock()
@@ -160,6 +175,9 @@ func (m *replica) Rejoin(context.Context) error {
 	if _, err := m.reach(); err != nil {
 		return err
 	}
+	if m.refused() {
+		return errCut
+	}
 	m.r.mu.Lock()
 	defer m.r.mu.Unlock()
 	p := m.r.peers[m.name]
@@ -180,6 +198,9 @@ func (m *replica) as(do func(id string, p *peer) error) error {
 	id, err := m.reach()
 	if err != nil {
 		return err
+	}
+	if m.refused() {
+		return errCut
 	}
 	m.r.mu.Lock()
 	defer m.r.mu.Unlock()
@@ -483,6 +504,28 @@ func TestAForgottenShardIsTakenAgain(t *testing.T) {
 		r.mu.Unlock()
 		a.keeper.Look()
 		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		calm(t, []*replica{a})
+		a.leave()
+	})
+}
+
+func TestAStoreThatTellsAndTakesNoWritesIsLoggedOnceAndNobodyIsShownAsOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry()
+		a := r.join(t, "a")
+		before := a.ID()
+		a.freeze(true)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n := bytes.Count(a.log.Bytes(), []byte("has run out")); n != 1 {
+			t.Errorf("it is said %d times that the lease has run out:\n%.2000s", n, a.log)
+		}
+		if owner := a.keeper.Owner(7); owner != "" || a.keeper.Seen().Alive(before) {
+			t.Errorf("%q is shown as the owner of a shard that nobody can own", owner)
+		}
+		a.freeze(false)
+		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		calm(t, []*replica{a})
 		a.leave()

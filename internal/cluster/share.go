@@ -81,6 +81,8 @@ func (k *Keeper) see(ctx context.Context) (*store.Sight, error) {
 		return nil, err
 	}
 	if !sight.Alive(k.opts.Member.ID()) {
+		without := sight
+		k.note(&without) // which stays so if the store lets nobody join
 		wait(ctx, trust.Late)
 		if err := k.rejoin(ctx); err != nil {
 			return nil, err
@@ -89,13 +91,18 @@ func (k *Keeper) see(ctx context.Context) (*store.Sight, error) {
 			return nil, err
 		}
 	}
+	k.note(&sight)
+	return &sight, nil
+}
+
+// note keeps what was seen.
+func (k *Keeper) note(sight *store.Sight) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if sight.Owners != k.sight.Owners || !slices.Equal(sight.Working(), k.sight.Working()) {
 		k.moved = time.Now()
 	}
-	k.sight = &sight
-	return k.sight, nil
+	k.sight = sight
 }
 
 func wait(ctx context.Context, d time.Duration) {
@@ -112,12 +119,16 @@ func wait(ctx context.Context, d time.Duration) {
 
 // rejoin begins a new incarnation, which owns nothing.
 func (k *Keeper) rejoin(ctx context.Context) error {
-	k.opts.Log.WarnContext(ctx, "the lease of this replica has run out, and others may have taken over its sources; it joins again", "shards", len(k.all()))
+	if !k.lapsed {
+		k.opts.Log.WarnContext(ctx, "the lease of this replica has run out, and others may have taken over its sources; it joins again", "shards", len(k.all()))
+	}
+	k.lapsed = true
 	k.lose(ctx, slices.Collect(maps.Keys(k.all())))
 	begun := time.Now()
 	if err := k.opts.Member.Rejoin(ctx); err != nil {
 		return err
 	}
+	k.lapsed = false
 	k.extend(ctx, begun)
 	return nil
 }

@@ -45,10 +45,17 @@ func (q *queues) limit(webhooks []emitter.Webhook) {
 
 func (q *queues) watch(ctx context.Context) {
 	const period = 2 * time.Second
+	failed := false
 	q.pulse.every(ctx, "queues", period, func(ctx context.Context) {
-		if err := q.read(ctx); err != nil && ctx.Err() == nil {
-			q.log.ErrorContext(ctx, "cannot read the queues", "err", err)
+		err := q.read(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil && !failed:
+			q.log.ErrorContext(ctx, "cannot read the queues; it is tried again", "err", err)
+		case err == nil && failed:
+			q.log.InfoContext(ctx, "the queues can be read again")
 		}
+		failed = err != nil
 	})
 }
 

@@ -70,11 +70,13 @@ func hintFor(err error) string {
 	case e.Code == "3D000":
 		return "create the database, or check store.url"
 	case e.Code == "42501":
-		return "let the role own the database, or GRANT CREATE ON SCHEMA public"
+		return "let the role own the database and the tables dh_… in it; a new database needs GRANT CREATE ON SCHEMA public at least"
 	case e.Code == "53300":
 		return "raise max_connections of the server, set pool_max_conns in store.url, or put PgBouncer in between"
 	case e.Code == "53100":
 		return "nothing was changed; free some space on the server, deltahook goes on by itself"
+	case e.Code == "57014" && strings.Contains(e.Message, "statement timeout"):
+		return "say ALTER ROLE … SET statement_timeout = 0 for the role in store.url; deltahook has time limits of its own"
 	case e.Code == "25006":
 		return "the server takes no writes; name the primary in store.url"
 	case e.Code == "26000" || e.Code == "42P05":

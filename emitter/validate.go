@@ -2,6 +2,7 @@ package emitter
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -96,7 +97,7 @@ func (r *Retry) validate(p *setting.Problems) {
 	} else if last := r.Schedule[len(r.Schedule)-1].Std(); last < time.Second {
 		p.Add(`end it with a longer wait, like "10h"`, fmt.Sprintf("the last wait of the schedule, %s, repeats for ever; it must be at least 1s", last), "retry", "schedule")
 	}
-	if r.Jitter < 0 || r.Jitter > 1 {
+	if math.IsNaN(r.Jitter) || r.Jitter < 0 || r.Jitter > 1 {
 		p.Add("write jitter = 0.2", fmt.Sprintf("the jitter %v is not between 0 and 1", r.Jitter), "retry", "jitter")
 	}
 	if r.GiveUpAfter <= 0 {

@@ -1,6 +1,7 @@
 package emitter
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -75,6 +76,7 @@ func TestValidateFindsEachProblem(t *testing.T) {
 		{name: "schedule empty", edit: func(w *Webhook) { w.Retry.Schedule = nil }, key: "retry.schedule", says: "empty"},
 		{name: "schedule spins", edit: func(w *Webhook) { w.Retry.Schedule = []setting.Duration{0} }, key: "retry.schedule", says: "repeats"},
 		{name: "jitter", edit: func(w *Webhook) { w.Retry.Jitter = 1.5 }, key: "retry.jitter", says: "1.5"},
+		{name: "jitter that is no number", edit: func(w *Webhook) { w.Retry.Jitter = math.NaN() }, key: "retry.jitter", says: "NaN"},
 		{name: "tls of plain http", edit: func(w *Webhook) { w.URL, w.TLS.MinVersion = "http://127.0.0.1/", "1.3" }, key: "tls", says: "nothing is sent over https", warning: true},
 		{name: "tls insecure", edit: func(w *Webhook) { w.TLS.Insecure = true }, key: "tls.insecure", says: "read and change everything", warning: true},
 		{name: "tls file", edit: func(w *Webhook) { w.TLS.CA = "/nowhere/ca.pem" }, key: "tls.ca", says: "/nowhere/ca.pem"},

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/auth"
@@ -45,6 +47,7 @@ func DefaultSource() Source {
 func (s *Source) Validate(secrets *setting.Secrets) setting.Problems {
 	c := &check{s: s, secrets: secrets}
 	c.request()
+	c.eventType()
 	c.schedule()
 	c.records()
 	c.pages()
@@ -129,9 +132,29 @@ func (c *check) headers() {
 			c.add("remove it; compression and connections are taken care of", name+" cannot be set", "headers", name)
 		case strings.EqualFold(name, "If-None-Match"), strings.EqualFold(name, "If-Modified-Since"):
 			c.add("remove it; see conditional", name+" cannot be set: it is sent when the server gave a validator", "headers", name)
+		case !isSendable(c.s.Headers[name]):
+			c.add(withoutControls, fmt.Sprintf("the value of the header %s cannot be sent", name), "headers", name)
 		}
 	}
+	if !isSendable(c.s.UserAgent) {
+		c.add(withoutControls, "user_agent cannot be sent", "user_agent")
+	}
 	c.literals("headers", c.s.Headers)
+}
+
+const withoutControls = "remove line breaks and control characters"
+
+// isSendable says whether a text can be the value of a header (RFC 9110, section 5.5).
+func isSendable(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
+// eventType looks at the name of the events: headers carry it, and people type it.
+func (c *check) eventType() {
+	bad := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsGraphic(r) }
+	if strings.ContainsFunc(c.s.Type, bad) || !utf8.ValidString(c.s.Type) {
+		c.add(`write a name like "contact" or "com.example.contact"`, fmt.Sprintf("type = %q has blanks or control characters", c.s.Type), "type")
+	}
 }
 
 // isToken says whether name is a token (RFC 9110, section 5.6.2).

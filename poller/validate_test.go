@@ -116,6 +116,11 @@ func TestEachMistakeIsReportedAtItsKey(t *testing.T) {
 		{"retry.attempts", func(s *Source) { s.Retry.Attempts = 0 }, "retry.attempts: 0 is too small"},
 		{"retry.max", func(s *Source) { s.Retry.Max = 1 }, "retry.max: retry.max"},
 		{"retry.on", func(s *Source) { s.Retry.On = []int{503, 200} }, "retry.on.1: 200 cannot be retried"},
+		{"type", func(s *Source) { s.Type = "a\nb" }, `type: type = "a\nb" has blanks or control characters`},
+		{"type with a blank", func(s *Source) { s.Type = "my contacts" }, `type: type = "my contacts" has blanks`},
+		{"type with a NUL", func(s *Source) { s.Type = "a\x00" }, `type: type = "a\x00" has blanks or control`},
+		{"user_agent", func(s *Source) { s.UserAgent = "acme\r\nX: y" }, "user_agent: user_agent cannot be sent"},
+		{"header value", func(s *Source) { s.Headers = map[string]string{"X-A": "1\nX-B: 2"} }, "headers.X-A: the value of the header X-A cannot be sent"},
 		{"conditional", func(s *Source) { s.Conditional = "always" }, `conditional: "always" is not known here`},
 		{"redirects", func(s *Source) { s.Redirects = "all" }, `redirects: "all" is not known here`},
 	} {

@@ -21,6 +21,8 @@ func TestAlertsNameWebhooksThatThereAre(t *testing.T) {
 		{"one that hears", strings.Replace(base, "secret", "events = [\"deltahook.*\"]\nsecret", 1) + "[alerts]\nto = [\"ops\"]\n", ""},
 		{"a name that is taken", strings.Replace(base, "source.crm", "source.deltahook", 1), `"deltahook" is what the events of deltahook itself are named by`},
 		{"a type that is taken", strings.Replace(base, "every", "type = \"deltahook\"\nevery", 1), `"deltahook" is what the events`},
+		{"a type like theirs", strings.Replace(base, "every", "type = \"deltahook.source\"\nevery", 1), `"deltahook" is what the events`},
+		{"a type that only begins so", strings.Replace(base, "every", "type = \"deltahooks\"\nevery", 1), ""},
 	} {
 		secrets := &setting.Secrets{LookupEnv: func(name string) (string, bool) {
 			return map[string]string{"SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "HEARTBEAT": "https://hc.example.com/planted"}[name], true

@@ -124,8 +124,11 @@ func (l *loader) source(p *part, defaults *binding, sources, webhooks []string) 
 		problems = append(problems, checkTo(&s, p.tree, webhooks)...)
 		problems = append(problems, checkPartitions(&s, sources)...)
 	}
-	if s.Name == emitter.Own || s.Type == emitter.Own {
+	if s.Name == emitter.Own {
 		problems.Add("choose another name", fmt.Sprintf("%q is what the events of deltahook itself are named by", emitter.Own))
+	}
+	if s.Type == emitter.Own || strings.HasPrefix(s.Type, emitter.Own+".") {
+		problems.Add("choose another name", fmt.Sprintf("%q is what the events of deltahook itself are named by", emitter.Own), "type")
 	}
 	l.check(b, defaults, problems)
 	if !p.again {

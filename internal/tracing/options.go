@@ -137,7 +137,7 @@ func ratio(sampler, arg string) (float64, error) {
 			return 1, nil
 		}
 		r, err := strconv.ParseFloat(arg, 64)
-		if err != nil || r < 0 || r > 1 {
+		if err != nil || math.IsNaN(r) || r < 0 || r > 1 {
 			return 1, fmt.Errorf("OTEL_TRACES_SAMPLER_ARG=%s is not a ratio between 0 and 1", arg)
 		}
 		return r, nil

@@ -494,6 +494,9 @@ func TestInitSaysWhyItCannot(t *testing.T) {
 		{"404", status(404, ""), nil, []string{"answered 404", "check url"}},
 		{"an HTML page", always("text/html", "<!doctype html><title>Sign in to CRM</title>"), nil, []string{`HTML page: "Sign in to CRM"`, "--header or --user"}},
 		{"an empty list", always(jsonType, `{"items":[],"total":0}`), nil, []string{`the list at "items" is empty`, "at least one record"}},
+		{"errors of GraphQL", always(jsonType, `{"errors":[{"message":"Cannot query field \"nme\""}],"data":null}`), nil, []string{
+			`the answer tells of errors and has no other list, at "errors": Cannot query field "nme"`, "--records 'errors' if these are",
+		}},
 		{"an empty answer", always(jsonType, ""), nil, []string{"the answer is empty"}},
 		{"a bare value", always(jsonType, "42"), nil, []string{"one bare value and no list: 42"}},
 		{"text", always("text/plain", "ORA-00942: table or view does not exist"), nil, []string{"neither JSON, NDJSON, XML nor CSV", "ORA-00942"}},

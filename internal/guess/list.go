@@ -164,6 +164,8 @@ func (g *Guess) locate(root *node, a *Answer) error {
 	f.look(root, nil)
 	slices.SortStableFunc(f.found, func(x, y *list) int { return y.score - x.score })
 	switch {
+	case len(f.found) > 0 && f.tellsErrors(f.found[0]):
+		return errorsError(f.found[0])
 	case len(f.found) > 0 && (f.found[0].score > -20 || len(f.empty) == 0):
 		g.list = f.found[0]
 		g.describe(f)
@@ -181,6 +183,26 @@ func (g *Guess) locate(root *node, a *Answer) error {
 	}
 	g.Records, g.Count = g.list.path(), len(g.list.records)
 	return nil
+}
+
+// tellsErrors says whether the best list is that of what went wrong: GraphQL answers 200 to everything.
+func (f *finder) tellsErrors(l *list) bool {
+	if len(l.names) == 0 {
+		return false
+	}
+	name := plain(l.names[len(l.names)-1])
+	return in(name, "errors error faults") && singular(name) != singular(f.hint)
+}
+
+func errorsError(l *list) error {
+	message := fmt.Sprintf("the answer tells of errors and has no other list, at %q", l.path())
+	for _, name := range []string{"message", "detail", "title", "error"} {
+		if said := l.records[0].member(name); said != nil && said.kind == differ.String {
+			message += ": " + clip(said.text)
+			break
+		}
+	}
+	return &setting.HintedError{Message: message, Hint: fmt.Sprintf("correct the request, or say --records '%s' if these are the records", l.path())}
 }
 
 func emptyError(path string) error {

@@ -91,6 +91,7 @@ type app struct {
 	*process
 	config []string
 	color  string
+	mute   string // a daemon that has the store and does not answer where it is asked; empty: there is none
 }
 
 func newRoot(p *process) *cobra.Command {

@@ -152,6 +152,9 @@ func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if p == reading {
+		a.mute = muteDaemon(cfg, secrets)
+	}
 	offline := admin.Offline{
 		Lists: admin.Lists{Store: st, Config: func() *config.Config { return cfg }},
 		Told:  func(state poller.State) []admin.Alert { return daemon.Told(state, &cfg.Alerts) },
@@ -171,6 +174,19 @@ func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
 		}
 	}
 	return offline, func() { closing(a.stderr, st) }, nil
+}
+
+// muteDaemon tells of a daemon that has the store open and is not found at admin.listen: the key was edited, or it hangs.
+func muteDaemon(cfg *config.Config, secrets *setting.Secrets) string {
+	url, err := storeURL(cfg, secrets)
+	if err != nil || isPostgres(url) {
+		return ""
+	}
+	who := sqlite.Holder(strings.TrimPrefix(url, "sqlite:"))
+	if who == "" {
+		return ""
+	}
+	return fmt.Sprintf("deltahook (%s) does not answer at %s (admin.listen)", who, cfg.Admin.Listen)
 }
 
 // client gives the running daemon; nil when there is none. It is also found while the files cannot run: because they were edited

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -56,7 +57,7 @@ func statusLines(s admin.Status) []any {
 
 func (a *app) printStatus(s admin.Status, now time.Time) error {
 	if !s.Running {
-		fmt.Fprintln(a.stdout, "deltahook is not running; this is what its store holds.")
+		fmt.Fprintln(a.stdout, cmp.Or(a.mute, "deltahook is not running")+"; this is what its store holds.")
 		fmt.Fprintln(a.stdout)
 	}
 	rows := make([][]string, len(s.Sources))

@@ -28,6 +28,9 @@ func NewClient(listen, token string) *Client {
 
 // Healthy asks whether the daemon answers and is ready. ErrNotRunning when nothing listens there.
 func (c *Client) Healthy(ctx context.Context) error {
+	const patience = 10 * time.Second // whoever takes a connection and says nothing is none, or of no use
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	return c.call(ctx, http.MethodGet, "/readyz", nil, nil)
 }
 

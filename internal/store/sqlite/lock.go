@@ -23,6 +23,23 @@ func (e *LockedError) Error() string {
 		"two instances would send everything twice; stop the other one or use a different store.url", e.Path, e.holder())
 }
 
+// Holder says who has the store at path open for writing, with its process and since when; empty when nobody has, or nobody can tell.
+func Holder(path string) string {
+	path, err := behindLinks(path)
+	if err != nil {
+		return ""
+	}
+	f, err := os.Open(path + ".lock")
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if err := lockExclusively(f); !errors.Is(err, errLocked) {
+		return ""
+	}
+	return heldBy(path, f).holder()
+}
+
 func (e *LockedError) holder() string {
 	if e.PID == 0 {
 		return "pid unknown"

@@ -44,6 +44,26 @@ func TestALinkToAStoreIsNoOtherStore(t *testing.T) {
 	}
 }
 
+func TestWhoHasTheStoreIsTold(t *testing.T) {
+	path := newPath(t)
+	if who := sqlite.Holder(path); who != "" {
+		t.Errorf("of no store: %q", who)
+	}
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who := sqlite.Holder(path); !strings.Contains(who, "pid "+strconv.Itoa(os.Getpid())) {
+		t.Errorf("while it is open: %q", who)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if who := sqlite.Holder(path); who != "" {
+		t.Errorf("when it is closed: %q", who)
+	}
+}
+
 func TestASecondInstanceIsTurnedAway(t *testing.T) {
 	path := newPath(t)
 	started := time.Now()

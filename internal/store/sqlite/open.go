@@ -131,6 +131,9 @@ func (s *Store) beginWriting(ctx context.Context) (err error) {
 	if err := s.prepare(ctx, created); err != nil {
 		return err
 	}
+	if err := s.remember(); err != nil {
+		return err
+	}
 	s.log.DebugContext(ctx, "store opened", "path", s.path, "new", created)
 	return nil
 }
@@ -180,6 +183,9 @@ func (s *Store) rollBack(ctx context.Context) error {
 // create makes the file when there is none, before SQLite would do it with wider permissions. It must not open one that
 // is there: closing it again would drop the locks that SQLite has on it elsewhere in this process.
 func (s *Store) create() (bool, error) {
+	if err := s.orphan(); err != nil {
+		return false, err
+	}
 	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		adopt(s.path+".lock", s.path)
@@ -196,6 +202,21 @@ func (s *Store) create() (bool, error) {
 	adopt(s.path, dir)
 	adopt(s.path+".lock", dir)
 	return true, nil
+}
+
+// orphan refuses to make a new file beside the log of one that was removed or moved away: SQLite would delete what is in it.
+func (s *Store) orphan() error {
+	if _, err := os.Lstat(s.path); !errors.Is(err, fs.ErrNotExist) {
+		return nil // or the next one says it better
+	}
+	wal := s.path + "-wal"
+	if info, err := os.Stat(wal); err == nil && info.Size() > 0 {
+		return &placedError{
+			path: s.path, err: fmt.Errorf("the file is missing, and what was committed last stands in %s beside it", filepath.Base(wal)),
+			hint: "put the file back; or, to start anew with a baseline or with a backup, remove that one and -shm",
+		}
+	}
+	return nil
 }
 
 func plainFile(path string, info fs.FileInfo, err error) error {

@@ -34,6 +34,7 @@ type Store struct {
 	seed    differ.Seed
 	bodies  *stored.Codec
 	lock    *lockFile    // nil when read-only
+	opened  *opened      // nil until all is there; it belongs to whoever has the writer
 	writer  chan *writer // holds the writer while nobody uses it; nil when read-only
 	readers *readers
 	tables  tables

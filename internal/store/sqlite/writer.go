@@ -66,6 +66,9 @@ var errClosed = errors.New("the store is closed")
 func (s *Store) transact(ctx context.Context, w *writer, fn func(ctx context.Context, t *tx) error) error {
 	t := &tx{w: w, statements: &w.statements}
 	w.rows = 0
+	if err := s.inPlace(); err != nil {
+		return err
+	}
 	if _, err := t.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}

@@ -66,6 +66,9 @@ type keyless struct {
 func (s *scan) beginPage() {
 	s.page++
 	s.hashes, s.digest = s.hashes[:0], 0
+	if s.watch != nil && s.watch.Page != nil {
+		s.watch.Page(s.page)
+	}
 }
 
 // record looks at one record. An unchanged one in its usual place costs one hash.

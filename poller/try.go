@@ -11,6 +11,8 @@ import (
 // that they get are valid only during the call.
 type TryOptions struct {
 	Progress func(Progress)
+	// Page is called where the records of a page begin, with its number, from 1.
+	Page func(number int)
 	// Record is called for each record of the answer, in order.
 	Record func(key string, body []byte)
 	// Change is called for each change that would become an event, in order.

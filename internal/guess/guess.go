@@ -29,7 +29,7 @@ func Look(a *Answer, hints Hints) (*Guess, error) {
 	if hints.Records.IsZero() {
 		err = g.locate(root, a)
 	} else {
-		err = g.given(document, hints.Records)
+		err = g.given(document, hints)
 	}
 	if err != nil {
 		return nil, err

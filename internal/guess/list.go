@@ -178,6 +178,11 @@ func (g *Guess) locate(root *node, a *Answer) error {
 			Message: fmt.Sprintf("the list at %q holds arrays, not objects: such records have no names to make a key of", f.matrix[0]),
 			Hint:    "ask the API for objects, or for CSV",
 		}
+	case root.kind == differ.Array:
+		return &setting.HintedError{
+			Message: "the list at \"@this\" has other things beside objects in it",
+			Hint:    "ask the API for objects alone: what is none has no key, and a poll with such records is never complete",
+		}
 	default:
 		g.single(root)
 	}
@@ -262,8 +267,9 @@ func (g *Guess) single(root *node) {
 	g.unsure(AboutRecords, "there is no list of objects: the answer is taken for one single record")
 }
 
-// given takes the list that the user named.
-func (g *Guess) given(document []byte, path differ.Path) error {
+// given takes the list that the user named. It may be empty when the key is named, too.
+func (g *Guess) given(document []byte, hints Hints) error {
+	path := hints.Records
 	v := path.Get(document)
 	n, err := parse(v.Raw)
 	if err != nil || n.kind != differ.Array && n.kind != differ.Object {
@@ -276,10 +282,14 @@ func (g *Guess) given(document []byte, path differ.Path) error {
 	case n.kind == differ.Object:
 		l.member = true
 	}
-	if len(l.records) == 0 {
+	if len(l.records) == 0 && len(hints.Key) == 0 {
 		return emptyError(path.String())
 	}
 	g.list, g.Records, g.Count = l, path, len(l.records)
+	if g.Count == 0 {
+		g.unsure(AboutRecords, "no record came: nobody has seen that they are at "+path.String()+" and have this key")
+		return nil
+	}
 	g.note(AboutRecords, count(g.Count, "record")+", as you said")
 	return nil
 }

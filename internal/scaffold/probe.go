@@ -39,11 +39,11 @@ func (d *drafter) read(ctx context.Context, pages *guess.Paging) (*reading, erro
 	const enough = 2
 	source.Pages.Max, source.Response.MaxBody = enough, mostBytes
 	r := &reading{first: map[string][]byte{}}
-	done := 0
+	page := 0
 	trial, err := poller.TryPoll(ctx, *source, d.options(), poller.TryOptions{
-		Progress: func(p poller.Progress) { done = max(done, p.Pages) },
+		Page: func(number int) { page = number },
 		Record: func(key string, body []byte) {
-			if _, known := r.first[key]; done == 0 {
+			if _, known := r.first[key]; page <= 1 {
 				r.first[key] = bytes.Clone(body)
 			} else if known {
 				r.again++

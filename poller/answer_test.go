@@ -175,6 +175,23 @@ func TestWhatEndsWithItsConnectionIsAListingWhereItHasAnEndOfItsOwn(t *testing.T
 	r.tells("deleted 3")
 }
 
+func TestARecordThatIsNoUTF8PassesAndIsSaid(t *testing.T) {
+	body := "[{\"id\":\"1\",\"name\":\"M\xfcller\"},{\"id\":\"2\",\"name\":\"Ann\"}]"
+	r := newRig(t, func(w http.ResponseWriter, q *http.Request) { reply(200, "application/json", body)(w, q) }, nil)
+	if got := r.want(Complete); !strings.Contains(got.Message, `record "1" is not valid UTF-8`) || !strings.Contains(got.Message, "response.charset") {
+		t.Errorf("message %q", got.Message)
+	}
+	body = strings.Replace(body, "Ann", "Bo", 1)
+	if got := r.want(Complete); got.Message != "" {
+		t.Errorf("message %q of a record that is", got.Message)
+	}
+	r.edit(func(s *Source) { s.Response.Charset = "windows-1252" })
+	if got := r.want(Complete); got.Message != "" {
+		t.Errorf("message %q with the charset", got.Message)
+	}
+	r.tells("updated 2 name", "updated 1 name")
+}
+
 func TestADeclaredCharsetIsConvertedAndAConfiguredOneWins(t *testing.T) {
 	body, kind := "id;name\n1;M\xfcller\n", "text/csv; charset=ISO-8859-1"
 	r := newRig(t, func(w http.ResponseWriter, q *http.Request) { reply(200, kind, body)(w, q) }, func(s *Source) {

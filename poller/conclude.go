@@ -28,6 +28,7 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 		r.Verdict = Partial
 	}
 	w.remark()
+	w.garbled()
 	s.dismiss()
 	if err := w.miss(); err != nil {
 		return err
@@ -57,6 +58,15 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 		r.Verdict, r.Message = Held, hold.Message
 	}
 	return nil
+}
+
+// garbled says on the result that what is sent of a record will not be JSON to those who read it: bytes pass as they are.
+func (w *walk) garbled() {
+	if w.scan.garbled == "" {
+		return
+	}
+	text := fmt.Sprintf("record %q is not valid UTF-8, and receivers may refuse its events: say in response.charset how the answer is written, like \"windows-1252\"", w.scan.garbled)
+	w.result.Message = strings.Trim(w.result.Message+"; "+text, "; ")
 }
 
 // finish makes a poll partial that read the listing, but not all that belongs to its records.

@@ -2,6 +2,7 @@ package poller
 
 import (
 	"bytes"
+	"unicode/utf8"
 
 	"github.com/deltahook/deltahook/differ"
 )
@@ -18,6 +19,9 @@ type pending struct {
 
 // queue takes a change on, to be written once the listing has proved itself.
 func (s *scan) queue(kind differ.Kind, quiet, edited bool, hash differ.Hash, print differ.Print, rec differ.Record) error {
+	if s.garbled == "" && !utf8.Valid(rec.Raw) {
+		s.garbled = string(s.key)
+	}
 	s.touch(hash)
 	s.index.Set(hash, print)
 	s.p.known.dirty = true

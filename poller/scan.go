@@ -35,6 +35,7 @@ type scan struct {
 	repeated int           // records seen on two pages
 	gauge    *gauge        // of the watermark; nil without a cursor
 	seam     *seam         // of pages that overlap; nil when they do not
+	garbled  string        // key of a new or changed record that is not valid UTF-8; empty: none
 	endless  int           // the last page whose end nothing proves; 0: none
 	keyless  *keyless      // the first record without a usable key
 

@@ -75,13 +75,16 @@ func (j *journal) left(source string) {
 	delete(j.alerts, " source="+source)
 }
 
-// gone says that something is away, and has been for long enough to leave nothing under way. At load (soak_test.go) nothing goes away.
+// gone says that something is away, and has been for long enough to leave nothing under way.
 func (w *world) gone(away func(*settings) bool) bool {
-	return w.running != nil && away(w.running) && w.other == nil && time.Since(w.reloaded) > inFlightAfter
+	return away(w.running) && w.other == nil && time.Since(w.reloaded) > inFlightAfter
 }
 
 // checkConfigured wants no source to be asked that is not configured (P10).
 func (w *world) checkConfigured(u *upstream) {
+	if w.truth == nil { // at load nothing is edited
+		return
+	}
 	w.truth.mu.Lock()
 	defer w.truth.mu.Unlock()
 	if w.gone(func(s *settings) bool { return s.source(u.name).away }) {

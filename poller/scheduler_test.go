@@ -700,6 +700,23 @@ func TestTenThousandSourcesCostNoGoroutineEach(t *testing.T) {
 	})
 }
 
+func TestAStoreThatFailsLeavesWhatIsKnownOfASource(t *testing.T) {
+	var k tracker
+	at := time.Unix(1e9, 0)
+	hold := &Hold{Since: at, Message: "empty"}
+	state := State{Version: 7, Records: 20, Sequence: 80, Baselined: at}
+	k.after(Result{Poll: Poll{At: at, Verdict: Held}, State: state, Hold: hold})
+	k.after(Result{Poll: Poll{At: at, Verdict: Failed, Message: "the store did not take the poll"}})
+	s := Status{Polling: true}
+	k.status(&s)
+	if s.State != Unwell || s.Records != 20 || s.Sequence != 80 || s.Hold != hold || !s.Baselined.Equal(at) {
+		t.Errorf("it is shown as %+v", s)
+	}
+	if turns := k.after(Result{Poll: Poll{At: at.Add(time.Minute), Verdict: Held}, State: state, Hold: hold}); len(turns) != 1 || turns[0].Turn != Recovered {
+		t.Errorf("the hold from before is news: %+v", turns)
+	}
+}
+
 func TestTransitionsAreToldOnce(t *testing.T) {
 	var k tracker
 	at := time.Unix(1e9, 0)

@@ -42,9 +42,14 @@ func (t *tracker) remember(r *Result) {
 	if t.last == nil {
 		t.last = &recent{}
 	}
+	was := *t.last
 	*t.last = recent{
 		Poll: r.Poll, hint: r.Hint, hold: r.Hold, baselined: r.State.Baselined, changed: r.State.lastChange(),
 		version: r.State.Version, records: r.State.Records, sequence: r.State.Sequence, cursor: r.State.Cursor,
+	}
+	if is := t.last; r.Verdict == Failed && is.version == 0 && is.hold == nil { // the store does not tell: what was known is no less true
+		is.hold, is.baselined, is.changed, is.version = was.hold, was.baselined, was.changed, was.version
+		is.records, is.sequence, is.cursor = was.records, was.sequence, was.cursor
 	}
 }
 

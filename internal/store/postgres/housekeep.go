@@ -65,7 +65,11 @@ func (s *Store) Housekeep(ctx context.Context, r store.Retention) (out store.Swe
 	if s.readOnly {
 		return out, store.ErrReadOnly
 	}
-	if err := s.newDay(ctx, r); err != nil {
+	today, r, err := s.atServer(ctx, r)
+	if err == nil {
+		err = s.newDay(ctx, today, r)
+	}
+	if err != nil {
 		return out, fmt.Errorf("housekeeping: %w", err)
 	}
 	at := s.sweep
@@ -90,6 +94,22 @@ func (s *Store) Housekeep(ctx context.Context, r store.Retention) (out store.Swe
 		}
 	}
 	return out, nil
+}
+
+// atServer gives the day and the times of retention by the clock of the server: the one of this machine may be wrong, and would delete for
+// all what is not old.
+func (s *Store) atServer(ctx context.Context, r store.Retention) (today int64, at store.Retention, err error) {
+	here := s.now()
+	there := here
+	if s.byServer {
+		err = s.explain(s.pool.QueryRow(ctx, clockSQL).Scan(&there))
+	}
+	for _, t := range []*time.Time{&r.EventsBefore, &r.AttemptsBefore, &r.RemovedBefore} {
+		if !t.IsZero() {
+			*t = t.Add(there.Sub(here))
+		}
+	}
+	return dayOf(there), r, err
 }
 
 func (s *Store) housekeep(ctx context.Context, tx pgx.Tx, r store.Retention, out *store.Swept) error {

@@ -69,7 +69,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if s.now == nil {
-		s.now = time.Now
+		s.now, s.byServer = time.Now, true
 	}
 	if s.steps == nil {
 		s.steps = migrations()

@@ -169,8 +169,7 @@ func wait(ctx context.Context, tx pgx.Tx) error {
 }
 
 // newDay is beginDay where the day has changed since this process looked last, and ends what a dead one has left half done.
-func (s *Store) newDay(ctx context.Context, r store.Retention) error {
-	today := dayOf(s.now())
+func (s *Store) newDay(ctx context.Context, today int64, r store.Retention) error {
 	if s.sweep.day == today {
 		return nil
 	}

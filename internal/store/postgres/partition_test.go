@@ -430,3 +430,33 @@ func TestTheTablesDoNotGrowWithTheDays(t *testing.T) {
 		t.Errorf("%d events are left of %d a day", left, events)
 	}
 }
+
+func TestTheWrongClockOfOneMachineDeletesNothingForAll(t *testing.T) {
+	s, db := openOwn(t)
+	m := patient(t, s)
+	aDay(t, s, db, m, 1, true)
+	db.ahead.Store(0)
+	const wrong = 3650 * day
+	other, err := postgres.OpenAhead(t.Context(), postgres.Options{URL: server.URL(db.name)}, wrong)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = other.Close() })
+	before := time.Now().Add(wrong - 14*day)
+	if _, err := other.Housekeep(t.Context(), store.Retention{EventsBefore: before, AttemptsBefore: before, RemovedBefore: before}); err != nil {
+		t.Fatal(err)
+	}
+	if got := sequences(t, s); !slices.Equal(got, []int64{1}) {
+		t.Errorf("events %v are left of an hour ago", got)
+	}
+	if last := asked[int64](t, db, `SELECT last_value >> 36 FROM dh_seq`)[0]; last > time.Now().Add(2*day).Unix()/86400 {
+		t.Errorf("the numbers of events have gone on to day %d", last)
+	}
+	before = time.Now().Add(wrong + day)
+	if _, err := other.Housekeep(t.Context(), store.Retention{EventsBefore: before}); err != nil {
+		t.Fatal(err)
+	}
+	if got := sequences(t, s); len(got) != 0 {
+		t.Errorf("events %v are left that are old", got)
+	}
+}

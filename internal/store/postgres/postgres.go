@@ -23,7 +23,7 @@ type Options struct {
 	URL      string           // postgres://…, with the parameters that pgx knows
 	Log      *slog.Logger     // nil: silent
 	ReadOnly bool             // look only: changes nothing, not even the schema
-	Now      func() time.Time // the clock of what people read; nil: time.Now. Leases go by the clock of the database
+	Now      func() time.Time // the clock of what people read; nil: time.Now. Leases go by the clock of the database, and retention does when this is nil
 
 	steps []migration // nil: all
 }
@@ -34,6 +34,7 @@ type Store struct {
 	place    string // for people, without the password
 	log      *slog.Logger
 	now      func() time.Time
+	byServer bool // retention goes by the clock of the database
 	readOnly bool
 	steps    []migration // that this program knows
 	seed     differ.Seed

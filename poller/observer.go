@@ -33,6 +33,7 @@ type Transition struct {
 	Since    time.Time // of the state that ends (Recovered, Released) or goes on (Failing); of the last change (Quiet, Stirred)
 	Failures int       // polls in a row that failed
 	Records  int64     // known records (Baselined)
+	Events   int       // that told of them (Baselined, with initial = "emit")
 	Message  string    // for people
 	Hint     string    // the next step; may be empty
 	NextPoll time.Time // zero: not known yet

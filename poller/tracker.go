@@ -156,6 +156,7 @@ func (t *tracker) turn(turn Turn, r Result) Transition {
 	case Stirred:
 		out.Since = t.recall().changed
 	case Baselined:
+		out.Events = r.Events
 	}
 	return out
 }

@@ -48,6 +48,10 @@ func (w watcher) Transition(t poller.Transition) {
 	}
 	switch t.Turn {
 	case poller.Baselined:
+		if t.Events > 0 {
+			log.Info(`baseline saved: these records are known from now on and were told as created (initial = "emit")`, "records", t.Records, "events", t.Events)
+			return
+		}
 		log.Info("baseline saved: these records are known from now on and are not events", "records", t.Records)
 	case poller.Failing:
 		log.Warn("source is failing", "failures", t.Failures, "since", t.Since, "err", t.Message)

@@ -173,6 +173,17 @@ func TestWebhooksComeGoAndChangeWithoutLossAndAnUnchangedOneKeepsItsConnection(t
 	}
 }
 
+func TestTheLogSaysWhetherTheFirstRecordsAreEvents(t *testing.T) {
+	t.Parallel()
+	for extra, want := range map[string]string{"": "are not events", `initial = "emit"`: "were told as created"} {
+		b := setup(t, `{"items":[{"id":1}]}`, extra)
+		until(t, want, func() bool { return strings.Contains(b.log.String(), "baseline saved") })
+		if said := b.log.String(); !strings.Contains(said, want) {
+			t.Errorf("%q: %s", extra, said)
+		}
+	}
+}
+
 func TestARemovedSourceGoesOnWhereItStoppedWhenItComesBack(t *testing.T) {
 	t.Parallel()
 	other := newOrigin(t)

@@ -420,3 +420,21 @@ func TestSecretParametersAreAddedToNextPagesOfTheOrigin(t *testing.T) {
 		t.Errorf("queries %q, want %q", queries, want)
 	}
 }
+
+// As XML has it when it is printed with line breaks.
+func TestANextURLWithBlanksAroundItIsAsked(t *testing.T) {
+	var asked []string
+	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		if asked = append(asked, q.RequestURI); len(asked) == 1 {
+			fmt.Fprint(w, `{"r":[{"id":"1"}],"n":"\n  ?page=2 \n"}`)
+			return
+		}
+		fmt.Fprint(w, `{"r":[{"id":"2"}]}`)
+	}, func(s *Source) {
+		s.Pages.Kind, s.Pages.Next, s.Records = "next_url", differ.MustPath("n"), differ.MustPath("r")
+	})
+	r.want(Complete)
+	if len(asked) != 2 || !strings.HasSuffix(asked[1], "?page=2") {
+		t.Errorf("asked %q", asked)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/tidwall/sjson"
 
@@ -83,7 +84,7 @@ func (w *nextWalker) next(a *answer) (step, bool, error) {
 	if end || err != nil {
 		return step{}, end, err
 	}
-	u, err := a.url.Parse(target)
+	u, err := a.url.Parse(strings.TrimSpace(target))
 	if err != nil {
 		return step{}, false, fmt.Errorf("pages.next %q is not a URL in the answer of page %d", w.end.conf.Next, a.number)
 	}

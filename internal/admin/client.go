@@ -1,10 +1,12 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -26,12 +28,27 @@ func NewClient(listen, token string) *Client {
 	return &Client{URL: "http://" + listen, Token: token, HTTP: &http.Client{Timeout: time.Minute}}
 }
 
-// Healthy asks whether the daemon answers and is ready. ErrNotRunning when nothing listens there.
+// Healthy asks whether the daemon answers and is ready. ErrNotRunning when nothing listens there, or another program does.
 func (c *Client) Healthy(ctx context.Context) error {
-	const patience = 10 * time.Second // whoever takes a connection and says nothing is none, or of no use
+	const (
+		patience = 10 * time.Second // whoever takes a connection and says nothing is none, or of no use
+		enough   = 64
+	)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return c.call(ctx, http.MethodGet, "/readyz", nil, nil)
+	resp, err := c.ask(ctx, http.MethodGet, "/readyz", nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusServiceUnavailable {
+		return refusal(resp)
+	}
+	said, err := io.ReadAll(io.LimitReader(resp.Body, enough))
+	if err != nil || resp.StatusCode != http.StatusOK || string(bytes.TrimSpace(said)) != "ready" {
+		return fmt.Errorf("%w at %s: another program answers there", ErrNotRunning, c.URL)
+	}
+	return nil
 }
 
 // Status gives the state of everything.
@@ -116,6 +133,19 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 
 // send asks, and gives an answer that is a success.
 func (c *Client) send(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
+	resp, err := c.ask(ctx, method, path, query)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, refusal(resp)
+	}
+	return resp, nil
+}
+
+// ask gives any answer.
+func (c *Client) ask(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
 	target := c.URL + path
 	if len(query) > 0 {
 		target += "?" + query.Encode()
@@ -133,10 +163,6 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 			return nil, err
 		}
 		return nil, fmt.Errorf("%w at %s: %w", ErrNotRunning, c.URL, cause(err))
-	}
-	if resp.StatusCode != http.StatusOK {
-		defer resp.Body.Close()
-		return nil, refusal(resp)
 	}
 	return resp, nil
 }

@@ -31,7 +31,7 @@ func (d *Daemon) open(ctx context.Context) error {
 		return err
 	}
 	d.entrance = &entrance{listen: d.opts.Listen, log: d.opts.Log, server: &http.Server{
-		Handler:           handler,
+		Handler:           bounded(handler),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,

@@ -134,7 +134,7 @@ func endless(t *testing.T, w http.ResponseWriter, kind, body string, headers ...
 		t.Error(err)
 		return
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nConnection: close\r\n%s\r\n%s", kind, strings.Join(headers, ""), body)
 }
 

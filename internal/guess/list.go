@@ -200,13 +200,13 @@ func (f *finder) tellsErrors(l *list) bool {
 }
 
 func errorsError(l *list) error {
-	message := fmt.Sprintf("the answer tells of errors and has no other list, at %q", l.path())
-	for _, name := range []string{"message", "detail", "title", "error"} {
-		if said := l.records[0].member(name); said != nil && said.kind == differ.String {
-			message += ": " + clip(said.text)
-			break
+	said := ""
+	for _, name := range []string{"error", "title", "detail", "message"} { // the last one counts
+		if of := l.records[0].member(name); of != nil && of.kind == differ.String {
+			said = ": " + clip(of.text)
 		}
 	}
+	message := fmt.Sprintf("the answer tells of errors and has no other list, at %q%s", l.path(), said)
 	return &setting.HintedError{Message: message, Hint: fmt.Sprintf("correct the request, or say --records '%s' if these are the records", l.path())}
 }
 

@@ -455,7 +455,7 @@ func TestAnAnswerThatTakesTheConnectionOverIsAnEmptyOne(t *testing.T) {
 			return
 		}
 		taken <- conn
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 		_, _ = io.Copy(io.Discard, conn) // until the client goes
 	})

@@ -2,9 +2,9 @@ package outbound
 
 import "net/http"
 
-// Unswitched gives a transport like base that no server can take a connection over with. net/http hands the connection out as the
-// body of a 101, where no time limit of the request counts any more: whoever reads it may wait for ever. We ask nobody to switch, so
-// a 101 is an answer like another, and an empty one.
+// Unswitched gives a transport like base that no server can take a connection over with. Else the body of a 101 is the connection
+// itself, where no time limit of the request counts any more: whoever reads it may wait for ever. We ask nobody to switch, so a 101 is
+// an answer like another, and an empty one.
 func Unswitched(base http.RoundTripper) http.RoundTripper { return unswitched{base} }
 
 type unswitched struct{ base http.RoundTripper }

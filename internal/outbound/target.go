@@ -79,7 +79,7 @@ func (t Target) Origin() string {
 func (t Target) String() string { return Display(t.URL) }
 
 // EscapeQuery escapes what may not stand in the query of a request (RFC 3986): blanks, letters that are not ASCII and the like, as
-// browsers do. net/http sends a query as it is, and servers refuse a request line with blanks in it. What is escaped stays as it is.
+// browsers do. The client of Go sends a query as it is, and servers refuse a request line with blanks in it. What is escaped stays so.
 func EscapeQuery(query string) string {
 	if !strings.ContainsFunc(query, unfit) {
 		return query

@@ -33,7 +33,7 @@ func Holder(path string) string {
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if err := lockExclusively(f); !errors.Is(err, errLocked) {
 		return ""
 	}

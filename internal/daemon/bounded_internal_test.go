@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"testing"
@@ -96,6 +98,36 @@ func TestAnActionMayTakeLongerThanItsForm(t *testing.T) {
 		resp, err := ask(t, slow, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 6\r\n\r\ncsrf=a") //nolint:bodyclose // it is closed
 		if err != nil || resp.StatusCode != http.StatusNoContent {
 			t.Errorf("%v, %v", resp, err)
+		}
+	})
+}
+
+func TestAStopDoesNotWaitForASlowReaderOfTheAdminAPI(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := make(chan struct{})
+		client, server := net.Pipe()
+		ln := &piped{conns: make(chan net.Conn, 1), end: make(chan struct{})}
+		ln.conns <- server
+		o := &entrance{log: slog.New(slog.DiscardHandler), current: ln, server: &http.Server{
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				close(asked)
+				_, _ = w.Write(make([]byte, 1<<20)) // more than anybody takes
+			}),
+		}}
+		o.serve()
+		if _, err := io.WriteString(client, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		<-asked
+		const grace = 20 * time.Second
+		ctx, cancel := context.WithTimeout(t.Context(), grace)
+		defer cancel()
+		if err := o.shut(ctx); err != nil || ctx.Err() != nil {
+			t.Errorf("%v, %v", err, ctx.Err())
+		}
+		if _, err := io.Copy(io.Discard, client); err != nil {
+			t.Errorf("the connection is still there: %v", err)
 		}
 	})
 }

@@ -144,9 +144,19 @@ func (o *entrance) swap(address string, ln net.Listener) {
 	o.server.SetKeepAlivesEnabled(true)
 }
 
-// shut answers what came in and ends.
+// answersWithin is how long a stop waits for requests that came in before.
+const answersWithin = 3 * time.Second
+
+// shut answers what came in and ends. Who sends or takes too slowly is cut off: polls and deliveries, which end after it, need the time
+// that a stop has.
 func (o *entrance) shut(ctx context.Context) error {
-	err := o.server.Shutdown(ctx)
+	patient, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+	err := o.server.Shutdown(patient)
+	if patient.Err() != nil {
+		o.log.InfoContext(ctx, "requests to the admin API that did not end were cut off", "waited", answersWithin.String())
+		err = o.server.Close()
+	}
 	o.serving.Wait()
 	return err
 }

@@ -295,10 +295,17 @@ func TestT8OneRecordOfTheFutureDoesNotHideTheOthers(t *testing.T) {
 
 func TestT8TheWatermarkDoesNotComeFromOurClock(t *testing.T) {
 	for _, off := range []time.Duration{-48 * time.Hour, 48 * time.Hour} {
-		for _, silent := range []bool{false, true} {
-			t.Run(fmt.Sprint(off, silent), func(t *testing.T) {
-				r, api := follow(t, func(s *Source) { s.Cursor.Overlap = setting.Duration(time.Second) })
-				api.clock, api.silent = func() time.Time { return r.now.Add(off) }, silent
+		for _, c := range []struct{ silent, until, window bool }{{}, {silent: true}, {until: true}, {until: true, window: true}} {
+			t.Run(fmt.Sprintf("%s %+v", off, c), func(t *testing.T) {
+				r, api := follow(t, func(s *Source) {
+					if s.Cursor.Overlap = setting.Duration(time.Second); c.until {
+						s.Cursor.Until = "until"
+					}
+					if c.window {
+						s.Cursor.Window = setting.Duration(24 * time.Hour)
+					}
+				})
+				api.clock, api.silent = func() time.Time { return r.now.Add(off) }, c.silent
 				api.touch("1", "new")
 				r.want(Complete)
 				for i := range 4 {
@@ -307,6 +314,10 @@ func TestT8TheWatermarkDoesNotComeFromOurClock(t *testing.T) {
 					api.touch(id, "new")
 					r.want(Partial)
 					r.tells("created " + id)
+					if c.window { // it moves on
+						r.want(Unchanged)
+						continue
+					}
 					r.untouched(func() { r.want(Unchanged) })
 				}
 			})

@@ -80,7 +80,7 @@ func (w *walk) followFromStart(name string) {
 	if c == nil || w.reach.full || known != nil && slices.Contains(known.Followed, name) {
 		return
 	}
-	whole := reach{full: true, from: w.reach.begin, until: c.limit(w.result.At)}
+	whole := reach{full: true, from: w.reach.begin, until: c.limit(w.result.At.Add(w.p.behind))}
 	w.values.cursor, w.values.until, w.values.params = "", "", nil
 	whole.fill(c, &w.values)
 }

@@ -43,6 +43,8 @@ type Poller struct {
 
 	// nextPartition is the one that the last poll did not come to; empty when it came to all.
 	nextPartition string
+	// behind is how far our clock was behind the server's when that was last heard of.
+	behind time.Duration
 
 	backfill *backfiller // what is in memory of the backfill that is under way
 

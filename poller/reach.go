@@ -40,9 +40,11 @@ func (p *Poller) reach(now time.Time) (reach, error) {
 	from := kind.parse(s.Watermark)
 	whole := p.wantsWhole(now)
 	anew := whole || p.wantsAnew(s, from, now, &r)
-	limit := c.limit(now)
+	// Where our clock is behind the server's, a poll that stopped at our time would not see what changed since. But no window is
+	// cut off by another clock than ours: one that shows a day of the far future must not make thousands of them.
+	limit, end := c.limit(now), c.limit(now.Add(p.behind))
 	if whole || anew && (c.conf.Window == 0 || r.begin.none()) {
-		r.full, r.anew, r.from, r.until = true, anew && !whole, r.begin, limit
+		r.full, r.anew, r.from, r.until = true, anew && !whole, r.begin, end
 		return r, nil
 	}
 	if r.anew = anew; anew {
@@ -51,7 +53,7 @@ func (p *Poller) reach(now time.Time) (reach, error) {
 	if ahead := p.known.ahead; !ahead.none() {
 		from, r.ahead = ahead, true
 	}
-	r.window(c, from, limit)
+	r.window(c, from, limit, end)
 	return r, nil
 }
 
@@ -63,15 +65,16 @@ func (c *cursor) limit(now time.Time) mark {
 	return mark{at: now.Add(-c.conf.Lag.Std())}
 }
 
-// window asks for what comes behind a mark: what is as late as it, too, and what came a little before.
-func (r *reach) window(c *cursor, from, limit mark) {
-	r.from, r.until = from, limit
+// window asks for what comes behind a mark, up to the end: what is as late as it, too, and what came a little before. When the limit
+// is farther away than a window, it is the next window that is asked for.
+func (r *reach) window(c *cursor, from, limit, end mark) {
+	r.from, r.until = from, end
 	if c.format.kind != timeMarks {
 		return
 	}
 	r.from = timeMarks.later(r.begin, mark{at: from.at.Add(-c.conf.Overlap.Std())})
-	if end := from.at.Add(c.conf.Window.Std()); c.conf.Window > 0 && end.Before(limit.at) {
-		r.until, r.more = mark{at: end}, true
+	if next := from.at.Add(c.conf.Window.Std()); c.conf.Window > 0 && next.Before(limit.at) {
+		r.until, r.more = mark{at: next}, true
 	}
 }
 
@@ -137,9 +140,11 @@ func (w *walk) aim() {
 
 // dated notes the server's clock, or ours when it does not say.
 func (w *walk) dated(resp *outbound.Response) {
-	at := resp.Date
+	at, now := resp.Date, w.p.opts.Now()
 	if at.IsZero() {
-		at = w.p.opts.Now()
+		at = now
+	} else {
+		w.p.behind = max(at.Sub(now), 0)
 	}
 	w.scan.gauge.dated(at)
 }

@@ -17,6 +17,7 @@ func (w *world) goAway(next *settings) {
 	if w.chance.IntN(2) == 0 {
 		s := &next.sources[1+w.chance.IntN(len(next.sources)-1)]
 		s.away = !s.away
+		s.edition++
 		return
 	}
 	h := &next.hooks[1+w.chance.IntN(len(next.hooks)-1)]
@@ -28,6 +29,7 @@ func (w *world) comeBack(next *settings) {
 	for i := range next.sources {
 		if s := &next.sources[i]; s.away && w.chance.IntN(4) == 0 {
 			s.away = false
+			s.edition++
 		}
 	}
 	for i := range next.hooks {
@@ -141,7 +143,7 @@ func (w *world) forgotten(source string, m *memory) {
 	}
 	w.say("%s is forgotten", source)
 	m.state = poller.State{Version: m.state.Version + 1, Sequence: m.state.Sequence}
-	m.forgotten, m.known, m.keys, m.selections = true, map[string]known{}, map[differ.Hash]string{}, nil
+	m.forgotten, m.known, m.keys, m.selections, m.parts = true, map[string]known{}, map[differ.Hash]string{}, nil, nil
 }
 
 // checkForgotten wants a source to be forgotten some time after it may be: the store must not grow for ever.

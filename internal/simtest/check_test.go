@@ -126,7 +126,7 @@ func (w *world) checkCommit(source string, m *memory, c *commit) {
 			poll.from = u.scans[n-1].from
 		}
 		if poll.check(); poll.broken == nil {
-			c.by = s.compared
+			c.by, c.parts = s.compared, s.parts
 			return
 		}
 		if i == 0 {
@@ -197,7 +197,7 @@ func (r *reading) told(wr *write) {
 	if have, want := slices.Sorted(maps.Keys(e.to)), r.all.receivers(r.s, &parsed); !slices.Equal(have, want) {
 		r.violated(2, "event %d of %s is for %v, configured is %v:\n%s", e.sequence, r.u.name, have, want, e.body)
 	}
-	if released, _ := r.decided(); r.reidentified() && !released {
+	if r.reidentified() && !r.exchanged() {
 		r.violated(10, "%s tells of %s, and nobody has decided what an edit of its identity means", r.u.name, e.key)
 	}
 	record := string(parsed.Record)
@@ -208,6 +208,9 @@ func (r *reading) told(wr *write) {
 	case differ.Created:
 		if known {
 			r.violated(7, "%s %s is created, and was known", r.u.name, e.key)
+		}
+		if r.s.initial == "baseline" && r.partState(idOf(e.key)) == unread {
+			r.violated(9, "%s tells of %s, and its list was never read before", r.u.name, e.key)
 		}
 		r.genuine(e.key, record)
 		r.joined(e.key, record)
@@ -253,7 +256,7 @@ func (r *reading) explained(key string, was known, record string) {
 	}
 	// It has changed in what counted before, or what counts now and did not before has changed since the edit.
 	changed := func(body string) bool { return was.by.canon(body) != was.by.canon(was.body) }
-	if r.u.history.had(idOf(key), r.from, r.to, changed) || r.u.history.differs(idOf(key), r.m.edited, now) {
+	if r.missedEdit(key, r.m.edited) || r.u.history.had(idOf(key), r.from, r.to, changed) || r.u.history.differs(idOf(key), r.m.edited, now) {
 		return
 	}
 	r.violated(10, "%s %s is updated because of an edit (%v, was %v):\n%s\n%s", r.u.name, key, now, was.by, was.body, record)
@@ -262,7 +265,7 @@ func (r *reading) explained(key string, was known, record string) {
 // proven holds a deletion against P6: each of the listings that are needed lacked the record at some moment while it was read.
 func (r *reading) proven(key string) {
 	released, _ := r.decided()
-	if formOf(key) != r.s.key && released {
+	if r.exchanged() && (formOf(key) != r.s.key || r.strayed(key)) {
 		return
 	}
 	if !r.lacked(key, r.from, r.to) {
@@ -278,11 +281,14 @@ func (r *reading) proven(key string) {
 	if released {
 		need = 0 // a person has looked
 	}
+	if n := len(r.u.scans); n > 0 && !r.u.scans[n-1].of(r.s, key) {
+		r.violated(6, "%s %s is deleted, and its list was not read%s", r.u.name, key, r.story(key))
+	}
 	for _, s := range slices.Backward(r.u.scans[:max(len(r.u.scans)-1, 0)]) {
 		if need == 0 {
 			return
 		}
-		if !s.complete && !s.perhaps {
+		if !s.complete && !s.perhaps || !s.of(r.s, key) {
 			continue
 		}
 		if s.lied || r.s.kind.verify { // a list that is read while it changes may lack what is there
@@ -333,6 +339,9 @@ func (r *reading) silent(wr *write) {
 		return
 	}
 	was, known := r.m.known[wr.key]
+	if !known && wr.body != "" && r.partState(idOf(wr.key)) != wasRead && r.s.initial == "baseline" {
+		return
+	}
 	if wr.remove && r.s.silent && r.exited(wr.key) || wr.remove && known && r.excluded(wr.key, was) || !known && r.included(wr.key, wr.body) {
 		return
 	}

@@ -60,10 +60,12 @@ type sourceSettings struct {
 	to       []string // all webhooks when it is empty
 	key      string
 	away     bool   // it is not configured at present
+	edition  int    // of its settings: its requests tell it
 	where    string // what the status of a record must not be, comma-separated; empty: any will do
 	silent   bool   // one that comes to have it is forgotten without an event
 	guarded  bool
 	details  detailSettings
+	parts    []string      // the lists that it reads, of an upstream that has several
 	whole    time.Duration // between two whole listings, of a source that asks for what has changed
 }
 
@@ -100,10 +102,13 @@ func admits(where, body string) bool {
 	return where == "" || !slices.Contains(strings.Split(where, ","), statusOf(body))
 }
 
-func statusOf(body string) string {
-	_, rest, _ := strings.Cut(body, `"status":`)
-	status, _, _ := strings.Cut(strings.TrimLeft(rest, ` "`), `"`)
-	return status
+func statusOf(body string) string { return textOf(body, "status") }
+
+// textOf gives the value of a member that is text without escapes.
+func textOf(body, name string) string {
+	_, rest, _ := strings.Cut(body, `"`+name+`":`)
+	text, _, _ := strings.Cut(strings.TrimLeft(rest, ` "`), `"`)
+	return text
 }
 
 // leads gives the webhooks that a source leads to: those that it names, as far as they are configured.
@@ -135,6 +140,7 @@ func (s *settings) whole() *settings {
 	all := s.clone()
 	for i := range all.sources {
 		all.sources[i].away = false
+		all.sources[i].edition++
 	}
 	for i := range all.hooks {
 		all.hooks[i].away = false
@@ -178,9 +184,13 @@ func (s *settings) text(store string) string {
 }
 
 func (s *sourceSettings) write(b *strings.Builder) {
+	path := "items"
+	if len(s.parts) > 0 {
+		path = "parts/{partition}"
+	}
 	fmt.Fprintf(b, `[source.%s]
-url = "http://%s/items?api_key={secret:env:SOURCE_QUERY}"
-headers = { X-Api-Key = "{secret:env:SOURCE_KEY}" }
+url = "http://%s/%s?api_key={secret:env:SOURCE_QUERY}"
+headers = { X-Api-Key = "{secret:env:SOURCE_KEY}", X-Edition = "%d" }
 every = %q
 records = "items"
 key = ["%s"]
@@ -190,17 +200,20 @@ deadline = "2m"
 proxy = "none"
 retry = { attempts = 2, base = "1s", max = "5s", max_wait = "20s" }
 response = { max_body = "1MiB" }
-`, s.name, strings.TrimSuffix(s.address, ":80"), s.every.String(), strings.ReplaceAll(s.key, ",", `", "`), s.initial)
+`, s.name, strings.TrimSuffix(s.address, ":80"), path, s.edition, s.every.String(), strings.ReplaceAll(s.key, ",", `", "`), s.initial)
 	verify := ""
 	if s.kind.verify {
 		verify = `, verify = "/items/{key}"`
 	}
 	if s.since != nil {
-		fmt.Fprintf(b, "cursor = { field = %q, param = \"since\", overlap = %q, lag = %q, full_scan = %q }\n", stampField, s.since.overlap.String(), s.since.lag.String(), s.whole.String())
+		s.since.write(b, s.whole)
 	}
 	fmt.Fprintf(b, "deletes = { detect = \"scan\", confirm = %d%s }\n", s.confirm, verify)
 	if s.kind.pages != "" {
 		fmt.Fprintf(b, "pages = %s\n", s.kind.pages)
+	}
+	if len(s.parts) > 0 {
+		fmt.Fprintf(b, "partitions = { values = [\"%s\"] }\n", strings.Join(s.parts, `", "`))
 	}
 	if s.kind.detail != "" {
 		s.details.write(b, s.kind.detail)

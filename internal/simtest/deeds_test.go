@@ -104,7 +104,8 @@ func (w *world) edit() {
 }
 
 func (w *world) editSource(s *sourceSettings) {
-	switch w.chance.IntN(10) {
+	s.edition++
+	switch w.chance.IntN(11) {
 	case 0:
 		s.every = max(w.pace*time.Duration(1+w.chance.IntN(5)), time.Second)
 	case 1:
@@ -127,6 +128,8 @@ func (w *world) editSource(s *sourceSettings) {
 			s.details = w.newDetails()
 		}
 	case 9:
+		w.editParts(s)
+	case 10:
 		forms := []string{byID, byUID}
 		if s.kind.pages == "" {
 			forms = append(forms, byBoth)

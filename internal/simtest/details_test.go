@@ -75,6 +75,20 @@ func (u *upstream) deny(id string) {
 		u.denied = map[string][]int64{}
 	}
 	u.denied[id] = append(u.denied[id], u.w.step.Load())
+	u.failedFor(id)
+}
+
+// failedFor notes that the address of a record did not say what it is.
+func (u *upstream) failedFor(id string) {
+	if u.unanswered == nil {
+		u.unanswered = map[string]int64{}
+	}
+	u.unanswered[id] = u.w.step.Load()
+}
+
+// missedEdit says that the detail of a record failed since an edit: what the edit brings to light of it is told when it is there.
+func (r *reading) missedEdit(key string, edited int64) bool {
+	return r.u.unanswered[idOf(key)] >= edited && edited > 0
 }
 
 // denies says whether it did between two steps.

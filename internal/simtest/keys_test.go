@@ -3,6 +3,7 @@ package simtest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/deltahook/deltahook/internal/admin"
@@ -28,18 +29,34 @@ func keyOf(form, id string) string {
 
 // idOf gives the id of the record with a key of any form.
 func idOf(key string) string {
-	var parts []string
-	if json.Unmarshal([]byte(key), &parts) == nil && len(parts) > 0 {
-		return parts[0]
+	if strings.HasPrefix(key, "[") {
+		key = idPartsOf(key)[0]
 	}
 	return strings.TrimPrefix(key, "u-")
 }
 
+// idPartsOf gives the parts of a composite key, without the name of the list.
+func idPartsOf(key string) []string {
+	var parts []string
+	if err := json.Unmarshal([]byte(key), &parts); err != nil {
+		panic(err) // a key with a bracket that is not of several parts
+	}
+	if slices.Contains(partNames(), parts[0]) {
+		return parts[1:]
+	}
+	return parts
+}
+
 // formOf says of which form a key is.
 func formOf(key string) string {
+	if strings.HasPrefix(key, "[") {
+		parts := idPartsOf(key)
+		if len(parts) > 1 {
+			return byBoth
+		}
+		key = parts[0]
+	}
 	switch {
-	case strings.HasPrefix(key, "["):
-		return byBoth
 	case strings.HasPrefix(key, "u-"):
 		return byUID
 	}
@@ -49,7 +66,12 @@ func formOf(key string) string {
 // reidentified says whether records are known under keys of another form than the one that is configured.
 func (r *reading) reidentified() bool {
 	for key := range r.m.known {
-		return formOf(key) != r.s.key // all are of one form, but while a person's decision is carried out
+		if formOf(key) != r.s.key || r.strayed(key) {
+			return true
+		}
+		if len(r.s.parts) == 0 {
+			return false // all are of one form, but while a person's decision is carried out
+		}
 	}
 	return false
 }
@@ -58,6 +80,12 @@ func (r *reading) reidentified() bool {
 func (r *reading) decided() (released, discarded bool) {
 	h := r.m.state.Held
 	return h != nil && h.Release, h != nil && h.Discard
+}
+
+// exchanged says that records may become other ones: a person has said so, or the first listing is not read to its end.
+func (r *reading) exchanged() bool {
+	released, _ := r.decided()
+	return released || r.m.state.Baselined.IsZero()
 }
 
 // rekeyed checks a commit that puts all known records under other keys: it happens on request only, and no record changes or is lost.
@@ -76,7 +104,7 @@ func (r *reading) rekeyed() {
 	for i := range r.c.writes {
 		wr := &r.c.writes[i]
 		id := idOf(wr.key)
-		if wr.event != nil || wr.key != keyOf(r.s.key, id) || wr.body != was[id] {
+		if wr.event != nil || wr.key != r.s.keyOf(id) || wr.body != was[id] {
 			r.violated(10, "%s %s is rekeyed as\n%s\nand was\n%s", r.u.name, wr.key, wr.body, was[id])
 		}
 		delete(was, id)

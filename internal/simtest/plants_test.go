@@ -53,6 +53,9 @@ func garden() []plant {
 		{promise: 7, name: "a row that comes late", kind: "since", text: func(text string) string {
 			return regexp.MustCompile(`overlap = "\w+", lag = "\w+"`).ReplaceAllString(text, `overlap = "0s", lag = "0s"`)
 		}},
+		{promise: 7, name: "a row that comes late into a window", kind: "windows", text: func(text string) string {
+			return regexp.MustCompile(`overlap = "\w+", lag = "\w+"`).ReplaceAllString(text, `overlap = "0s", lag = "0s"`)
+		}},
 		{promise: 8, name: "numbers that pass through float64", above: func(_ *world, m store.Member) store.Member { return rounding{m} }},
 		{promise: 9, name: "a first poll that tells", text: func(text string) string { return strings.ReplaceAll(text, `initial = "baseline"`, `initial = "emit"`) }},
 		{promise: 10, name: "an edit that forgets the baseline", above: func(w *world, m store.Member) store.Member { return &amnesiac{Member: m, w: w} }},
@@ -61,6 +64,10 @@ func garden() []plant {
 		}},
 		{promise: 8, name: "a list that is taken for all there is", kind: "details, members, total", text: func(text string) string {
 			return regexp.MustCompile(`(?m)^detail = .*$`).ReplaceAllString(text, "")
+		}},
+		{promise: 9, name: "a list that is news when it is read for the first time", kind: "partitions", above: func(_ *world, m store.Member) store.Member { return hurried{m} }},
+		{promise: 7, name: "a list that is left out", kind: "partitions", text: func(text string) string {
+			return strings.ReplaceAll(text, `values = ["p0", "p1", "p2"]`, `values = ["p0", "p1"]`)
 		}},
 		{promise: 10, name: "a source that is forgotten as soon as it leaves", text: func(text string) string {
 			return regexp.MustCompile(`keep_removed = "\w+"`).ReplaceAllString(text, `keep_removed = "1s"`)
@@ -289,6 +296,17 @@ func (a *amnesiac) Load(ctx context.Context, source string) (poller.State, error
 	defer a.w.truth.mu.Unlock()
 	if source != emitter.Own && a.w.truth.of(source).edited > 0 {
 		st.Baselined = time.Time{}
+	}
+	return st, err
+}
+
+// hurried takes all lists for read once one is.
+type hurried struct{ store.Member }
+
+func (h hurried) Load(ctx context.Context, source string) (poller.State, error) {
+	st, err := h.Member.Load(ctx, source)
+	if st.Partitions != nil {
+		st.Partitions.Values, st.Partitions.Pending = partNames(), nil
 	}
 	return st, err
 }

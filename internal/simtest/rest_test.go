@@ -47,11 +47,11 @@ func (s *sourceSettings) agrees(m *memory) bool {
 	}
 	followed := 0
 	for key, body := range s.history.now {
-		if !s.follows(body) {
+		if !s.follows(body) || !s.reads(key) {
 			continue
 		}
 		followed++
-		k, ok := m.known[keyOf(s.key, key)]
+		k, ok := m.known[s.keyOf(key)]
 		if !ok || s.compared.canon(k.body) != s.compared.canon(body) && !s.entryOnly(key, k.body) {
 			return false
 		}

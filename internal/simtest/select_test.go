@@ -73,6 +73,9 @@ func (r *reading) joined(key, record string) {
 		return
 	}
 	now := r.s.compared
+	if r.missedEdit(key, r.m.selected) || r.u.since != nil && !r.u.since.read[idOf(key)] { // it was never asked for before
+		return
+	}
 	if slices.ContainsFunc(r.u.history.was[idOf(key)], func(v version) bool {
 		return v.from > r.m.selected && v.from <= r.to && now.canon(v.body) == now.canon(record)
 	}) {

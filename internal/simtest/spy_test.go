@@ -40,7 +40,11 @@ func (a *agent) Commit(ctx context.Context, c poller.Commit) (poller.Committed, 
 	if c.Source == emitter.Own {
 		return a.Member.Commit(ctx, c)
 	}
-	seen := &commit{expect: c.Expect, state: c.State, forget: c.Forget, complete: c.Poll != nil && a.w.upstream(c.Source).proves(c.Poll.Verdict)}
+	u := a.w.upstream(c.Source)
+	seen := &commit{expect: c.Expect, state: c.State, forget: c.Forget}
+	if c.Poll != nil {
+		seen.verdict, seen.complete, seen.served = c.Poll.Verdict, u.proves(c.Poll.Verdict), u.served()
+	}
 	var events []*poller.Event
 	if writes := c.Writes; writes != nil {
 		c.Writes = func(yield func(poller.Write, error) bool) {
@@ -200,7 +204,7 @@ func (w *world) uncertain(source string, c *commit) {
 	w.truth.mu.Lock()
 	defer w.truth.mu.Unlock()
 	m := w.truth.of(source)
-	c.by = w.running.comparison(source)
+	c.by, c.parts = w.running.comparison(source), w.running.source(source).parts
 	m.maybe, m.doing = c, nil
 	w.running.source(source).doubted()
 }

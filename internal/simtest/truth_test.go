@@ -36,6 +36,7 @@ type memory struct {
 	selected   int64     // step of the last edit of that
 	left       time.Time // the configuration, perhaps; zero: it is there
 	forgotten  bool      // since it left
+	parts      map[string]partState
 }
 
 // known is a record as it was last written down.
@@ -69,6 +70,9 @@ type commit struct {
 	writes []write
 
 	complete bool // it is what a complete listing came to
+	verdict  poller.Verdict
+	served   map[string]bool // lists that were read to their end, of those of a source with several
+	parts    []string        // that were configured
 	by       comparison
 	merges   []merge
 }
@@ -135,8 +139,8 @@ func (t *truth) apply(source string, c *commit) {
 			t.events[w.event.id], t.places[w.event.place()], t.seqs[w.event.seq] = w.event, w.event, w.event
 		}
 	}
-	if len(m.known) == 0 && m.state.Baselined.IsZero() {
-		m.selections = nil
+	if m.partsRead(c); len(m.known) == 0 && m.state.Baselined.IsZero() {
+		m.selections, m.parts = nil, nil
 	}
 	for i := range c.merges {
 		t.merge(&c.merges[i])

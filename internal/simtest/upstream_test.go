@@ -25,6 +25,8 @@ type pageKind struct {
 	sorted  bool   // by key
 	orderly bool   // the list must not be shuffled while it is read
 	cursor  bool   // it can be asked for what has changed since a time; see since_test.go
+	windows bool   // it is asked for a slice of time after the other
+	parts   bool   // it has several lists; see parts_test.go
 	detail  string // how what the list shows of a record becomes one with what its own address says; see details_test.go
 }
 
@@ -45,6 +47,8 @@ func pageKinds() []pageKind {
 		{name: "cursor, has_more, verified", pages: `{ kind = "cursor", next = "token", param = "token", has_more = "more" }`, verify: true, live: true},
 		{name: "last_key", pages: `{ kind = "last_key", param = "after" }`, live: true, sorted: true},
 		{name: "last_key, has_more", pages: `{ kind = "last_key", param = "after", has_more = "more" }`, live: true, sorted: true},
+		{name: "windows", cursor: true, windows: true},
+		{name: "partitions", parts: true},
 		{name: "details", detail: "replace"},
 		{name: "details, members, total", pages: `{ kind = "page", total = "total" }`, detail: "members"},
 	}
@@ -54,9 +58,14 @@ func pageKinds() []pageKind {
 type scan struct {
 	from, to int64 // steps; to is 0 while it goes on
 	complete bool
-	perhaps  bool // what it came to is not known: the process died, or did not hear from its store
-	lied     bool // an answer was wrong: what it lacked is not known
-	partial  bool // it asked for what had changed only: what it lacked was not asked for
+	perhaps  bool            // what it came to is not known: the process died, or did not hear from its store
+	lied     bool            // an answer was wrong: what it lacked is not known
+	partial  bool            // it asked for what had changed only: what it lacked was not asked for
+	until    string          // up to which time it asked; empty: there was no end
+	life     int64           // of the process
+	edition  int             // of the settings that it went by
+	answered bool            // at least one request of it was
+	served   map[string]bool // lists that were served, of an upstream that has several
 }
 
 // upstream is an API with one list.
@@ -67,19 +76,22 @@ type upstream struct {
 	kind    pageKind
 	calm    bool // it never fails: other sources must not be felt here
 
-	mu       sync.Mutex
-	history  *history
-	chance   *rand.Rand // of its answers
-	trouble  int        // percent of the answers that are wrong
-	shifts   bool       // it changes between two answers
-	size     int
-	snapshot []string // bodies that a walk is shown, when the kind is not live
-	scans    []scan
-	asked    time.Time // last request
-	requests int
-	since    *since
-	vouched  bool               // for a record that may be gone, by its own address
-	denied   map[string][]int64 // steps at which its own address said that a record is not there, by id
+	mu         sync.Mutex
+	history    *history
+	chance     *rand.Rand // of its answers
+	trouble    int        // percent of the answers that are wrong
+	shifts     bool       // it changes between two answers
+	size       int
+	snapshot   []string // bodies that a walk is shown, when the kind is not live
+	scans      []scan
+	asked      time.Time // last request
+	requests   int
+	since      *since
+	vouched    bool               // for a record that may be gone, by its own address
+	denying    bool               // it says so of all
+	failing    string             // the one of its lists that does not work
+	unanswered map[string]int64   // the last step at which it did not say what the record is, by id
+	denied     map[string][]int64 // steps at which its own address said that a record is not there, by id
 }
 
 func newUpstream(w *world, n int, kind pageKind) *upstream {
@@ -121,16 +133,27 @@ func (u *upstream) harm(percent int, shifts bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.trouble, u.shifts = percent, shifts && u.kind.live
+	u.denying, u.failing = percent > 0 && u.chance.IntN(3) == 0, ""
+	if u.kind.parts && percent > 0 {
+		u.failing = append(partNames(), "")[u.chance.IntN(4)]
+	}
 }
 
 func (u *upstream) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	u.w.checkCredentials(u, q)
 	u.w.checkConfigured(u)
+	if u.since != nil { // whatever it answers
+		w.Header().Set("Date", u.w.now().Format(http.TimeFormat))
+	}
 	fault, wait := u.enter(q)
 	if wait > 0 {
 		pause(q.Context().Done(), wait)
 	}
 	if fault != nil && fault(w, q, 0) {
+		return
+	}
+	if name, ok := strings.CutPrefix(q.URL.Path, "/parts/"); ok {
+		u.part(w, name, fault == nil, editionOf(q))
 		return
 	}
 	if key, ok := strings.CutPrefix(q.URL.Path, "/items/"); ok {
@@ -166,27 +189,45 @@ func (u *upstream) enter(q *http.Request) (hooktest.Fault, time.Duration) {
 		if n := len(u.scans); n > 0 && u.scans[n-1].to == 0 {
 			u.scans[n-1].to = step
 		}
-		u.scans = append(u.scans, scan{from: step, partial: asksSince(q)})
+		u.scans = append(u.scans, scan{from: step, partial: u.since != nil && u.since.asks(q), until: q.URL.Query().Get("until"), life: u.w.life.Load(), edition: editionOf(q)})
+		if u.since != nil {
+			clear(u.since.shown)
+		}
 		u.size = 4 + u.chance.IntN(9)
 		u.snapshot = u.bodies()
 	}
+	if u.kind.parts {
+		u.enterPart(q, step)
+	}
 	wait := time.Duration(u.chance.IntN(200)) * time.Millisecond
-	if u.chance.IntN(100) >= u.trouble {
+	if f := u.partFault(q.URL.Path); f != nil {
+		return f, wait
+	}
+	if denied := u.denying && strings.HasPrefix(q.URL.Path, "/details/"); u.chance.IntN(100) >= u.trouble && !denied {
 		return nil, wait
 	}
 	u.w.step.Add(1)
 	if key, ok := strings.CutPrefix(q.URL.Path, "/details/"); ok {
 		faults := u.detailFaults(key)
+		u.failedFor(idOf(key))
+		if u.denying {
+			faults = faults[:1]
+		}
 		return faults[u.chance.IntN(len(faults))], wait
 	}
-	u.vouched = u.vouched || q.URL.Path != "/items" // whatever is 200 says so
+	u.vouched = u.vouched || strings.HasPrefix(q.URL.Path, "/items/") // whatever is 200 says so
 	faults := u.faults(q)
 	return faults[u.chance.IntN(len(faults))], wait
 }
 
 // proves says whether a poll was of a whole listing: that it could not take in all details is nothing to the list.
 func (u *upstream) proves(v poller.Verdict) bool {
-	return v == poller.Complete || v == poller.Partial && u.kind.detail != ""
+	return v == poller.Complete || v == poller.Partial && (u.kind.detail != "" || u.kind.parts)
+}
+
+// of says that a scan was of the list that a record stands in, to its end.
+func (s *scan) of(by *sourceSettings, key string) bool {
+	return len(by.parts) == 0 || s.perhaps || s.served[partOf(idOf(key))]
 }
 
 // ended closes the scan that a verdict is about.
@@ -238,12 +279,15 @@ func (u *upstream) one(w http.ResponseWriter, key string) {
 func (u *upstream) page(w http.ResponseWriter, q *http.Request) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if n := len(u.scans); n > 0 && q.Context().Err() == nil {
+		u.scans[n-1].answered = true
+	}
 	list := u.snapshot
 	if u.kind.live {
 		list = u.bodies()
 	}
 	if u.since != nil {
-		list = u.since.later(w, q, list)
+		list = u.since.later(q, list)
 	}
 	if u.kind.pages == "" {
 		u.whole(w, q, list)

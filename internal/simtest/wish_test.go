@@ -34,8 +34,8 @@ func (w wish) sees(paths []string) bool {
 // write adds the keys events, when and changed_any.
 func (w wish) write(b *strings.Builder) {
 	var globs []string
-	for _, source := range strings.Split(w.sources, ",") {
-		for _, change := range strings.Split(w.changes, ",") {
+	for source := range strings.SplitSeq(w.sources, ",") {
+		for change := range strings.SplitSeq(w.changes, ",") {
 			globs = append(globs, orAny(source)+"."+orAny(change))
 		}
 	}

@@ -184,6 +184,9 @@ func (w *world) newSource(u *upstream) sourceSettings {
 	if u.kind.detail != "" {
 		s.details = w.newDetails()
 	}
+	if u.kind.parts {
+		s.parts = partNames()
+	}
 	if w.chance.IntN(4) == 0 {
 		s.compared.fields = "id,uid,n,price,status,seen"
 	}
@@ -293,6 +296,9 @@ func (w *world) reconfigure() {
 	w.running, w.other, w.former, w.reloaded = w.wanted, nil, nil, time.Time{}
 	w.noteBack(w.running)
 	clear(w.asked)
+	for _, u := range w.upstreams {
+		u.interrupted()
+	}
 	for i := range w.running.hooks {
 		h := &w.running.hooks[i]
 		h.ordered(h.order, h.order, time.Time{})
@@ -448,6 +454,10 @@ func (w *world) polled(r poller.Result) {
 	for _, u := range w.upstreams {
 		if u.name == r.Source {
 			w.allFound(u, &r)
+			w.allTaken(u, &r)
+			u.mu.Lock()
+			u.since.heard(r.Verdict)
+			u.mu.Unlock()
 			u.ended(u.proves(r.Verdict) || r.Verdict == poller.Unchanged)
 		}
 	}

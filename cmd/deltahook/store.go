@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,12 +46,12 @@ func (a *app) copyStore(ctx context.Context, from, to string) error {
 	if err != nil {
 		return err
 	}
-	defer end()
+	defer func() { _ = end() }()
 	target, finish, err := a.alone(ctx, to, "--to")
 	if err != nil {
 		return err
 	}
-	defer finish()
+	defer func() { _ = finish() }()
 	begun := time.Now()
 	copied, err := store.Copy(ctx, source, target)
 	if errors.Is(err, store.ErrNotEmpty) {
@@ -59,13 +60,16 @@ func (a *app) copyStore(ctx context.Context, from, to string) error {
 	if err != nil {
 		return failure(err)
 	}
+	if err := errors.Join(finish(), end()); err != nil {
+		return failure(err)
+	}
 	fmt.Fprintf(a.stdout, "copied and compared in %s: %s with %s, %s with %s\nnow write the new url into [store], and start deltahook\n",
 		time.Since(begun).Round(time.Millisecond), plural(copied.Sources, "source"), plural(copied.Records, "record"), plural(copied.Events, "event"), plural(copied.Deliveries, "delivery"))
 	return nil
 }
 
 // alone opens a store that nobody else writes to until end is called.
-func (a *app) alone(ctx context.Context, location, flag string) (port store.Port, end func(), err error) {
+func (a *app) alone(ctx context.Context, location, flag string) (port store.Port, end func() error, err error) {
 	if location == "" {
 		return nil, nil, usage(flag+" is missing", "deltahook store copy --from sqlite:deltahook.db --to env:DELTAHOOK_STORE")
 	}
@@ -94,15 +98,13 @@ func (a *app) alone(ctx context.Context, location, flag string) (port store.Port
 		shut()
 		return nil, nil, failure(fmt.Errorf("%T cannot be copied", st))
 	}
-	m, err := store.Own(ctx, st, "copy", time.Hour)
+	leave, err := store.Hold(ctx, st, "copy")
 	if err != nil {
 		shut()
 		return nil, nil, failure(err)
 	}
-	return port, func() {
-		if err := m.Leave(context.WithoutCancel(ctx)); err != nil {
-			fmt.Fprintln(a.stderr, err)
-		}
-		shut()
-	}, nil
+	return port, sync.OnceValue(func() error {
+		defer shut()
+		return leave()
+	}), nil
 }

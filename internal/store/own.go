@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -47,6 +48,49 @@ func Own(ctx context.Context, st Store, name string, ttl time.Duration) (Member,
 		return nil, errors.Join(err, m.Leave(context.WithoutCancel(ctx)))
 	}
 	return m, nil
+}
+
+// Hold is Own for work that takes long. The membership is extended as long as it lasts, so that one who is killed at it keeps nobody
+// waiting for more than some seconds. End gives all back, and says when others may have begun meanwhile.
+func Hold(ctx context.Context, st Store, name string) (end func() error, err error) {
+	ttl := 15 * time.Second
+	if !st.Shared() { // the lock on the file keeps others out, and goes with the process
+		ttl = 24 * time.Hour
+	}
+	m, err := Own(ctx, st, name, ttl)
+	if err != nil {
+		return nil, err
+	}
+	lasting := context.WithoutCancel(ctx)
+	beating, stop := context.WithCancel(lasting)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		beat(beating, m, ttl/5)
+	}()
+	return sync.OnceValue(func() error {
+		stop()
+		<-ended
+		err := m.Heartbeat(lasting)
+		if errors.Is(err, ErrMemberLost) {
+			err = fmt.Errorf("the right to the store has run out meanwhile, and another deltahook may have changed it: do it again: %w", err)
+		}
+		return errors.Join(err, m.Leave(lasting))
+	}), nil
+}
+
+// beat extends a membership now and then until ctx ends. Whether it was lost shows at the end.
+func beat(ctx context.Context, m Member, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_ = m.Heartbeat(ctx)
+		}
+	}
 }
 
 // acquireAll takes every shard, or fails with an *OwnedError.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,9 @@ type trier struct {
 }
 
 func (t *trier) run(ctx context.Context, name string) error {
+	if !slices.Contains([]string{"changes", "records", "payload"}, t.show) {
+		return usage(fmt.Sprintf("--show %q is none of changes, records, payload", t.show), "without the flag the changes are shown")
+	}
 	cfg, secrets, err := t.load()
 	if err != nil {
 		return err

@@ -46,9 +46,3 @@ func TestAKeyWithLineBreaksStaysInItsRow(t *testing.T) {
 		t.Errorf("%q, not %q", got, want)
 	}
 }
-
-func TestTryRefusesToShowWhatThereIsNot(t *testing.T) {
-	if _, said := command(t, exitUsage, "try", "contacts", "--show", "payloads"); !strings.Contains(said, "none of changes, records, payload") {
-		t.Error(said)
-	}
-}

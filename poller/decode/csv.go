@@ -65,7 +65,7 @@ func (t *table) check(n int, quoted bool) error {
 	case got != want:
 		return t.wrong(0, fmt.Sprintf("the row has %d fields, but there are %d columns", got, want), false)
 	case open && t.endless:
-		return t.wrong(0, "the last row has no line end, and the answer has no length", true)
+		return t.wrong(0, "the last row has no line end, and the answer has no length: it may have been cut off; the server has to send one of both", true)
 	case open && quoted && got > 1 && allQuoted(t.fields[:got-1]) && rest[n-1] == t.delim:
 		return t.wrong(0, "the last row ends behind a delimiter, and all fields of the row before are quoted", true)
 	}

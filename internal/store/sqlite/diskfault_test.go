@@ -87,7 +87,7 @@ func TestAFullDiskSaysWhatToDoAndIsOpenedWhenThereIsSpace(t *testing.T) {
 	mustCommit(t, s, m, 3)
 	disk.Fail(from(1, faultdisk.Full))
 	_, err := m.Commit(t.Context(), change(s, mustLoad(t, m), 3, `{"id":1}`))
-	if err == nil || !strings.Contains(err.Error(), "free some space, deltahook goes on by itself") || !strings.Contains(err.Error(), path) {
+	if err == nil || !strings.Contains(err.Error(), "free some space; a running deltahook goes on by itself") || !strings.Contains(err.Error(), path) {
 		t.Errorf("a full disk: %v", err)
 	}
 	if list, err := m.Pending(t.Context(), crashLane(), 0, 10); err != nil || len(list) != 3 {

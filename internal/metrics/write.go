@@ -185,10 +185,10 @@ func (m *Metrics) writePolls(p *page, now *Now) {
 		})
 	}
 	p.family("deltahook_source_requests_total", counter, "Requests to the API of the source, by status; none: no answer came.")
-	m.each(now, func(name string, s *source) { writeBy(p, s, s.requests, "code", codeText, "source", name) })
+	m.each(now, func(name string, s *source) { writeBy(p, s, &s.requests, "code", codeText, "source", name) })
 	p.family("deltahook_events_total", counter, "Events that were committed, by type.")
 	m.each(now, func(name string, s *source) {
-		writeBy(p, s, s.events, "type", func(t string) string { return t }, "source", name)
+		writeBy(p, s, &s.events, "type", func(t string) string { return t }, "source", name)
 	})
 }
 
@@ -217,11 +217,11 @@ func sourceCounters() []sourceCounter {
 	}
 }
 
-// writeBy writes a counter of a source by one more label.
-func writeBy[K cmp.Ordered](p *page, s *source, counts map[K]int64, label string, text func(K) string, labels ...string) {
+// writeBy writes a counter of a source by one more label. The map is made with the first thing that is counted, perhaps meanwhile.
+func writeBy[K cmp.Ordered](p *page, s *source, counts *map[K]int64, label string, text func(K) string, labels ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, key := range slices.Sorted(maps.Keys(counts)) {
-		p.sample(float64(counts[key]), append(labels, label, text(key))...)
+	for _, key := range slices.Sorted(maps.Keys(*counts)) {
+		p.sample(float64((*counts)[key]), append(labels, label, text(key))...)
 	}
 }

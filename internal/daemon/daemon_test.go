@@ -181,7 +181,7 @@ func (b *bundle) write(t *testing.T, text string) {
 // until waits for a condition.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	untilWithin(t, 20*time.Second, what, ok)
+	untilWithin(t, 90*time.Second, what, ok)
 }
 
 func untilWithin(t *testing.T, limit time.Duration, what string, ok func() bool) {

@@ -47,11 +47,9 @@ test: ## Run all tests
 	go test -shuffle=on ./...
 
 # SQLite itself, C that was translated to Go, is not watched for races: it would take two thirds of the time, and is not ours.
-# Many tests wait for time or the disk: with one package more than there are processors none of these is idle.
-PACKAGES = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 .PHONY: race
 race: ## Run all tests under the race detector, random histories shortened (needs a C compiler)
-	CGO_ENABLED=1 go test -race -gcflags='modernc.org/sqlite/lib=-race=false' -short -shuffle=on -timeout 12m -p $(PACKAGES) ./...
+	CGO_ENABLED=1 go test -race -gcflags='modernc.org/sqlite/lib=-race=false' -short -shuffle=on -timeout 12m ./...
 	go test ./internal/simtest -run '^TestTheSimulatorFinds' # it takes minutes under the detector
 
 .PHONY: reference

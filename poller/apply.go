@@ -150,9 +150,7 @@ func (p *Poller) writes(s *scan, sequence int64, at time.Time, events *handover,
 				if err != nil {
 					return fmt.Errorf("event of record %q: %w", e.key, err)
 				}
-				if events.careful {
-					event.keepLast()
-				}
+				event.keepLast(events.careful)
 				w.Event = event
 				events.add(event)
 			}

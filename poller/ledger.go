@@ -157,9 +157,10 @@ type Copy struct {
 	Body    []byte // nil when it is the event's Body
 
 	// Merge says that an event of the record which still waits for the webhook, and was never attempted, may be changed. It is
-	// given that one's id and its Body (not the webhook's), and says what becomes of the two; body is the waiting one's for the
-	// webhook when it absorbs. Nil fixes what waits, and the copy itself. It is called during Commit.
-	Merge func(id string, waiting []byte) (m Merging, body []byte)
+	// given that one's id and its Body (not the webhook's), and whether the webhook missed the event of the record before that one; and
+	// says what becomes of the two; body is the waiting one's for the webhook when it absorbs. Nil fixes what waits, and the copy
+	// itself. It is called during Commit.
+	Merge func(id string, waiting []byte, missed bool) (m Merging, body []byte)
 	// Merged is what became of the copy; the ledger sets it in Commit.
 	Merged Merging
 }

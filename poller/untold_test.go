@@ -16,7 +16,7 @@ type cancelling struct{ *memOutlet }
 func (c cancelling) Event(source *Source, sequence int64, at time.Time, change differ.Change) (*Event, error) {
 	e, err := c.memOutlet.Event(source, sequence, at, change)
 	if err == nil {
-		e.To = []Copy{{Webhook: "app", Merge: func(string, []byte) (Merging, []byte) { return Cancelled, nil }}, {Webhook: "plain"}}
+		e.To = []Copy{{Webhook: "app", Merge: func(string, []byte, bool) (Merging, []byte) { return Cancelled, nil }}, {Webhook: "plain"}}
 	}
 	return e, err
 }
@@ -26,7 +26,7 @@ func (r *rig) outcomes() string {
 	r.t.Helper()
 	var list []string
 	for _, e := range r.outlet.handed[r.seen:] {
-		m, _ := e.To[0].Merge("evt_0", nil)
+		m, _ := e.To[0].Merge("evt_0", nil, false)
 		list = append(list, fmt.Sprintf("%v %s: %s", e.Change, e.Key, []string{"apart", "absorbed", "replaced", "cancelled"}[m]))
 	}
 	r.seen = len(r.outlet.handed)
@@ -142,5 +142,24 @@ func TestAForgottenBaselineOfWhichNothingWasToldChangesNothing(t *testing.T) {
 	r.want(Complete)
 	if r.ledger.sources["contacts"].State.Untold {
 		t.Error("receivers are taken to know what they were never told")
+	}
+}
+
+func TestT32P7NothingCancelsForAWebhookThatMissedTheEventBefore(t *testing.T) {
+	for _, c := range []struct {
+		change differ.Kind
+		missed bool
+		want   Merging
+	}{
+		{differ.Deleted, true, Replaced},
+		{differ.Updated, true, Apart},
+		{differ.Deleted, false, Cancelled},
+		{differ.Updated, false, Cancelled},
+	} {
+		e := &Event{Change: c.change, To: []Copy{{Merge: func(string, []byte, bool) (Merging, []byte) { return Cancelled, nil }}}}
+		e.keepLast(false)
+		if got, _ := e.To[0].Merge("evt_0", nil, c.missed); got != c.want {
+			t.Errorf("%v, missed %t: %d, want %d", c.change, c.missed, got, c.want)
+		}
 	}
 }

@@ -6,11 +6,11 @@ import (
 )
 
 // merging gives how an event is merged with one that waits for the webhook; nil when the webhook gets each event for itself.
-func (o *outlet) merging(w *emitter.Webhook, source *poller.Source, e *emitter.Event) func(string, []byte) (poller.Merging, []byte) {
+func (o *outlet) merging(w *emitter.Webhook, source *poller.Source, e *emitter.Event) func(string, []byte, bool) (poller.Merging, []byte) {
 	if !w.Coalesce {
 		return nil
 	}
-	return func(id string, waiting []byte) (poller.Merging, []byte) {
+	return func(id string, waiting []byte, _ bool) (poller.Merging, []byte) {
 		spec := source.Spec()
 		shape, err := spec.Compile()
 		if err != nil { // it was validated
@@ -34,8 +34,8 @@ func (h *handover) countMerges(e *poller.Event) {
 			continue
 		}
 		merge, webhook := c.Merge, c.Webhook
-		c.Merge = func(id string, waiting []byte) (poller.Merging, []byte) {
-			m, body := merge(id, waiting)
+		c.Merge = func(id string, waiting []byte, missed bool) (poller.Merging, []byte) {
+			m, body := merge(id, waiting, missed)
 			if n := map[poller.Merging]int{poller.Absorbed: 1, poller.Replaced: 1, poller.Cancelled: 2}[m]; n > 0 {
 				if h.merged == nil {
 					h.merged = map[string]int{}

@@ -225,8 +225,8 @@ func hasten(e *poller.Event) {
 	for i := range e.To {
 		c := &e.To[i]
 		if merge := c.Merge; merge != nil {
-			c.Merge = func(id string, waiting []byte) (poller.Merging, []byte) {
-				m, body := merge(id, waiting)
+			c.Merge = func(id string, waiting []byte, missed bool) (poller.Merging, []byte) {
+				m, body := merge(id, waiting, missed)
 				if m == poller.Replaced && bytes.Contains(waiting, []byte(`"change":"created"`)) {
 					m = poller.Cancelled
 				}

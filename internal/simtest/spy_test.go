@@ -108,9 +108,9 @@ func (a *agent) noted(c *commit, w poller.Write) write {
 }
 
 // merged notes what becomes of a copy.
-func (a *agent) merged(c *commit, later *event, to poller.Copy) func(string, []byte) (poller.Merging, []byte) {
-	return func(id string, waiting []byte) (poller.Merging, []byte) {
-		how, body := to.Merge(id, waiting)
+func (a *agent) merged(c *commit, later *event, to poller.Copy) func(string, []byte, bool) (poller.Merging, []byte) {
+	return func(id string, waiting []byte, missed bool) (poller.Merging, []byte) {
+		how, body := to.Merge(id, waiting, missed)
 		a.w.truth.mu.Lock()
 		defer a.w.truth.mu.Unlock()
 		c.merges = append(c.merges, merge{webhook: to.Webhook, earlier: id, later: later, how: how, body: string(body)})

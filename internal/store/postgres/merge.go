@@ -13,7 +13,11 @@ import (
 
 // waitingSQL finds what the events of a chunk may be merged with, under the lease. Only the last that waits of a record is loose.
 const waitingSQL = `WITH ` + fenceCTE + `
-	SELECT t.webhook, d.seq, e.id, e.source, e.key, e.body FROM f CROSS JOIN unnest($4::integer[], $5::bigint[]) t(webhook, loose)
+	SELECT t.webhook, d.seq, e.id, e.source, e.key, e.body,
+		EXISTS (SELECT FROM (SELECT p.seq FROM dh_event p WHERE substring(p.key FROM 1 FOR 200) = substring(e.key FROM 1 FOR 200) AND p.key = e.key
+			AND p.source = e.source AND p.seq < e.seq ORDER BY p.seq DESC LIMIT 1) p
+			WHERE NOT EXISTS (SELECT FROM dh_delivery x WHERE x.seq = p.seq AND x.webhook = t.webhook))
+	FROM f CROSS JOIN unnest($4::integer[], $5::bigint[]) t(webhook, loose)
 	CROSS JOIN LATERAL (SELECT seq FROM dh_delivery d WHERE d.shard = $1 AND d.webhook = t.webhook AND d.loose = t.loose AND d.loose <> 0
 		AND d.state = 0 ORDER BY seq) d JOIN dh_event e ON e.seq = d.seq ORDER BY d.seq`
 
@@ -96,6 +100,7 @@ type waiting struct {
 	place   int   // of it, in the deliveries of the chunk
 	id      string
 	body    []byte // of the event
+	missed  bool   // the webhook did not get the event of the record before it, which was there
 }
 
 // of is what loose deliveries have in common.
@@ -163,7 +168,7 @@ func (w *commit) waiting(ctx context.Context, tx pgx.Tx, c *chunk) (map[of]*wait
 		var webhook, source int32
 		var key []byte
 		var one waiting
-		err := r.Scan(&webhook, &one.seq, &one.id, &source, &key, &one.body)
+		err := r.Scan(&webhook, &one.seq, &one.id, &source, &key, &one.body, &one.missed)
 		if source == w.source { // a hash of two records is no reason to mix them
 			there[of{webhook, string(key)}] = &one
 		}
@@ -178,7 +183,7 @@ func (w *commit) mergeOne(c *chunk, there map[of]*waiting, q queued) {
 	var absorbed []byte
 	q.copy.Merged = poller.Apart
 	if old != nil {
-		q.copy.Merged, absorbed = q.copy.Merge(old.id, old.body)
+		q.copy.Merged, absorbed = q.copy.Merge(old.id, old.body, old.missed)
 	}
 	place := c.deliveries.add(q.ordinal, q.webhook, stored.Loose(w.hasher, w.Source, q.event.Key), q.copy.Body)
 	self := &waiting{ordinal: q.ordinal, place: place, id: q.event.ID, body: notNil(q.event.Body)}

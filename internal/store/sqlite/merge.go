@@ -12,8 +12,10 @@ import (
 
 const (
 	// Only the last that waits of a record is loose.
-	waitingSQL = `SELECT d.seq, coalesce(d.copy, 0), e.id, e.source, e.key, b.body FROM delivery d INDEXED BY delivery_loose
-		CROSS JOIN event e ON e.seq = d.seq CROSS JOIN event_body b ON b.seq = d.seq
+	waitingSQL = `SELECT d.seq, coalesce(d.copy, 0), e.id, e.source, e.key, b.body,
+		EXISTS (SELECT 1 FROM (SELECT p.seq FROM event p INDEXED BY event_key WHERE p.key = e.key AND p.source = e.source AND p.seq < e.seq
+			ORDER BY p.seq DESC LIMIT 1) p WHERE NOT EXISTS (SELECT 1 FROM delivery x WHERE x.seq = p.seq AND x.webhook = d.webhook))
+		FROM delivery d INDEXED BY delivery_loose CROSS JOIN event e ON e.seq = d.seq CROSS JOIN event_body b ON b.seq = d.seq
 		WHERE d.webhook = ? AND d.loose = ? AND d.loose <> 0 AND d.state = 0 ORDER BY d.seq DESC LIMIT 1`
 	insertLooseSQL = `INSERT INTO delivery(seq, webhook, shard, copy, loose, state, merged_into, settled_at, reason)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
@@ -35,6 +37,7 @@ type waiting struct {
 	seq, copy int64
 	id        string
 	body      []byte // of the event
+	missed    bool   // the webhook did not get the event of the record before it
 }
 
 // fixWaiting fixes what waits for a webhook before something that cannot be merged stands behind it: it must not take up what
@@ -61,7 +64,7 @@ func (w *commit) deliverLoose(ctx context.Context, seq, webhook int64, e *poller
 	}
 	var absorbed []byte
 	if old != nil {
-		c.Merged, absorbed = c.Merge(old.id, old.body)
+		c.Merged, absorbed = c.Merge(old.id, old.body, old.missed)
 	}
 	switch c.Merged {
 	case poller.Absorbed:
@@ -110,7 +113,7 @@ func (w *commit) lastWaiting(ctx context.Context, webhook, loose int64, e *polle
 	var old waiting
 	var source int64
 	var key string
-	err := w.t.QueryRowContext(ctx, waitingSQL, webhook, loose).Scan(&old.seq, &old.copy, &old.id, &source, &key, &old.body)
+	err := w.t.QueryRowContext(ctx, waitingSQL, webhook, loose).Scan(&old.seq, &old.copy, &old.id, &source, &key, &old.body, &old.missed)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && (source != w.source.id || key != e.Key) {
 		return nil, nil
 	}

@@ -14,7 +14,7 @@ import (
 func TestAFileOfTheFirstSchemaIsBroughtUpToDateWithWhatWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s := openTest(t, path)
-	merge := func(string, []byte) (poller.Merging, []byte) { return poller.Cancelled, nil }
+	merge := func(string, []byte, bool) (poller.Merging, []byte) { return poller.Cancelled, nil }
 	commitOne(t, s, 1, nil)
 	for _, query := range undo() {
 		s.run(t, query)
@@ -47,7 +47,7 @@ func undo() []string {
 }
 
 // commitOne commits an event of the record k for the webhook app.
-func commitOne(t *testing.T, s *Store, sequence int64, merge func(string, []byte) (poller.Merging, []byte)) {
+func commitOne(t *testing.T, s *Store, sequence int64, merge func(string, []byte, bool) (poller.Merging, []byte)) {
 	t.Helper()
 	m, err := s.Join(t.Context(), "test", time.Minute)
 	if err == nil {

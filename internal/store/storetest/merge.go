@@ -20,6 +20,7 @@ func mergeTests() []test {
 		{"a commit that fails leaves what waits as it was", mergeRolledBack},
 		{"nothing merges across a delivery that is fixed", fixedBetween},
 		{"what is followed by an event of its record takes up nothing more", lastTakesUp},
+		{"a webhook that missed the event of a record before what waits is known", missedBefore},
 		{"records, sources and webhooks merge for themselves", mergesApart},
 		{"sealing tells of what can still be sent, and of nothing else", sealTells},
 		{"what was replayed is fixed", replayedFixed},
@@ -31,7 +32,7 @@ func (w *world) mergeable(m poller.Merging, source string, sequence int64, key s
 	one := w.news(source, sequence, key, to...)
 	for i := range one.Event.To {
 		c := &one.Event.To[i]
-		c.Merge = func(id string, waiting []byte) (poller.Merging, []byte) {
+		c.Merge = func(id string, waiting []byte, missed bool) (poller.Merging, []byte) {
 			if m != poller.Absorbed {
 				return m, nil
 			}
@@ -239,6 +240,27 @@ func lastTakesUp(w *world) {
 	all := w.pending(m)
 	w.equal("pending", ids(all), []string{"evt_contacts_000001", "evt_contacts_000003", "evt_contacts_000005", "evt_contacts_000006"})
 	w.equal("body", string(all[0].Body), string(newEvent("contacts", 1, "k1").Body))
+}
+
+func missedBefore(w *world) {
+	m := w.owner("a", shortTTL)
+	w.commit(m, "contacts", w.news("contacts", 1, "k1", "crm"), w.news("contacts", 2, "k2", "app", "crm"), w.news("contacts", 3, "k3", "crm"))
+	w.commit(m, "orders", w.news("orders", 1, "k2", "crm")) // of another source
+	w.commit(m, "contacts", w.news("contacts", 4, "k3", "app"), w.mergeable(poller.Apart, "contacts", 5, "k1", "app"),
+		w.mergeable(poller.Apart, "contacts", 6, "k2", "app"), w.mergeable(poller.Apart, "contacts", 7, "k3", "app"), w.mergeable(poller.Apart, "contacts", 8, "k4", "app"))
+	m = w.restart("b")
+	told := map[string]bool{}
+	var later []poller.Write
+	for i, key := range []string{"k1", "k2", "k3", "k4"} {
+		one := w.mergeable(poller.Apart, "contacts", int64(9+i), key, "app")
+		one.Event.To[0].Merge = func(_ string, _ []byte, missed bool) (poller.Merging, []byte) {
+			told[key] = missed
+			return poller.Apart, nil
+		}
+		later = append(later, one)
+	}
+	w.commit(m, "contacts", later...)
+	w.equal("missed", told, map[string]bool{"k1": true, "k2": false, "k3": false, "k4": false})
 }
 
 func mergesApart(w *world) {

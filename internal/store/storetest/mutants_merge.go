@@ -13,8 +13,8 @@ func mergeMutants() []Mutant {
 			Name: "what waits keeps its body",
 			By:   "what waits takes up the later events of its record, under its own id and at its own place",
 			breaks: breakage{commit: onMerge(func(_ *poller.Event, merge mergeFunc) mergeFunc {
-				return func(id string, waiting []byte) (poller.Merging, []byte) {
-					m, _ := merge(id, waiting)
+				return func(id string, waiting []byte, missed bool) (poller.Merging, []byte) {
+					m, _ := merge(id, waiting, missed)
 					return m, waiting
 				}
 			})},
@@ -28,8 +28,8 @@ func mergeMutants() []Mutant {
 			Name: "what cancels is sent",
 			By:   "two that cancel each other leave nothing to send",
 			breaks: breakage{commit: onMerge(func(_ *poller.Event, merge mergeFunc) mergeFunc {
-				return func(id string, waiting []byte) (poller.Merging, []byte) {
-					m, body := merge(id, waiting)
+				return func(id string, waiting []byte, missed bool) (poller.Merging, []byte) {
+					m, body := merge(id, waiting, missed)
 					if m == poller.Cancelled {
 						m = poller.Apart
 					}
@@ -44,7 +44,7 @@ func mergeMutants() []Mutant {
 				if merge != nil {
 					return merge
 				}
-				return func(string, []byte) (poller.Merging, []byte) { return poller.Absorbed, e.Body }
+				return func(string, []byte, bool) (poller.Merging, []byte) { return poller.Absorbed, e.Body }
 			})},
 		},
 		{
@@ -60,7 +60,7 @@ func mergeMutants() []Mutant {
 	}
 }
 
-type mergeFunc = func(id string, waiting []byte) (poller.Merging, []byte)
+type mergeFunc = func(id string, waiting []byte, missed bool) (poller.Merging, []byte)
 
 // onMerge changes the merging of each copy of a commit.
 func onMerge(change func(e *poller.Event, merge mergeFunc) mergeFunc) func(context.Context, *brokenMember, poller.Commit) (poller.Committed, error) {
@@ -86,11 +86,11 @@ func onMerge(change func(e *poller.Event, merge mergeFunc) mergeFunc) func(conte
 func mergeAgain() func(*poller.Event, mergeFunc) mergeFunc {
 	made := map[string][]byte{}
 	return func(_ *poller.Event, merge mergeFunc) mergeFunc {
-		return func(id string, waiting []byte) (poller.Merging, []byte) {
+		return func(id string, waiting []byte, missed bool) (poller.Merging, []byte) {
 			if body := made[id]; body != nil {
 				waiting = body
 			}
-			m, body := merge(id, waiting)
+			m, body := merge(id, waiting, missed)
 			made[id] = body
 			return m, body
 		}

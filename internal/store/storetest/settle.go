@@ -180,7 +180,7 @@ func dropPending(w *world) {
 	m := w.owner("a", shortTTL)
 	writes := w.some("contacts", 1, 4, "app", "crm")
 	for i := range writes {
-		writes[i].Event.To[0].Merge = func(string, []byte) (poller.Merging, []byte) { return poller.Apart, nil }
+		writes[i].Event.To[0].Merge = func(string, []byte, bool) (poller.Merging, []byte) { return poller.Apart, nil }
 	}
 	w.commit(m, "contacts", writes...)
 	all := w.lane(m, emitter.Lane{Shard: store.ShardOf("contacts"), Webhook: "app"}, 10)
@@ -191,7 +191,7 @@ func dropPending(w *world) {
 	w.must(err)
 	w.equal("dropped", n, 3)
 	later := w.news("contacts", 5, "k0", "app", "crm") // of a record of which an event was dropped
-	later.Event.To[0].Merge = func(string, []byte) (poller.Merging, []byte) {
+	later.Event.To[0].Merge = func(string, []byte, bool) (poller.Merging, []byte) {
 		w.Errorf("a dropped delivery was merged with a later one")
 		return poller.Apart, nil
 	}

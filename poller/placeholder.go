@@ -218,7 +218,7 @@ func (p part) escape(text string) (string, error) {
 	case inQuery:
 		return url.QueryEscape(text), nil
 	case inHeader:
-		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+		if !isSendable(text) {
 			return "", errors.New("the value of {" + p.name + "} has a control character in it and cannot stand in a header")
 		}
 		return text, nil

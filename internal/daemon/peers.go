@@ -160,7 +160,6 @@ func (r *peers) tell(ctx context.Context, all []poller.Status, show func(poller.
 	r.mu.Lock()
 	after := r.newest
 	maps.Copy(r.flushed, flushed)
-	maps.DeleteFunc(r.flushed, func(shard int, _ flush) bool { return sight.Owners[shard] != r.member.ID() })
 	r.mu.Unlock()
 	if !after.IsZero() {
 		after = after.Add(-reportPeriod / 4) // one that was written earlier may have become visible later
@@ -182,6 +181,7 @@ func (r *peers) due(sight *store.Sight, all []poller.Status, show func(poller.St
 	}
 	r.mu.Lock()
 	was := maps.Clone(r.flushed)
+	maps.DeleteFunc(was, func(shard int, _ flush) bool { return r.reports[shard].by != r.member.ID() }) // it was somebody else's since, or we had another ID
 	r.mu.Unlock()
 	var reports []store.Report
 	flushed := map[int]flush{}

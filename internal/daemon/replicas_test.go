@@ -230,6 +230,33 @@ func TestEachReplicaShowsTheWholeCluster(t *testing.T) {
 	})
 }
 
+func TestAShardThatCameBackIsReportedAtOnce(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, 12, "")
+	p.sharedOut()
+	stale := func() (names []string) {
+		for _, one := range p.status(0).Sources {
+			if one.Stale {
+				names = append(names, one.Name)
+			}
+		}
+		return names
+	}
+	until(t, "all is up to date", func() bool { return len(stale()) == 0 })
+	i := slices.IndexFunc(p.status(0).Sources, func(one admin.Source) bool { return one.Member != "" })
+	if i < 0 {
+		t.Fatal("no source is elsewhere")
+	}
+	name := p.status(0).Sources[i].Name
+	// Somebody had the shard for a moment, and reported of it.
+	part := fmt.Sprintf("shard/%03d", store.ShardOf(name))
+	if err := p.replicas[0].st.(store.Board).Report(t.Context(), "somebody", []store.Report{{Part: part, Body: []byte("[]")}}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "that is heard", func() bool { return slices.Contains(stale(), name) })
+	untilWithin(t, 30*time.Second, "its owner reports of it again, although nothing has changed", func() bool { return len(stale()) == 0 })
+}
+
 func TestAReplicaWithAnotherConfigurationIsSeenAndNothingIsHalfApplied(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, 6, "[alerts]\nto = [\"ops\"]\nafter = \"0s\"\n")

@@ -389,9 +389,10 @@ func TestAServerThatWantsToBeLeftAloneEndsTheDetails(t *testing.T) {
 			w.Header().Set("Retry-After", "3600")
 		}
 		g.ServeHTTP(w, q)
-	}, func(s *Source) { s.Detail.URL = "/contacts/{key}" })
+	}, func(s *Source) { s.Detail.URL, s.Detail.Concurrency = "/contacts/{key}", 4 })
 	got := r.want(Partial)
-	if got.State.Records != 50 || !got.State.Baselined.IsZero() || len(g.asked) > 80 {
+	const beside = 3 // questions that may not have been asked yet when the server answers the one for record 51
+	if got.State.Records > 50 || got.State.Records < 50-beside || !got.State.Baselined.IsZero() || len(g.asked) > 80 {
 		t.Errorf("%d records, %d questions, message %q", got.State.Records, len(g.asked), got.Message)
 	}
 }

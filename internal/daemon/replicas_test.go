@@ -250,7 +250,11 @@ func TestAShardThatCameBackIsReportedAtOnce(t *testing.T) {
 	name := p.status(0).Sources[i].Name
 	// Somebody had the shard for a moment, and reported of it.
 	part := fmt.Sprintf("shard/%03d", store.ShardOf(name))
-	if err := p.replicas[0].st.(store.Board).Report(t.Context(), "somebody", []store.Report{{Part: part, Body: []byte("[]")}}); err != nil {
+	board, ok := p.replicas[0].st.(store.Board)
+	if !ok {
+		t.Fatal("the store has no board")
+	}
+	if err := board.Report(t.Context(), "somebody", []store.Report{{Part: part, Body: []byte("[]")}}); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "that is heard", func() bool { return slices.Contains(stale(), name) })

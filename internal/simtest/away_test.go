@@ -2,7 +2,6 @@ package simtest
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -54,7 +53,8 @@ func (w *world) noteAway(next *settings) {
 func (w *world) noteBack(now *settings) {
 	for i := range now.sources {
 		if s := &now.sources[i]; !s.away {
-			w.truth.of(s.name).left = time.Time{}
+			m := w.truth.of(s.name)
+			m.left, m.due = time.Time{}, false
 		} else {
 			w.polls.left(s.name)
 			w.journal.left(s.name)
@@ -107,17 +107,27 @@ func (s *settings) hook(name string) *hookSettings {
 
 // Housekeep lets the world know which sources were forgotten.
 func (s *spy) Housekeep(ctx context.Context, r store.Retention) (store.Swept, error) {
+	left := s.w.noteDue()
 	swept, err := s.Store.Housekeep(ctx, r)
-	if s.w.anyLeft() {
+	if left {
 		s.w.learnForgotten(ctx, s.Store)
 	}
 	return swept, err
 }
 
-func (w *world) anyLeft() bool {
+// noteDue remembers which sources may be forgotten now: whether they are may be heard later, when the clock was set back. It says whether
+// any is away.
+func (w *world) noteDue() (left bool) {
 	w.truth.mu.Lock()
 	defer w.truth.mu.Unlock()
-	return slices.ContainsFunc(slices.Collect(maps.Values(w.truth.sources)), func(m *memory) bool { return !m.left.IsZero() })
+	for _, m := range w.truth.sources {
+		if m.left.IsZero() {
+			continue
+		}
+		left = true
+		m.due = m.due || time.Now().Round(0).Sub(m.left) >= w.running.keep
+	}
+	return left
 }
 
 func (w *world) learnForgotten(ctx context.Context, st store.Store) {
@@ -138,7 +148,7 @@ func (w *world) learnForgotten(ctx context.Context, st store.Store) {
 // forgotten takes in that a store has deleted what was known of a source: that may be once it was away for as long as is configured.
 // What it was told stays, and its sequence goes on.
 func (w *world) forgotten(source string, m *memory) {
-	if m.left.IsZero() || time.Now().Round(0).Sub(m.left) < w.running.keep {
+	if !m.due {
 		w.violated(10, "%s is forgotten, and has been away since %s, for less than %s", source, m.left, w.running.keep)
 	}
 	w.say("%s is forgotten", source)

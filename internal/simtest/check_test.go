@@ -462,7 +462,7 @@ func (w *world) checkLively() {
 			asked = since
 		}
 		switch idle := now.Sub(asked); {
-		case w.paused[s.name], s.away:
+		case w.paused[s.name], s.away, w.undecided(s):
 		case s.calm && w.polls.well(s.name) && idle > 2*s.every+time.Minute:
 			w.violated(5, "%s is well and was not asked for %s, it should be every %s", s.name, idle, s.every)
 		case idle > 2*s.every+3*time.Hour && !w.full(s):
@@ -472,6 +472,14 @@ func (w *world) checkLively() {
 	w.checkSteady(since, now)
 	w.checkForgotten(since)
 	w.checkAlerts(since)
+}
+
+// undecided says that a source waits for a person to say what an edit of its identity means, and is not asked.
+func (w *world) undecided(s *sourceSettings) bool {
+	w.truth.mu.Lock()
+	defer w.truth.mu.Unlock()
+	held := w.truth.of(s.name).state.Held
+	return held != nil && held.Reason == "identity"
 }
 
 // checkSteady wants what is for a webhook that is well to arrive at once, whatever happens to others.

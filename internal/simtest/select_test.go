@@ -2,6 +2,7 @@ package simtest
 
 import (
 	"slices"
+	"time"
 
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
@@ -17,7 +18,10 @@ func (w *world) noteSelection(s *sourceSettings) {
 		m.selections = []string{was.where}
 	}
 	m.selections = append(m.selections, s.where)
-	m.selected = w.step.Load()
+	m.selected, m.fresh = w.step.Load(), ""
+	if s.since != nil && s.since.window > 0 {
+		m.fresh = w.now().Add(-s.since.lag - clocksDiffer).Format(time.RFC3339)
+	}
 	w.say("edit of %s: where %q, silent %t", s.name, s.where, s.silent)
 }
 
@@ -73,7 +77,8 @@ func (r *reading) joined(key, record string) {
 		return
 	}
 	now := r.s.compared
-	if r.missedEdit(key, r.m.selected) || r.u.since != nil && !r.u.since.read[idOf(key)] { // it was never asked for before
+	if r.missedEdit(key, r.m.selected) || r.u.since != nil && !r.u.since.read[idOf(key)] || // it was never asked for before
+		r.m.fresh != "" && stampOf(record) >= r.m.fresh {
 		return
 	}
 	if slices.ContainsFunc(r.u.history.was[idOf(key)], func(v version) bool {

@@ -25,6 +25,9 @@ type since struct {
 	read         map[string]bool // of those that one of them has taken in
 }
 
+// clocksDiffer is by how much upstream's clock may be thought to be elsewhere than it is.
+const clocksDiffer = 5 * time.Second
+
 // epoch is when worlds begin.
 func epoch() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }
 
@@ -91,8 +94,7 @@ func (u *upstream) clockTold(now *scan) bool {
 // expected gives the time before which all has to be found by a poll that asks up to a time: if it says that there is no more, that is what
 // upstream had completed when it began.
 func (s *since) expected(until string, more bool, begun time.Time) string {
-	const clocks = 5 * time.Second
-	if done := begun.Add(s.w.offset - s.lag - clocks).UTC().Format(time.RFC3339); until != "" && !more && done > until {
+	if done := begun.Add(s.w.offset - s.lag - clocksDiffer).UTC().Format(time.RFC3339); until != "" && !more && done > until {
 		return done
 	}
 	return until

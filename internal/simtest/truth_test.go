@@ -34,7 +34,9 @@ type memory struct {
 
 	selections []string  // where of its settings since all of it was read, the oldest first
 	selected   int64     // step of the last edit of that
+	fresh      string    // what says that it changed then or later had not been asked for yet at that edit; empty: all had been
 	left       time.Time // the configuration, perhaps; zero: it is there
+	due        bool      // it has been away for long enough to be forgotten
 	forgotten  bool      // since it left
 	parts      map[string]partState
 }

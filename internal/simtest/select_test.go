@@ -77,12 +77,12 @@ func (r *reading) joined(key, record string) {
 		return
 	}
 	now := r.s.compared
-	if r.missedEdit(key, r.m.selected) || r.u.since != nil && !r.u.since.read[idOf(key)] || // it was never asked for before
-		r.m.fresh != "" && stampOf(record) >= r.m.fresh {
+	if r.missedEdit(key, r.m.selected) || r.u.since != nil && !r.u.since.read[idOf(key)] { // it was never asked for before
 		return
 	}
 	if slices.ContainsFunc(r.u.history.was[idOf(key)], func(v version) bool {
-		return v.from > r.m.selected && v.from <= r.to && now.canon(v.body) == now.canon(record)
+		late := v.from > r.m.selected || r.m.fresh != "" && stampOf(v.body) >= r.m.fresh
+		return late && v.from <= r.to && now.canon(v.body) == now.canon(record)
 	}) {
 		return
 	}

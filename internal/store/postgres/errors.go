@@ -74,7 +74,7 @@ func hintFor(err error) string {
 	case e.Code == "53300":
 		return "raise max_connections of the server, set pool_max_conns in store.url, or put PgBouncer in between"
 	case e.Code == "53100":
-		return "nothing was changed; free some space on the server; a running deltahook goes on by itself"
+		return "nothing is lost; free some space on the server; a running deltahook goes on by itself"
 	case e.Code == "57014" && strings.Contains(e.Message, "statement timeout"):
 		return "say ALTER ROLE … SET statement_timeout = 0 for the role in store.url; deltahook has time limits of its own"
 	case e.Code == "25006":

@@ -67,7 +67,7 @@ func hintFor(code int) string {
 	case codes.SQLITE_CORRUPT:
 		return damagedHint
 	case codes.SQLITE_FULL:
-		return "nothing was changed; free some space; a running deltahook goes on by itself"
+		return "nothing is lost; free some space; a running deltahook goes on by itself"
 	case codes.SQLITE_IOERR:
 		return "the disk failed or is full; see the system log"
 	case codes.SQLITE_BUSY, codes.SQLITE_LOCKED:

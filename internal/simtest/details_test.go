@@ -86,9 +86,10 @@ func (u *upstream) failedFor(id string) {
 	u.unanswered[id] = u.w.step.Load()
 }
 
-// missedEdit says that the detail of a record failed since an edit: what the edit brings to light of it is told when it is there.
+// missedEdit says that since an edit the detail of a record failed, or the list was changed while it was read, and may not have shown it:
+// what the edit brings to light of it is told when it is there.
 func (r *reading) missedEdit(key string, edited int64) bool {
-	return r.u.unanswered[idOf(key)] >= edited && edited > 0
+	return edited > 0 && (r.u.unanswered[idOf(key)] >= edited || r.m.shifts >= edited)
 }
 
 // denies says whether it did between two steps.

@@ -44,6 +44,9 @@ func (a *agent) Commit(ctx context.Context, c poller.Commit) (poller.Committed, 
 	seen := &commit{expect: c.Expect, state: c.State, forget: c.Forget}
 	if c.Poll != nil {
 		seen.verdict, seen.complete, seen.served = c.Poll.Verdict, u.proves(c.Poll.Verdict), u.served()
+		if seen.verdict == poller.Partial && !seen.complete && u.since == nil {
+			seen.shifted = a.w.step.Load()
+		}
 	}
 	var events []*poller.Event
 	if writes := c.Writes; writes != nil {
@@ -149,14 +152,18 @@ func (a *agent) FailBatch(ctx context.Context, lane emitter.Lane, seqs []int64, 
 func (a *agent) Replay(ctx context.Context, q store.DeliveryQuery, every time.Duration) (int, error) {
 	a.w.truth.again(q)
 	n, err := a.Member.Replay(ctx, q, every)
-	a.w.learn(ctx, a.store)
+	if err == nil { // otherwise the next process knows
+		a.w.learn(ctx, a.store)
+	}
 	return n, err
 }
 
 func (a *agent) Drop(ctx context.Context, q store.DeliveryQuery, why string) (int, error) {
 	a.w.truth.droppable(q)
 	n, err := a.Member.Drop(ctx, q, why)
-	a.w.learn(ctx, a.store)
+	if err == nil { // otherwise the next process knows
+		a.w.learn(ctx, a.store)
+	}
 	return n, err
 }
 

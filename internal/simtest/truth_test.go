@@ -30,6 +30,7 @@ type memory struct {
 	maybe  *commit    // the last one, when its outcome is unknown
 	doing  *commit    // the one that the store is busy with
 	edited int64      // step of the last edit of what counts
+	shifts int64      // step of the last reading that may have missed some of the list
 	least  comparison // what has counted all the time
 
 	selections []string  // where of its settings since all of it was read, the oldest first
@@ -73,6 +74,7 @@ type commit struct {
 
 	complete bool // it is what a complete listing came to
 	verdict  poller.Verdict
+	shifted  int64           // step at which the list was changed while it was read: some of it may not have been seen; 0: it was not
 	served   map[string]bool // lists that were read to their end, of those of a source with several
 	parts    []string        // that were configured
 	by       comparison
@@ -114,6 +116,7 @@ func (t *truth) apply(source string, c *commit) {
 	m := t.of(source)
 	m.state, m.maybe, m.forgotten = c.state, nil, false
 	m.state.Version = c.expect + 1
+	m.shifts = max(m.shifts, c.shifted)
 	by := map[string]comparison{} // fingerprints stay when records get other keys
 	if c.forget != poller.ForgetNothing {
 		for key, k := range m.known {

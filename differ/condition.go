@@ -216,6 +216,12 @@ func (c *condition) mismatch() string {
 	return ""
 }
 
+// Path gives what the condition looks at.
+func (c Condition) Path() Path { return c.is().path }
+
+// Bare says whether the condition is a path alone.
+func (c Condition) Bare() bool { return c.is().op == truthy }
+
 // String gives the condition as it was written.
 func (c Condition) String() string { return c.is().text }
 

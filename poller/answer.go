@@ -32,6 +32,9 @@ func keyedByMember(s *Source) bool { return len(s.Key) == 1 && s.Key[0].String()
 // inside says what is wrong with an answer that was read: that it says so itself, or that it could not be read.
 func (w *walk) inside(err error, what seen) error {
 	conf := w.p.source.Response
+	if w.emptyBut(err) {
+		err = nil
+	}
 	if conf.Error.IsZero() || !readToItsEnd(err) {
 		return explainOrNil(err, what)
 	}
@@ -48,6 +51,15 @@ func (w *walk) inside(err error, what seen) error {
 	}
 	return newFault("response.error says that this answer is an error; "+nothingChanged,
 		"page %d: the server says: %s (%s)", what.page, w.p.gistOf(text), what)
+}
+
+// emptyBut says whether an answer without a list, or with null in its place, stands for an empty one, because response.empty
+// holds for it.
+func (w *walk) emptyBut(err error) bool {
+	misfit, null := errors.AsType[*differ.NotListError](err)
+	null = null && misfit.Kind == differ.Null
+	_, missing := errors.AsType[*differ.NotFoundError](err)
+	return (null || missing) && w.p.source.Response.Empty.Match(w.reader.Envelope())
 }
 
 // gistOf gives the beginning of what a server says, without secrets.

@@ -126,6 +126,44 @@ func TestT34AnErrorInsideA200IsAFailureWithItsText(t *testing.T) {
 	}
 }
 
+// Servers in Go write null for an empty list, HAL, SCIM and Google leave it out.
+func TestAnAnswerWithoutAListIsAnEmptyOneOnlyWhereItSaysSo(t *testing.T) {
+	body := `{"total":2,"items":[{"id":"1"},{"id":"2"}]}`
+	r := newRig(t, func(w http.ResponseWriter, q *http.Request) { reply(200, "application/json", body)(w, q) }, func(s *Source) {
+		s.Records, s.Guard.Empty, s.Deletes.Confirm = differ.MustPath("items"), "allow", 1
+		s.Response.Empty, s.Response.Error = condition("total == 0"), condition("failed")
+	})
+	r.want(Complete)
+	for _, body = range []string{
+		`{"total":2}`, `{"total":2,"items":null}`, `{}`, `null`, `{"total":0,"items":{}}`, `{"total":0,"items":"none"}`,
+		`{"total":0,"failed":true}`, `{"total":0,"items":nu`, `<html>{"total":0}`,
+	} {
+		r.untouched(func() { r.want(Failed) })
+	}
+	body = `{"total":0,"items":null}`
+	r.want(Complete)
+	r.tells("deleted 1", "deleted 2")
+	body = `{"total":1,"items":[{"id":"3"}]}`
+	r.want(Complete)
+	r.tells("created 3")
+	body = `{"total":0}`
+	r.want(Complete)
+	r.tells("deleted 3")
+}
+
+func TestNullAloneIsAnEmptyListOnlyWhereTheConfigurationSaysSo(t *testing.T) {
+	body := `[{"id":"1"}]`
+	r := newRig(t, func(w http.ResponseWriter, q *http.Request) { reply(200, "application/json", body)(w, q) }, func(s *Source) {
+		s.Guard.Empty, s.Deletes.Confirm, s.Response.Empty = "allow", 1, condition("@this == null")
+	})
+	r.want(Complete)
+	body = `{"error":"backend"}`
+	r.untouched(func() { r.want(Failed) })
+	body = `null`
+	r.want(Complete)
+	r.tells("deleted 1")
+}
+
 // endless answers like a server of HTTP/1.0: the end of the connection is the end of the answer.
 func endless(t *testing.T, w http.ResponseWriter, kind, body string, headers ...string) {
 	t.Helper()

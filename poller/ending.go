@@ -12,6 +12,8 @@ import (
 type ending struct {
 	conf  Pages
 	total int64
+	told  bool // total is what an answer said
+	led   bool // answers say what to ask next, so that the total only has to agree: OData says it on the first page only
 	moved bool // the total was not the same on all pages
 }
 
@@ -37,10 +39,14 @@ func (e *ending) reached(a *answer) (bool, error) {
 
 // more reads has_more, which must be there on each page.
 func (e *ending) more(a *answer) (bool, error) {
-	v := e.conf.More.Get(a.envelope)
+	path := e.conf.More.Path()
+	v := path.Get(a.envelope)
+	if !e.conf.More.Bare() && v.Kind() != differ.Missing {
+		return e.conf.More.Match(a.envelope), nil
+	}
 	more, ok := truth(v)
 	if !ok {
-		return false, fmt.Errorf("pages.has_more %q is %s in the answer of page %d, not true or false", e.conf.More, v.Kind(), a.number)
+		return false, fmt.Errorf("pages.has_more %q is %s in the answer of page %d, not true or false", path, v.Kind(), a.number)
 	}
 	return more, nil
 }
@@ -61,12 +67,15 @@ func (e *ending) reachedTotal(a *answer) (bool, error) {
 		return false, nil
 	}
 	v := e.conf.Total.Get(a.envelope)
+	if e.led && e.told && v.Kind() == differ.Missing {
+		return int64(a.total) >= e.total, nil
+	}
 	total, err := strconv.ParseInt(strings.TrimSpace(v.Text()), 10, 64)
 	if err != nil || total < 0 {
 		return false, fmt.Errorf("pages.total %q is %s in the answer of page %d, not a number of records", e.conf.Total, v.Kind(), a.number)
 	}
 	e.moved = e.moved || a.number > 1 && total != e.total
-	e.total = total
+	e.total, e.told = total, true
 	return int64(a.total) >= total, nil
 }
 

@@ -11,6 +11,7 @@ type link struct {
 	target string
 	rels   []string // in lower case
 	anchor bool     // it is about another resource than the answer
+	empty  bool     // nothing is there: results="false", as Sentry says behind its last page, whose link it gives all the same
 }
 
 // nextLink gives the target of the first link with the relation type "next", resolved against base. Without one,
@@ -18,7 +19,7 @@ type link struct {
 func nextLink(fields []string, base *url.URL) (next *url.URL, found bool, err error) {
 	for _, field := range fields {
 		for _, l := range parseLinks(field) {
-			if l.anchor || !l.is("next") {
+			if l.anchor || l.empty || !l.is("next") {
 				continue
 			}
 			u, err := base.Parse(strings.TrimSpace(l.target))
@@ -83,6 +84,8 @@ func (s *linkScanner) link() (link, bool) {
 			l.rels = strings.Fields(strings.ToLower(value))
 		case name == "anchor":
 			l.anchor = value != ""
+		case name == "results":
+			l.empty = strings.EqualFold(value, "false")
 		}
 	}
 }

@@ -49,11 +49,11 @@ type answer struct {
 func newWalker(p Pages) walker {
 	switch p.Kind {
 	case "link":
-		return &linkWalker{}
+		return &linkWalker{end: ending{conf: p, led: true}}
 	case "next_url":
-		return &nextWalker{end: ending{conf: p}}
+		return &nextWalker{end: ending{conf: p, led: true}}
 	case "cursor":
-		return &cursorWalker{end: ending{conf: p}, seen: map[string]bool{}}
+		return &cursorWalker{end: ending{conf: p, led: true}, seen: map[string]bool{}}
 	case "offset":
 		return &offsetWalker{end: ending{conf: p}, first: p.Start.Of(p.Kind)}
 	case "last_key":
@@ -74,22 +74,30 @@ func (oneAnswer) past(int, int) (bool, error) { return false, nil }
 func (oneAnswer) shifted() bool { return false }
 
 // linkWalker follows the Link header (RFC 8288) until an answer has no link with rel="next".
-type linkWalker struct{}
+type linkWalker struct {
+	notPast
+	end ending
+}
 
-func (*linkWalker) next(a *answer) (step, bool, error) {
+func (w *linkWalker) next(a *answer) (step, bool, error) {
 	if a == nil {
 		return step{}, false, nil
+	}
+	total, err := w.end.reachedTotal(a)
+	if err != nil {
+		return step{}, false, err
 	}
 	next, found, err := nextLink(a.header.Values("Link"), a.url)
 	if err != nil {
 		return step{}, false, fmt.Errorf("the Link header of page %d has a next target that is not a URL", a.number)
 	}
-	return step{url: next}, !found, nil
+	if !found {
+		return step{}, true, w.end.complete(a, total)
+	}
+	return step{url: next}, false, nil
 }
 
-func (*linkWalker) past(int, int) (bool, error) { return false, nil }
-
-func (*linkWalker) shifted() bool { return false }
+func (w *linkWalker) shifted() bool { return w.end.moved }
 
 // pageWalker counts pages up.
 type pageWalker struct {

@@ -87,7 +87,7 @@ func pageCases() []pageCase {
 		{"link", func(s *Source) { s.Pages.Kind, s.Records = "link", items }, 4},
 		{"page, empty page", func(s *Source) { s.Pages.Kind, s.Records = "page", items }, 5},
 		{"page, total", func(s *Source) { s.Pages.Kind, s.Records, s.Pages.Total = "page", items, differ.MustPath("total") }, 4},
-		{"page, has_more", func(s *Source) { s.Pages.Kind, s.Records, s.Pages.More = "page", items, differ.MustPath("more") }, 4},
+		{"page, has_more", func(s *Source) { s.Pages.Kind, s.Records, s.Pages.More = "page", items, condition("more") }, 4},
 		{"page in the URL", func(s *Source) { s.Pages.Kind, s.Records, s.URL = "page", items, s.URL+"?page={page}" }, 5},
 		{"page in the table", func(s *Source) {
 			s.Pages.Kind, s.Records, s.Query = "page", items, map[string]string{"page": "{page}", "q": "a b&c"}
@@ -101,7 +101,7 @@ func pageCases() []pageCase {
 		}, 4},
 		{"cursor in a header, has_more", func(s *Source) {
 			s.Pages.Kind, s.Records, s.Pages.Next, s.Pages.Param = "cursor", items, differ.MustPath("token"), "X-Token"
-			s.Pages.In, s.Pages.More = "header", differ.MustPath("more")
+			s.Pages.In, s.Pages.More = "header", condition("more")
 		}, 4},
 		{"cursor in the body", func(s *Source) {
 			s.Pages.Kind, s.Records, s.Pages.Next, s.Pages.In, s.Pages.Param = "cursor", items, differ.MustPath("token"), "body", "token"
@@ -120,7 +120,7 @@ func pageCases() []pageCase {
 		}, 4},
 		{"last_key", func(s *Source) { s.Pages.Kind, s.Records, s.Pages.Param = "last_key", items, "after" }, 5},
 		{"last_key, has_more", func(s *Source) {
-			s.Pages.Kind, s.Records, s.Pages.Param, s.Pages.More = "last_key", items, "after", differ.MustPath("more")
+			s.Pages.Kind, s.Records, s.Pages.Param, s.Pages.More = "last_key", items, "after", condition("more")
 		}, 4},
 	}
 }
@@ -228,7 +228,7 @@ func TestT11APageThatComesAgainIsAnError(t *testing.T) {
 			"more without a token",
 			func(s *Source) {
 				s.Pages.Kind, s.Pages.Param, s.Pages.Next, s.Records = "cursor", "t", differ.MustPath("t"), differ.MustPath("r")
-				s.Pages.More = differ.MustPath("more")
+				s.Pages.More = condition("more")
 			},
 			func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"r":[{"id":1}],"more":true,"t":""}`) },
 			`the server says that there is more behind page 1, but pages.next "t" does not say where`,
@@ -290,16 +290,18 @@ func TestTheEndOfThePagesIsCertain(t *testing.T) {
 		{"404 behind a short page", nil, map[string]string{"1": `{"items":[{"id":1},{"id":2}]}`, "2": `{"items":[{"id":3}]}`}, ""},
 		{"404 behind a full page", nil, map[string]string{"1": `{"items":[{"id":1},{"id":2}]}`, "2": `{"items":[{"id":3},{"id":4}]}`}, "404 behind a full page"},
 		{"404 on the first page", nil, map[string]string{}, "answered 404"},
-		{"404 while there is more", func(s *Source) { s.Pages.More = differ.MustPath("more") }, map[string]string{"1": `{"items":[{"id":1},{"id":2}],"more":true}`, "2": `{"items":[{"id":3}],"more":true}`}, "answered 404"},
-		{"an empty page while there is more", func(s *Source) { s.Pages.More = differ.MustPath("more") }, map[string]string{"1": `{"items":[{"id":1}],"more":true}`, "2": `{"items":[],"more":true}`, "3": `{"items":[{"id":2}],"more":false}`}, ""},
-		{"has_more as text", func(s *Source) { s.Pages.More = differ.MustPath("more") }, map[string]string{"1": `{"items":[{"id":1}],"more":"true"}`, "2": `{"items":[{"id":2}],"more":"False"}`}, ""},
-		{"has_more as a number", func(s *Source) { s.Pages.More = differ.MustPath("more") }, map[string]string{"1": `{"items":[{"id":1}],"more":1}`, "2": `{"items":[{"id":2}],"more":0}`}, ""},
-		{"has_more is gone", func(s *Source) { s.Pages.More = differ.MustPath("more") }, map[string]string{"1": `{"items":[{"id":1}]}`}, `pages.has_more "more" is missing in the answer of page 1, not true or false`},
-		{"has_more is null", func(s *Source) { s.Pages.More = differ.MustPath("more") }, map[string]string{"1": `{"items":[{"id":1}],"more":null}`}, `is null in the answer of page 1`},
+		{"404 while there is more", func(s *Source) { s.Pages.More = condition("more") }, map[string]string{"1": `{"items":[{"id":1},{"id":2}],"more":true}`, "2": `{"items":[{"id":3}],"more":true}`}, "answered 404"},
+		{"an empty page while there is more", func(s *Source) { s.Pages.More = condition("more") }, map[string]string{"1": `{"items":[{"id":1}],"more":true}`, "2": `{"items":[],"more":true}`, "3": `{"items":[{"id":2}],"more":false}`}, ""},
+		{"has_more as text", func(s *Source) { s.Pages.More = condition("more") }, map[string]string{"1": `{"items":[{"id":1}],"more":"true"}`, "2": `{"items":[{"id":2}],"more":"False"}`}, ""},
+		{"has_more as a number", func(s *Source) { s.Pages.More = condition("more") }, map[string]string{"1": `{"items":[{"id":1}],"more":1}`, "2": `{"items":[{"id":2}],"more":0}`}, ""},
+		{"has_more is gone", func(s *Source) { s.Pages.More = condition("more") }, map[string]string{"1": `{"items":[{"id":1}]}`}, `pages.has_more "more" is missing in the answer of page 1, not true or false`},
+		{"has_more is null", func(s *Source) { s.Pages.More = condition("more") }, map[string]string{"1": `{"items":[{"id":1}],"more":null}`}, `is null in the answer of page 1`},
+		{"has_more the other way round", func(s *Source) { s.Pages.More = condition("last == false") }, map[string]string{"1": `{"items":[{"id":1}],"last":false}`, "2": `{"items":[{"id":2}],"last":true}`}, ""},
+		{"has_more the other way round is gone", func(s *Source) { s.Pages.More = condition("last != true") }, map[string]string{"1": `{"items":[{"id":1}]}`}, `pages.has_more "last" is missing in the answer of page 1`},
 		{"total as text", func(s *Source) { s.Pages.Total = differ.MustPath("n") }, map[string]string{"1": `{"items":[{"id":1}],"n":"2"}`, "2": `{"items":[{"id":2}],"n":"2"}`}, ""},
 		{"total is gone", func(s *Source) { s.Pages.Total = differ.MustPath("n") }, map[string]string{"1": `{"items":[{"id":1}]}`}, `pages.total "n" is missing in the answer of page 1, not a number`},
 		{"an empty page before the total", func(s *Source) { s.Pages.Total = differ.MustPath("n") }, map[string]string{"1": `{"items":[{"id":1}],"n":3}`, "2": `{"items":[],"n":3}`}, "page 2 is empty after 1 records, but the server's total is larger"},
-		{"no more before the total", func(s *Source) { s.Pages.Total, s.Pages.More = differ.MustPath("n"), differ.MustPath("more") }, map[string]string{"1": `{"items":[{"id":1}],"n":3,"more":false}`}, "no more pages after 1 records, but its total is larger"},
+		{"no more before the total", func(s *Source) { s.Pages.Total, s.Pages.More = differ.MustPath("n"), condition("more") }, map[string]string{"1": `{"items":[{"id":1}],"n":3,"more":false}`}, "no more pages after 1 records, but its total is larger"},
 		{"from page 0", func(s *Source) { s.Pages.Start = FirstIs(0) }, map[string]string{"0": `{"items":[{"id":1}]}`, "1": `{"items":[]}`}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -317,6 +319,48 @@ func TestTheEndOfThePagesIsCertain(t *testing.T) {
 			})
 			got := r.poll()
 			if c.message == "" && got.Verdict != Complete || !strings.Contains(got.Message, c.message) {
+				t.Errorf("%s: %q, want %q", got.Verdict, got.Message, c.message)
+			}
+		})
+	}
+}
+
+// GitHub's search ends after 1,000 records, OData says its total once, and Sentry has a link behind the last page.
+func TestWhatAnAnswerLeadsToEndsWhereTheServerSaysSo(t *testing.T) {
+	next := func(attributes string) string { return `<?page=2>; rel="next"` + attributes }
+	for _, c := range []struct {
+		name    string
+		kind    string
+		links   []string // of pages 1 and 2
+		pages   []string
+		message string // empty: the list is complete
+	}{
+		{"links end before the total", "link", []string{next(""), ""}, []string{`{"items":[{"id":1}],"n":3}`, `{"items":[{"id":2}],"n":3}`}, "no more pages after 2 records, but its total is larger"},
+		{"links end at the total", "link", []string{next(""), ""}, []string{`{"items":[{"id":1}],"n":2}`, `{"items":[{"id":2}],"n":2}`}, ""},
+		{"a link to no results", "link", []string{next(`; results="true"`), `<?page=3>; rel="next"; results="false"`}, []string{`{"items":[{"id":1}],"n":2}`, `{"items":[{"id":2}],"n":2}`}, ""},
+		{"the total on the first page only", "next_url", []string{"", ""}, []string{`{"items":[{"id":1}],"n":2,"next":"?page=2"}`, `{"items":[{"id":2}]}`}, ""},
+		{"less than the total of the first page", "next_url", []string{"", ""}, []string{`{"items":[{"id":1}],"n":3,"next":"?page=2"}`, `{"items":[{"id":2}]}`}, "no more pages after 2 records, but its total is larger"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+				n, _ := strconv.Atoi(q.URL.Query().Get("page"))
+				n = max(n, 1) - 1
+				if n >= len(c.pages) {
+					t.Errorf("page %d was asked for", n+1)
+					return
+				}
+				if c.links[n] != "" {
+					w.Header().Set("Link", c.links[n])
+				}
+				reply(200, "application/json", c.pages[n])(w, q)
+			}, func(s *Source) {
+				s.Pages.Kind, s.Records, s.Pages.Total = c.kind, differ.MustPath("items"), differ.MustPath("n")
+				if c.kind == "next_url" {
+					s.Pages.Next = differ.MustPath("next")
+				}
+			})
+			got := r.poll()
+			if c.message == "" && got.Verdict != Complete || c.message != "" && got.Verdict != Failed || !strings.Contains(got.Message, c.message) {
 				t.Errorf("%s: %q, want %q", got.Verdict, got.Message, c.message)
 			}
 		})

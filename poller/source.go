@@ -68,15 +68,15 @@ type Source struct {
 
 // Pages says how a listing goes on after its first answer, the table pages.
 type Pages struct {
-	Kind  string      `toml:"kind"` // "link", "next_url", "cursor", "page", "offset", "last_key"; empty: one answer is the whole listing
-	Param string      `toml:"param"`
-	In    string      `toml:"in"`   // where param is set: "query", "header"; "body": where the placeholder stands
-	Next  differ.Path `toml:"next"` // of the next URL or token
-	Start First       `toml:"start"`
-	Size  int         `toml:"size"`
-	Sizes string      `toml:"size_param"`
-	Total differ.Path `toml:"total"`
-	More  differ.Path `toml:"has_more"`
+	Kind  string           `toml:"kind"` // "link", "next_url", "cursor", "page", "offset", "last_key"; empty: one answer is the whole listing
+	Param string           `toml:"param"`
+	In    string           `toml:"in"`   // where param is set: "query", "header"; "body": where the placeholder stands
+	Next  differ.Path      `toml:"next"` // of the next URL or token
+	Start First            `toml:"start"`
+	Size  int              `toml:"size"`
+	Sizes string           `toml:"size_param"`
+	Total differ.Path      `toml:"total"`
+	More  differ.Condition `toml:"has_more"` // of the answer: false on the last page
 
 	Overlap int              `toml:"overlap"` // records that are asked for again with the next page
 	Delay   setting.Duration `toml:"delay"`
@@ -108,6 +108,7 @@ type Response struct {
 	ForceArray []differ.Path    `toml:"force_array"` // of xml: elements that are lists even when there is one of them
 	Delimiter  string           `toml:"delimiter"`   // of csv; empty: found in the header row
 	Columns    []string         `toml:"columns"`     // of csv without a header row
+	Empty      differ.Condition `toml:"empty"`       // on an answer without a list: the list is empty
 	Error      differ.Condition `toml:"error"`       // on the answer beside its records: it is an error whatever its status says
 	Message    differ.Path      `toml:"message"`     // of the text that says what the error is
 	MaxBody    setting.Size     `toml:"max_body"`    // of one answer, after decompression

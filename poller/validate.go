@@ -337,6 +337,9 @@ func (c *check) formatKeys() {
 			c.add(fmt.Sprintf("remove it, or write format = %q", k.format), k.key+" is for format "+k.format, "response", k.key)
 		}
 	}
+	if !r.Empty.IsZero() && (c.s.Single || r.Format != "json" && r.Format != "xml") {
+		c.add("remove it", "empty is for lists inside of an answer of JSON or XML", "response", "empty")
+	}
 	if !r.Message.IsZero() && r.Error.IsZero() {
 		c.add(`write error = "the condition that says so"`, "message is the text of an error, and no error is described", "response", "message")
 	}

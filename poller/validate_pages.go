@@ -11,7 +11,7 @@ import (
 // pageKinds gives, for each kind of paging, the keys that count with it.
 func pageKinds() map[string][]string {
 	return map[string][]string{
-		"link":     {"delay"},
+		"link":     {"total", "delay"},
 		"next_url": {"next", "size", "size_param", "total", "has_more", "delay"},
 		"cursor":   {"next", "param", "in", "size", "size_param", "total", "has_more", "delay"},
 		"page":     {"start", "param", "in", "size", "size_param", "total", "has_more", "delay"},

@@ -96,6 +96,8 @@ func TestEachMistakeIsReportedAtItsKey(t *testing.T) {
 		{"single with deletes", func(s *Source) { s.Single, s.Deletes.Detect = true, "scan" }, "deletes.detect: one single object cannot be missing"},
 		{"guard.empty", func(s *Source) { s.Guard.Empty = "never" }, `guard.empty: "never" is not known here`},
 		{"guard.max_events", func(s *Source) { s.Guard.MaxEvents = -1 }, "guard.max_events: -1 is too small"},
+		{"empty of a single record", func(s *Source) { s.Single, s.Response.Empty = true, condition("total == 0") }, "response.empty: empty is for lists inside of an answer"},
+		{"empty of a table", func(s *Source) { s.Response.Format, s.Response.Empty = "csv", condition("total == 0") }, "response.empty: empty is for lists inside of an answer"},
 		{"format", func(s *Source) { s.Response.Format = "yaml" }, `response.format: "yaml" is not known here`},
 		{"max_body", func(s *Source) { s.Response.MaxBody = 0 }, "response.max_body: max_body must be more than zero"},
 		{"auth.kind", func(s *Source) { s.Auth.Kind = "oauth3" }, `auth.kind: kind = "oauth3" does not exist`},

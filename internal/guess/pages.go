@@ -19,7 +19,7 @@ type pager struct {
 	all     []signal
 	records int
 	total   differ.Path
-	more    differ.Path
+	more    differ.Condition
 	goesOn  bool // the answer says that there is more
 	found   []Paging
 }

@@ -68,6 +68,7 @@ func integer(s *signal) (int64, bool) {
 const (
 	totalNames = "totalcount totalresults totalrecords totalelements totalitems recordstotal numfound totalhits totalsize resultcount itemcount recordcount odatacount total hitstotal count value results"
 	moreNames  = "hasmore hasnext hasnextpage hasmoreitems hasmoreresults morerecords moreavailable moreresults istruncated truncated more"
+	lastNames  = "islast islastpage lastpage endofstream done last"
 	nextNames  = "next nextlink nexturl nexturi nexthref nextpage nextpageurl nextpagelink nextpageuri odatanextlink nextresultsurl"
 )
 
@@ -93,17 +94,30 @@ func totalOf(all []signal, records int) differ.Path {
 	return s.path()
 }
 
-// moreOf finds the value that says whether there are more pages.
-func moreOf(all []signal) (path differ.Path, more bool) {
+// moreOf finds what says whether there are more pages, and whether it says so now.
+func moreOf(all []signal) (says differ.Condition, more bool) {
 	s := find(all, moreNames, func(s *signal) bool {
 		_, err := strconv.ParseBool(strings.ToLower(s.node.text))
 		return s.node.scalar() && err == nil
 	})
-	if s == nil {
-		return differ.Path{}, false
+	if s != nil {
+		more, _ = strconv.ParseBool(strings.ToLower(s.node.text))
+		return conditionOf(s, ""), more
 	}
-	more, _ = strconv.ParseBool(strings.ToLower(s.node.text))
-	return s.path(), more
+	// The other way round it counts only when there is more now: "done" may be about something else.
+	if s = find(all, lastNames, func(s *signal) bool { return s.node.kind == differ.Bool && s.node.text == "false" }); s != nil {
+		return conditionOf(s, " == false"), true
+	}
+	return differ.Condition{}, false
+}
+
+// conditionOf asks for the value of a signal; the zero condition when its name is not one that a condition can have.
+func conditionOf(s *signal, is string) differ.Condition {
+	c, err := differ.ParseCondition(s.path().String() + is)
+	if err != nil {
+		return differ.Condition{}
+	}
+	return c
 }
 
 // relations finds links in lists: {"rel": "next", "href": …}, as Atom and FHIR have them.

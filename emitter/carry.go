@@ -203,11 +203,7 @@ func (q *queue) failedBundle(b *bundle, o Outcome, now time.Time) {
 
 // retryBundle records a failed attempt and lets the batch wait.
 func (q *queue) retryBundle(b *bundle, attempt Attempt, now time.Time) {
-	next := b.lead().due
-	if q.gate.Probes() {
-		next = later(next, q.gate.ProbeAt(b.lead().fresh()))
-	}
-	q.record.failBundle(q, b.items, attempt, Next{At: next}, Outcome{})
+	q.record.failBundle(q, b.items, attempt, Next{At: b.lead().due}, Outcome{})
 	for _, it := range b.items {
 		it.Attempts++
 		if !it.bare {

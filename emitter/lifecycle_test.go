@@ -331,6 +331,31 @@ func TestT17ARestartDoesNotForgetThatAReceiverIsDown(t *testing.T) {
 	})
 }
 
+// What a delivery waits for by itself is stored with it. How long the gate is shut is stored with the gate: somebody opens it, or another
+// delivery does, and then nothing may go on to wait for it.
+func TestAfterARestartNothingWaitsForAGateThatHasOpenedSince(t *testing.T) {
+	for name, edit := range map[string]func(*Webhook){"alone": func(*Webhook) {}, "in batches": batches(10)} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, edit, func(w *Webhook) { w.Retry.GiveUpAfter = setting.Duration(30 * 24 * time.Hour) })
+				b.receiver().set(func(post) reply { return reply{status: http.StatusServiceUnavailable} })
+				b.start()
+				b.emit(keys(5)...)
+				time.Sleep(7 * 24 * time.Hour) // so that it is probed once a day
+				b.stop()
+				b.start()
+				b.receiver().set(nil)
+				b.d.Resume("w")
+				time.Sleep(time.Minute)
+				if s := b.d.Stats()[0]; s.Queued != 0 || s.Gate.State != GateOpen {
+					t.Errorf("a minute after it was resumed %d deliveries wait: %+v", s.Queued, s.Gate)
+				}
+				b.stop()
+			})
+		})
+	}
+}
+
 func TestPauseStopsAWebhookDurablyAndKeepsItsQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

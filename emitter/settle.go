@@ -221,14 +221,11 @@ func (q *queue) reschedule(it *item, f Failure, now time.Time) {
 	it.due = later(it.due, now.Add(wait))
 }
 
-// retry records a failed attempt and lets the delivery wait.
+// retry records a failed attempt and lets the delivery wait: for its own time. How long the gate is shut is stored with the gate, which
+// may open before: then nothing that was read from the store may go on to wait for it.
 func (q *queue) retry(it *item, attempt Attempt, now time.Time) {
 	it.Attempts++
-	next := it.due
-	if q.gate.Probes() {
-		next = later(next, q.gate.ProbeAt(it.fresh()))
-	}
-	q.record.retry(q, it, attempt, next)
+	q.record.retry(q, it, attempt, it.due)
 	if !it.bare {
 		q.strip(it)
 	}

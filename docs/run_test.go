@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/hooktest"
 )
 
 // others lists the programs whose lines in the documentation are not run here.
@@ -103,12 +104,10 @@ func newPlace(t *testing.T, bin string) *place {
 	t.Cleanup(api.Close)
 	hooks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	t.Cleanup(hooks.Close)
-	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	port, err := hooktest.FreePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin := ln.Addr().String()
-	_ = ln.Close()
 	var conf strings.Builder
 	for name := range strings.FieldsSeq(exampleNames) {
 		fmt.Fprintf(&conf, "[source.%s]\nurl = %q\nevery = \"1h\"\nkey = \"id\"\ninitial = \"emit\"\n", name, api.URL+"/"+name)
@@ -116,7 +115,7 @@ func newPlace(t *testing.T, bin string) *place {
 	for _, name := range []string{"app", "crm", "erp"} {
 		fmt.Fprintf(&conf, "[webhook.%s]\nurl = %q\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n", name, hooks.URL)
 	}
-	fmt.Fprintf(&conf, "[admin]\nlisten = %q\n", admin)
+	fmt.Fprintf(&conf, "[admin]\nlisten = \"127.0.0.1:%s\"\n", port)
 	p := &place{bin: bin, dir: t.TempDir(), api: api.URL}
 	if err := os.WriteFile(filepath.Join(p.dir, "deltahook.toml"), []byte(conf.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -149,7 +148,7 @@ func (p *place) daemon(t *testing.T) {
 	})
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for range 300 {
+	for range 1200 {
 		out, _ := p.command(ctx, "events", "--json", "--source", "contacts").Output()
 		if p.event = regexp.MustCompile(`evt_\w+`).FindString(string(out)); p.event != "" {
 			return

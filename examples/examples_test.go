@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/internal/config"
+	"github.com/deltahook/deltahook/internal/hooktest"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -249,12 +250,11 @@ func start(t *testing.T, command []string, at string) *running {
 // freeAddress gives an address of the loopback interface where nobody listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	port, err := hooktest.FreePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
+	return "127.0.0.1:" + port
 }
 
 // answers waits until somebody listens.
@@ -262,7 +262,7 @@ func answers(t *testing.T, at string) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for range 600 {
+	for range 2400 {
 		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", at)
 		if err == nil {
 			_ = conn.Close()
@@ -282,7 +282,7 @@ func (r *running) line(t *testing.T) string {
 			t.Fatal("the receiver ended")
 		}
 		return line
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the receiver prints nothing")
 	}
 	return ""

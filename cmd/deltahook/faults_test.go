@@ -104,7 +104,7 @@ func checkConvergence(t *testing.T, binary, config string, upstream *restless, r
 	same := func() bool {
 		return upstream.equals(receiver.Replica.Records("things")) && len(receiver.Replica.Missing("things")) == 0
 	}
-	for end := time.Now().Add(2 * time.Minute); !same() && time.Now().Before(end); {
+	for end := time.Now().Add(5 * time.Minute); !same() && time.Now().Before(end); {
 		wait(t.Context(), 100*time.Millisecond)
 	}
 	stop(os.Interrupt)
@@ -129,7 +129,7 @@ func resume(t *testing.T, binary, config string) {
 		if err == nil {
 			break
 		}
-		if tries == 200 {
+		if tries == 2400 {
 			t.Fatalf("the daemon does not start: %s", said)
 		}
 		wait(t.Context(), 50*time.Millisecond)

@@ -263,7 +263,7 @@ func around(text []byte, p *planted) string {
 
 func (h *house) command(args ...string) []byte {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(h.t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, h.binary, append(args, "--config", h.config)...)
 	cmd.Env = h.env
@@ -328,7 +328,7 @@ func (h *house) pollAll(mode string) {
 	for _, name := range h.sources {
 		h.get(http.MethodPost, "/api/v1/sources/"+name+"/poll")
 	}
-	for deadline := time.Now().Add(time.Minute); ; wait(h.t.Context(), 100*time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; wait(h.t.Context(), 100*time.Millisecond) {
 		missing := slices.Clone(h.sources)
 		for _, s := range h.status().Sources {
 			if s.LastPoll.After(since) {

@@ -152,13 +152,13 @@ func output(t *testing.T, binary string, args ...string) (text string, code int)
 // running waits until the daemon works.
 func running(t *testing.T, binary, config string) {
 	t.Helper()
-	for range 600 {
+	for range 3000 {
 		if exec.CommandContext(t.Context(), binary, "healthcheck", "--config", config).Run() == nil {
 			return
 		}
 		wait(t.Context(), 100*time.Millisecond)
 	}
-	t.Fatal("the daemon does not start in a minute")
+	t.Fatal("the daemon does not start in minutes")
 }
 
 func TestAMoveToPostgreSQLAndBackLosesAndRepeatsNothing(t *testing.T) {

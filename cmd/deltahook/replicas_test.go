@@ -309,7 +309,7 @@ func TestFourReplicasLoseNothingAndKeepTheOrderWhateverDies(t *testing.T) {
 	t.Parallel()
 	q := newQuartet(t, *replicaSources, "deltahook_blind")
 	q.rampage()
-	v := q.judge(time.Minute)
+	v := q.judge(5 * time.Minute)
 	if !v.kept() {
 		t.Errorf("promises are broken: %+v", v)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +19,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+
+	"github.com/deltahook/deltahook/internal/hooktest"
 )
 
 var update = flag.Bool("update", false, "write what the commands say into the scripts")
@@ -71,6 +72,7 @@ func TestEveryCommandSaysWhatItsScriptSays(t *testing.T) {
 			"chomp":      chomp,
 			"expand":     expand,
 			"eventually": eventually,
+			"appears":    appears,
 			"hangup":     hangup,
 			"showevent":  showEvent,
 			"code":       exitsWith,
@@ -80,12 +82,10 @@ func TestEveryCommandSaysWhatItsScriptSays(t *testing.T) {
 
 func freePort(tb testing.TB) string {
 	tb.Helper()
-	ln, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	port, err := hooktest.FreePort(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer func() { _ = ln.Close() }()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
 	return port
 }
 
@@ -120,7 +120,7 @@ func hangup(ts *testscript.TestScript, _ bool, _ []string) {
 // eventually runs deltahook again and again until it succeeds and its output matches: eventually REGEXP ARGS...
 func eventually(ts *testscript.TestScript, _ bool, args []string) {
 	want := regexp.MustCompile("(?m)" + args[0])
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -133,6 +133,20 @@ func eventually(ts *testscript.TestScript, _ bool, args []string) {
 		case <-ctx.Done():
 			ts.Fatalf("it never said %q; the last time: %v\n%s%s", args[0], err, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
 		case <-tick.C:
+		}
+	}
+}
+
+// appears waits until a file that is being written matches: appears FILE REGEXP.
+func appears(ts *testscript.TestScript, _ bool, args []string) {
+	want, path := regexp.MustCompile(args[1]), ts.MkAbs(args[0])
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		raw, err := os.ReadFile(path)
+		if want.Match(raw) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%s never said %q: %v\n%s", args[0], args[1], err, raw)
 		}
 	}
 }

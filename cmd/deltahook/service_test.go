@@ -52,7 +52,7 @@ listen = "127.0.0.1:0"
 	hears := func(variable string) string {
 		t.Helper()
 		for {
-			if err := manager.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			if err := manager.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			buf := make([]byte, 4096)

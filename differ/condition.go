@@ -219,8 +219,17 @@ func (c *condition) mismatch() string {
 // Path gives what the condition looks at.
 func (c Condition) Path() Path { return c.is().path }
 
-// Bare says whether the condition is a path alone.
-func (c Condition) Bare() bool { return c.is().op == truthy }
+// Wants gives what the condition wants a value to be that is true or false; not ok when it is about something else.
+func (c Condition) Wants() (value, ok bool) {
+	is := c.is()
+	switch {
+	case is.op == truthy:
+		return true, true
+	case is.value.kind == Bool && (is.op == equals || is.op == unequal):
+		return (is.value.text == "true") == (is.op == equals), true
+	}
+	return false, false
+}
 
 // String gives the condition as it was written.
 func (c Condition) String() string { return c.is().text }

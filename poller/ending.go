@@ -41,14 +41,15 @@ func (e *ending) reached(a *answer) (bool, error) {
 func (e *ending) more(a *answer) (bool, error) {
 	path := e.conf.More.Path()
 	v := path.Get(a.envelope)
-	if !e.conf.More.Bare() && v.Kind() != differ.Missing {
+	want, simple := e.conf.More.Wants()
+	if !simple && v.Kind() != differ.Missing {
 		return e.conf.More.Match(a.envelope), nil
 	}
-	more, ok := truth(v)
+	is, ok := truth(v)
 	if !ok {
 		return false, fmt.Errorf("pages.has_more %q is %s in the answer of page %d, not true or false", path, v.Kind(), a.number)
 	}
-	return more, nil
+	return is == want, nil
 }
 
 // complete fails when the list ends although the server's own total says that there is more.

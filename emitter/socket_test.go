@@ -35,9 +35,9 @@ func dispatcher(tb testing.TB, outbox emitter.Outbox, webhooks ...emitter.Webhoo
 // until waits for a condition that real sockets bring about.
 func until(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			tb.Fatalf("after a minute: %s", what)
+			tb.Fatalf("after five minutes: %s", what)
 		}
 	}
 }

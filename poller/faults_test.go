@@ -3,7 +3,6 @@ package poller
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -140,13 +139,12 @@ func TestAllPagesTogetherMayBeLimited(t *testing.T) {
 }
 
 func TestAServerThatIsAwayIsAFailedPoll(t *testing.T) {
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
+	const gone = "http://127.0.0.1:1" // nobody listens there, and nobody is given it
 	r := newRig(t, newShelf("1").ServeHTTP, nil)
 	r.want(Complete)
-	r.source.URL = gone.URL
+	r.source.URL = gone
 	r.ledger.sources["contacts"] = func(s memSource) memSource {
-		s.State.Identity = identityOf(&r.source, gone.URL)
+		s.State.Identity = identityOf(&r.source, gone)
 		return s
 	}(r.ledger.sources["contacts"])
 	r.restart()

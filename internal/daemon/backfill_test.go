@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -22,7 +23,8 @@ func listing(n, version int) string {
 }
 
 func TestANewReceiverIsFilledWhileRecordsChangeAndTheDaemonRestarts(t *testing.T) {
-	const n = 600
+	t.Parallel()
+	const n = 1800 // more than a backfill is ahead of its receiver
 	late := &hooktest.Receiver{Secrets: []string{secret}}
 	hooks := httptest.NewServer(late)
 	t.Cleanup(hooks.Close)
@@ -36,13 +38,20 @@ func TestANewReceiverIsFilledWhileRecordsChangeAndTheDaemonRestarts(t *testing.T
 	})
 	b.baselined(t)
 	fill := admin.Backfill{Source: "things", To: []string{"late"}}
-	if err := fill.Rate.UnmarshalText([]byte("300/s")); err != nil {
+	if err := fill.Rate.UnmarshalText([]byte("900/s")); err != nil {
 		t.Fatal(err)
 	}
 	plan, err := b.client.Backfill(t.Context(), fill, admin.PlanBackfill)
 	if err != nil || plan.Records != n || plan.ByWebhook["late"] != n || len(plan.ByWebhook) != 1 || plan.Seconds != 2 {
 		t.Fatalf("plan %+v, %v", plan, err)
 	}
+	turn := func(verb admin.Verb) {
+		t.Helper()
+		if err := b.client.Act(t.Context(), admin.Action{Verb: verb, Webhook: "late"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	turn(admin.Pause) // so that the backfill does not end before it is interrupted
 	if _, err := b.client.Backfill(t.Context(), fill, admin.StartBackfill); err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +77,7 @@ func TestANewReceiverIsFilledWhileRecordsChangeAndTheDaemonRestarts(t *testing.T
 		t.Fatal(err)
 	}
 	b.start(t)
+	turn(admin.Resume)
 	b.api.set(listing(n, 2))
 	until(t, "the end of the backfill", func() bool { return look().State == "done" })
 	if done := look(); done.Told != n || done.Looked != n {
@@ -99,6 +109,7 @@ func complete(r *hooktest.Receiver, n int) bool {
 }
 
 func TestABackfillWaitsForAReceiverThatIsBehind(t *testing.T) {
+	t.Parallel()
 	b := setup(t, listing(3000, 0), "")
 	b.baselined(t)
 	if err := b.client.Act(t.Context(), admin.Action{Verb: admin.Pause, Webhook: "app"}); err != nil {
@@ -117,6 +128,14 @@ func TestABackfillWaitsForAReceiverThatIsBehind(t *testing.T) {
 	if now.Told < 1000 || now.Told > 1500 {
 		t.Errorf("it waits after %d snapshots", now.Told)
 	}
+	ended := make(chan struct{})
+	defer close(ended)
+	b.receiver.Set(func(_ http.ResponseWriter, _ *http.Request, n int) bool { // takes some, and no more until the backfill was stopped
+		if n > 200 {
+			<-ended
+		}
+		return false
+	})
 	if err := b.client.Act(t.Context(), admin.Action{Verb: admin.Resume, Webhook: "app"}); err != nil {
 		t.Fatal(err)
 	}
@@ -124,8 +143,8 @@ func TestABackfillWaitsForAReceiverThatIsBehind(t *testing.T) {
 		next, err := b.client.Backfill(t.Context(), fill, admin.LookBackfill)
 		return err == nil && next.Told > now.Told
 	})
-	ended, err := b.client.Backfill(t.Context(), fill, admin.StopBackfill)
-	if err != nil || ended.State == "running" {
-		t.Errorf("stopped: %+v, %v", ended, err)
+	end, err := b.client.Backfill(t.Context(), fill, admin.StopBackfill)
+	if err != nil || end.State == "running" {
+		t.Errorf("stopped: %+v, %v", end, err)
 	}
 }

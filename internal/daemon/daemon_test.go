@@ -159,7 +159,7 @@ func (b *bundle) start(t *testing.T) {
 	}
 	b.client = admin.NewClient(b.daemon.Addr(), "act")
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := b.daemon.Stop(ctx); err != nil {
 			t.Errorf("stop: %v", err)
@@ -242,8 +242,8 @@ func TestADeadWebhookDelaysNoOther(t *testing.T) {
 	hung := make(chan struct{})
 	dead := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hung }))
 	t.Cleanup(dead.Close)
-	t.Cleanup(func() { close(hung) })
 	b := setup(t, `{"items":[{"id":1}]}`, fmt.Sprintf("[webhook.dead]\nurl = %q\nsecret = %q\nmax_in_flight = 2\n", dead.URL, secret))
+	t.Cleanup(func() { close(hung) }) // before the daemon stops, which waits for what is in flight
 	b.baselined(t)
 	for n := range 5 {
 		b.api.set(fmt.Sprintf(`{"items":[{"id":1,"n":%d}]}`, n))

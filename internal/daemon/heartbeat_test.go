@@ -39,7 +39,7 @@ func TestOneOfTheReplicasSendsTheHeartbeatAndAnotherGoesOnWhenItDies(t *testing.
 	server := httptest.NewServer(heart)
 	t.Cleanup(server.Close)
 	p.adjust = func(c *config.Config) {
-		c.Store.Lease, c.Alerts.HeartbeatEvery = setting.Duration(2*time.Second), setting.Duration(50*time.Millisecond)
+		c.Alerts.HeartbeatEvery = setting.Duration(50 * time.Millisecond)
 	}
 	text := p.text(p.sources, "[alerts]\nheartbeat = \""+server.URL+"\"\n")
 	for _, p.version = range []string{"one", "two"} {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/internal/admin"
+	"github.com/deltahook/deltahook/internal/hooktest"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
 )
@@ -72,8 +73,8 @@ func (c countingMember) Prints(ctx context.Context, source string, yield func(po
 type origin struct {
 	*httptest.Server
 
-	asked, connections, cut atomic.Int64
-	gate                    atomic.Pointer[chan struct{}]
+	asked, connections, held, cut atomic.Int64
+	gate                          atomic.Pointer[chan struct{}]
 }
 
 func newOrigin(t *testing.T) *origin {
@@ -82,6 +83,7 @@ func newOrigin(t *testing.T) *origin {
 	o.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o.asked.Add(1)
 		if gate := o.gate.Load(); gate != nil {
+			o.held.Add(1)
 			select {
 			case <-*gate:
 			case <-r.Context().Done():
@@ -116,8 +118,8 @@ func TestAReloadLeavesAnUnchangedSourceItsRunningPollItsMemoryAndItsConnection(t
 	until(t, "both have polled", func() bool { return reads.Load() == 1 && other.asked.Load() > 1 })
 	gate := make(chan struct{})
 	other.gate.Store(&gate)
+	until(t, "a poll that runs", func() bool { return other.held.Load() > 0 })
 	asked := other.asked.Load()
-	until(t, "a poll that runs", func() bool { return other.asked.Load() > asked })
 	if got := b.reload(t, strings.Replace(b.text, `every = "1s"`, `every = "2s"`, 1)); !slices.Equal(got, []string{"things changed"}) {
 		t.Errorf("the reload did %q", got)
 	}
@@ -188,7 +190,7 @@ func TestARemovedSourceGoesOnWhereItStoppedWhenItComesBack(t *testing.T) {
 	t.Parallel()
 	other := newOrigin(t)
 	b := setup(t, `{"items":[{"id":1}]}`, "", func(b *bundle) { b.text += other.source("other", "") })
-	until(t, "a baseline", func() bool { return strings.Contains(b.log.String(), "baseline saved") && other.asked.Load() > 1 })
+	until(t, "a baseline", func() bool { return strings.Count(b.log.String(), "baseline saved") == 2 && other.asked.Load() > 1 })
 	things := b.text[strings.Index(b.text, "[source.things]"):strings.Index(b.text, "[webhook")]
 	without := strings.Replace(b.text, things, "", 1)
 	if got := b.reload(t, without); !slices.Equal(got, []string{"things removed"}) {
@@ -262,8 +264,10 @@ func TestTheAdminAPIMovesAndItsTokenChangesWithAReload(t *testing.T) {
 	t.Parallel()
 	b := setup(t, `{"items":[{"id":1}]}`, "")
 	b.baselined(t)
-	was := b.daemon.Addr()
-	_, port, _ := net.SplitHostPort(was)
+	port, err := hooktest.FreePort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, listen := range []string{"localhost:0", "127.0.0.2:" + port, "0.0.0.0:" + port} {
 		next := strings.Replace(b.text, `listen = "127.0.0.1:0"`, fmt.Sprintf("listen = %q\ntoken = %q", listen, "token for "+listen), 1)
 		if got := b.reload(t, next); !slices.Equal(got, []string{"admin changed"}) {

@@ -97,6 +97,7 @@ func TestOnlyADaemonThatIsNotAloneAsksItsStoreForWhatItMayDo(t *testing.T) {
 			if !shared {
 				want = nil
 			}
+			until(t, "what is asked about every second", func() bool { return len(c.all()) >= len(want) })
 			if got := slices.Sorted(maps.Keys(c.all())); !slices.Equal(got, want) {
 				t.Errorf("it asked for %q, want %q", got, want)
 			}

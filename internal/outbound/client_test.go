@@ -231,7 +231,7 @@ func TestAShortWaitIsWaitedAndALongOneDefersThePoll(t *testing.T) {
 		{"1", time.Minute, 2, 0},
 		{"4", time.Minute, 1, 4 * time.Second},
 		{"86400", time.Minute, 1, 24 * time.Hour},
-		{"2", time.Second, 1, 2 * time.Second}, // longer than the poll may take
+		{"2", 1900 * time.Millisecond, 1, 2 * time.Second}, // longer than the poll may take
 	} {
 		t.Run(c.after, func(t *testing.T) {
 			asked := 0

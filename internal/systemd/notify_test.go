@@ -39,7 +39,7 @@ func newManager(t *testing.T, socket string) *manager {
 // hears gives the variables of the next datagram.
 func (m *manager) hears() map[string]string {
 	m.Helper()
-	if err := m.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := m.conn.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		m.Fatal(err)
 	}
 	buf := make([]byte, 4096)

@@ -139,7 +139,7 @@ func (s *Server) Begin(ctx context.Context) error {
 }
 
 func (s *Server) answers(ctx context.Context) error {
-	deadline := time.NewTimer(time.Minute)
+	deadline := time.NewTimer(5 * time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

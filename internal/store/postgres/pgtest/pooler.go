@@ -97,7 +97,7 @@ func knowsPrepared(version string) bool {
 }
 
 func (p *Pooler) answers(ctx context.Context) error {
-	const tries = 500
+	const tries = 3000
 	for n := 1; ; n++ {
 		conn, err := pgx.Connect(ctx, p.URL("postgres"))
 		if err == nil {

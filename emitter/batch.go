@@ -112,6 +112,9 @@ func (w *Webhook) validateBatch(p *setting.Problems) {
 	case b.MaxEvents > 0:
 		w.validateBatchFormat(&part)
 	}
+	if given := DefaultBatch(); w.batchEvents() == 0 && *b != given && b.MaxBytes > 0 && b.Linger >= 0 {
+		part.Warn("write max_events = 100, or remove the table", "without max_events each event is a request of its own, and the other keys do not count")
+	}
 	if b.MaxBytes < 1 {
 		part.Add(`write max_bytes = "1MiB"`, "max_bytes leaves no room for an event", "max_bytes")
 	}

@@ -53,6 +53,9 @@ func (h *Handshake) validate(p *setting.Problems) {
 		if h.Origin != "" {
 			p.Add(`write kind = "cloudevents", or remove it`, "origin belongs to a handshake, and there is none", "handshake", "origin")
 		}
+		if h.Every != DefaultHandshake().Every {
+			p.Warn(`write kind = "cloudevents", or remove it`, "every belongs to a handshake, and there is none", "handshake", "every")
+		}
 		return
 	}
 	const example = `write origin = "deltahook.example.com", the name by which the receiver knows you`

@@ -52,7 +52,36 @@ func (o *Signature) validate(p *setting.Problems, style string) {
 	case signRFC9421:
 		o.validateMessage(&part)
 	}
+	for _, key := range o.idle(style) {
+		part.Warn(`remove it, or write the sign that it belongs to: "template" or "rfc9421"`, fmt.Sprintf("signature.%s does not count with sign = %q", key, style), key)
+	}
 	p.Under("signature", part)
+}
+
+// idle names the options that are not as they are by default, and that the style does not have.
+func (o *Signature) idle(style string) []string {
+	given := DefaultSignature()
+	var keys []string
+	written := func(key string, changed bool, styles ...string) {
+		if changed && !slices.Contains(styles, style) {
+			keys = append(keys, key)
+		}
+	}
+	written("alg", o.Alg != given.Alg, signTemplate, signRFC9421)
+	written("key_encoding", o.KeyEncoding != given.KeyEncoding, signTemplate, signRFC9421)
+	written("header", o.Header != given.Header, signTemplate)
+	written("value", o.Value != given.Value, signTemplate)
+	written("content", o.Content != given.Content, signTemplate)
+	written("encoding", o.Encoding != given.Encoding, signTemplate)
+	written("multi", o.Multi != given.Multi, signTemplate)
+	written("headers", len(o.Headers) > 0, signTemplate)
+	written("components", !slices.Equal(o.Components, given.Components), signRFC9421)
+	written("digest", o.Digest != given.Digest, signRFC9421)
+	written("expires", o.Expires != given.Expires, signRFC9421)
+	written("label", o.Label != given.Label, signRFC9421)
+	written("tag", o.Tag != given.Tag, signRFC9421)
+	written("nonce", o.Nonce != given.Nonce, signRFC9421)
+	return keys
 }
 
 func (o *Signature) validateTemplate(p *setting.Problems) {

@@ -40,6 +40,9 @@ func (w *Webhook) validateHeaders(p *setting.Problems) {
 			p.Add("remove one of them", "auth and headers both set "+name, "headers", name)
 		case seen[lower] != "":
 			p.Add("keep one of them", fmt.Sprintf("the header %s stands there twice, also as %s", name, seen[lower]), "headers", name)
+		case strings.Contains(w.Headers[name], "{secret:"):
+			p.Add(fmt.Sprintf(`write auth = { kind = "header", header = %q, token = "env:NAME" } instead`, name),
+				fmt.Sprintf("headers of a webhook are sent as they stand: {secret:…} in %s is not replaced", name), "headers", name)
 		case !httpguts.ValidHeaderFieldValue(w.Headers[name]):
 			p.Add("remove line breaks and control characters", fmt.Sprintf("the value of the header %s cannot be sent", name), "headers", name)
 		}

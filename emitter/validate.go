@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -53,6 +54,10 @@ func (w *Webhook) validateURL(p *setting.Problems) {
 		p.Add(example, "the url is missing", "url")
 		return
 	}
+	if err := outbound.Misprint(w.URL); err != nil {
+		p.Add(setting.Hint(err), err.Error(), "url")
+		return
+	}
 	u, err := url.Parse(w.URL)
 	switch {
 	case err != nil:
@@ -61,10 +66,10 @@ func (w *Webhook) validateURL(p *setting.Problems) {
 		p.Add(example, fmt.Sprintf("the url has the scheme %q; webhooks go to http or https", u.Scheme), "url")
 	case u.Hostname() == "":
 		p.Add(example, "the url has no host", "url")
-	case u.Fragment != "":
-		p.Add("remove the part from # on", "the url has a fragment, which is never sent", "url")
 	case u.User != nil:
 		p.Add(`remove it; a signature tells the receiver who sends`, "the url has a user name or password in it", "url")
+	case !outbound.ValidPort(u):
+		p.Add("write one from 1 to 65535, or none", fmt.Sprintf("the port %s is none", u.Port()), "url")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		p.Warn("use https://", "the url is plain http: records travel readable over the network", "url")
 	}

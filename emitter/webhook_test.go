@@ -53,6 +53,23 @@ func TestValidateFindsEachProblem(t *testing.T) {
 		{name: "not a url", edit: func(w *Webhook) { w.URL = "https://a b/" }, key: "url", says: "cannot be parsed"},
 		{name: "credentials in url", edit: func(w *Webhook) { w.URL = "https://u:p@x.example/" }, key: "url", says: "password"},
 		{name: "fragment", edit: func(w *Webhook) { w.URL = "https://x.example/#a" }, key: "url", says: "fragment"},
+		{name: "fragment after a query", edit: func(w *Webhook) { w.URL = "https://x.example/?a=#1&b=2" }, key: "url", says: "fragment", hint: "%23"},
+		{name: "blank behind the url", edit: func(w *Webhook) { w.URL = "https://x.example/hooks " }, key: "url", says: "blank"},
+		{name: "port", edit: func(w *Webhook) { w.URL = "https://x.example:99999/hooks" }, key: "url", says: "the port 99999 is none"},
+		{
+			name: "placeholder in a header", edit: func(w *Webhook) { w.Headers = map[string]string{"X-Key": "{secret:env:K}"} }, key: "headers.X-Key",
+			says: "is not replaced", hint: `kind = "header"`,
+		},
+		{name: "options of a signature that is not asked for", edit: func(w *Webhook) { w.Signature.Alg = "hmac-sha512" }, key: "signature.alg", says: `does not count with sign = "standard"`, warning: true},
+		{
+			name: "options of another signature", edit: func(w *Webhook) { w.Sign, w.Signature.Encoding = signRFC9421, "base64" }, key: "signature.encoding",
+			says: `does not count with sign = "rfc9421"`, warning: true,
+		},
+		{name: "batch without a size", edit: func(w *Webhook) { w.Batch.Linger = setting.Duration(time.Second) }, key: "batch", says: "without max_events", warning: true},
+		{
+			name: "handshake without a kind", edit: func(w *Webhook) { w.Handshake.Every = setting.Duration(time.Hour) }, key: "handshake.every",
+			says: "there is none", warning: true,
+		},
 		{name: "plain http", edit: func(w *Webhook) { w.URL = "http://10.1.2.3/hooks" }, key: "url", says: "plain http", warning: true},
 		{name: "method", edit: func(w *Webhook) { w.Method = "post" }, key: "method", says: `"post"`, hint: `"POST"`},
 		{name: "sign", edit: func(w *Webhook) { w.Sign = "standart" }, key: "sign", says: `unknown sign "standart"`, hint: `"standard"`},

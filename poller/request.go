@@ -84,6 +84,10 @@ func compile(text string, where func(int) place, problems *setting.Problems, key
 // compileURL reads the URL that stands at key.
 func (r *requests) compileURL(text string, problems *setting.Problems, key ...string) {
 	before, query, _ := strings.Cut(text, "?")
+	if err := outbound.Misprint(text); err != nil {
+		problems.Add(setting.Hint(err), err.Error(), key...)
+		return
+	}
 	origin := originPrefix(before)
 	if strings.ContainsAny(origin, "{}") {
 		problems.Add("placeholders are for the path and the query", "there is a placeholder in the host", key...)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"strings"
@@ -91,24 +92,24 @@ func (a *app) draft() (*config.Config, error) {
 	return report.Draft, nil
 }
 
-func (a *app) openStore(ctx context.Context, cfg *config.Config, secrets *setting.Secrets, p purpose) (store.Store, error) {
+func (a *app) openStore(ctx context.Context, cfg *config.Config, secrets *setting.Secrets, p purpose, log *slog.Logger) (store.Store, error) {
 	url, err := storeURL(cfg, secrets)
 	if err != nil {
 		return nil, err
 	}
-	return openURL(ctx, url, p)
+	return openURL(ctx, url, p, log)
 }
 
-// openURL opens the store that a url names.
-func openURL(ctx context.Context, url string, p purpose) (store.Store, error) {
+// openURL opens the store that a url names. Commands have no log: what they do, they say.
+func openURL(ctx context.Context, url string, p purpose, log *slog.Logger) (store.Store, error) {
 	if isPostgres(url) {
-		s, err := postgres.Open(ctx, postgres.Options{URL: url, ReadOnly: p == reading})
+		s, err := postgres.Open(ctx, postgres.Options{URL: url, ReadOnly: p == reading, Log: log})
 		if err != nil {
 			return nil, failure(err)
 		}
 		return s, nil
 	}
-	s, err := sqlite.Open(ctx, sqlite.Options{Path: strings.TrimPrefix(url, "sqlite:"), ReadOnly: p == reading})
+	s, err := sqlite.Open(ctx, sqlite.Options{Path: strings.TrimPrefix(url, "sqlite:"), ReadOnly: p == reading, Log: log})
 	if _, locked := errors.AsType[*sqlite.LockedError](err); locked {
 		return nil, &exitError{code: exitTemporary, err: err}
 	}
@@ -148,7 +149,7 @@ func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
 	if err := report.Err(); err != nil {
 		return nil, nil, &exitError{code: exitConfig, err: err}
 	}
-	st, err := a.openStore(ctx, cfg, secrets, p)
+	st, err := a.openStore(ctx, cfg, secrets, p, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -284,7 +285,7 @@ func (a *app) readToken(ctx context.Context, cfg *config.Config, secrets *settin
 
 // storedToken reads the token of a store; none when that does not answer: what only looks needs none.
 func storedToken(ctx context.Context, url string) string {
-	st, err := openURL(ctx, url, reading)
+	st, err := openURL(ctx, url, reading, nil)
 	if err != nil {
 		return ""
 	}

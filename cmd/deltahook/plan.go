@@ -57,7 +57,7 @@ func (a *app) stored(ctx context.Context, cfg *config.Config, secrets *setting.S
 		}
 		cfg = withStoreOf(ctx, client, cfg)
 	}
-	st, err := a.openStore(ctx, cfg, secrets, reading)
+	st, err := a.openStore(ctx, cfg, secrets, reading, nil)
 	if errors.Is(err, fs.ErrNotExist) {
 		return was, token, nil // nothing is stored yet
 	}

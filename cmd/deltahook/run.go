@@ -40,12 +40,15 @@ func (a *app) run() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			st, err := a.awaitStore(cmd.Context(), cfg, secrets)
-			if err != nil {
+			hup := make(chan os.Signal, 1) // from here on, or one that comes while a large store is migrated would end the process
+			signal.Notify(hup, syscall.SIGHUP)
+			defer signal.Stop(hup)
+			r := &runner{app: a, secrets: secrets, watch: time.Duration(watch), hup: hup}
+			r.follow(cfg)
+			if r.store, err = a.awaitStore(cmd.Context(), cfg, secrets, slog.New(&r.logs)); err != nil {
 				return err
 			}
-			defer closing(a.stderr, st)
-			r := &runner{app: a, store: st, secrets: secrets, watch: time.Duration(watch)}
+			defer closing(a.stderr, r.store)
 			defer r.export(cmd.Context(), a.logger(cfg, secrets))()
 			return r.run(cmd.Context(), cfg)
 		},
@@ -86,14 +89,17 @@ func (w *watchFlag) Type() string { return "duration" }
 const lockWait = 5 * time.Second
 
 // awaitStore opens the store. A short command may have it at the moment.
-func (a *app) awaitStore(ctx context.Context, cfg *config.Config, secrets *setting.Secrets) (store.Store, error) {
+func (a *app) awaitStore(ctx context.Context, cfg *config.Config, secrets *setting.Secrets, log *slog.Logger) (store.Store, error) {
 	const pause = 100 * time.Millisecond
 	deadline := time.Now().Add(lockWait)
-	for {
-		st, err := a.openStore(ctx, cfg, secrets, acting)
+	for waits := false; ; waits = true {
+		st, err := a.openStore(ctx, cfg, secrets, acting, log)
 		locked, ok := errors.AsType[*sqlite.LockedError](err)
 		if !ok || time.Now().After(deadline) || !locked.Since.IsZero() && time.Since(locked.Since) > 2*lockWait {
 			return st, err
+		}
+		if !waits {
+			log.InfoContext(ctx, "somebody else has the store, perhaps a command that is at work; it is tried again", "wait", lockWait.String(), "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -109,6 +115,7 @@ type runner struct {
 	store   store.Store
 	secrets *setting.Secrets
 	watch   time.Duration
+	hup     <-chan os.Signal
 	logs    logSwitch
 	daemon  *daemon.Daemon
 	manager *systemd.Notifier
@@ -117,11 +124,7 @@ type runner struct {
 }
 
 func (r *runner) run(ctx context.Context, cfg *config.Config) error {
-	r.follow(cfg)
 	log := slog.New(&r.logs)
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	if err := r.start(ctx, cfg, log); err != nil {
 		return failure(err)
 	}
@@ -132,7 +135,7 @@ func (r *runner) run(ctx context.Context, cfg *config.Config) error {
 			tell(ctx, log, r.manager.Stopping("stopping; deliveries in flight may end"))
 			log.InfoContext(ctx, "stopping; deliveries in flight may end", "wait", drain.String())
 			return r.stop(ctx)
-		case <-hup:
+		case <-r.hup:
 			tell(ctx, log, r.manager.Reloading())
 			_, _ = r.daemon.Reload(ctx) // it tells what is wrong
 			tell(ctx, log, r.manager.Ready(r.summary(ctx)))

@@ -88,7 +88,7 @@ func (a *app) alone(ctx context.Context, location, flag string) (port store.Port
 			return nil, nil, failureHint(err, "name the store that there is")
 		}
 	}
-	st, err := openURL(ctx, url, acting)
+	st, err := openURL(ctx, url, acting, nil)
 	if err != nil {
 		return nil, nil, err
 	}

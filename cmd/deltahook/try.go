@@ -83,7 +83,7 @@ func (t *trier) run(ctx context.Context, name string) error {
 
 // stored lets the trial compare with the store, when there is one.
 func (t *trier) stored(ctx context.Context, cfg *config.Config, secrets *setting.Secrets, o *poller.Options) (func(), error) {
-	st, err := t.openStore(ctx, cfg, secrets, reading)
+	st, err := t.openStore(ctx, cfg, secrets, reading, nil)
 	if errors.Is(err, fs.ErrNotExist) {
 		return func() {}, nil
 	}

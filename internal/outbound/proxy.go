@@ -95,6 +95,8 @@ func (p Proxy) address(secrets *setting.Secrets) (*url.URL, error) {
 		return nil, &setting.HintedError{Message: fmt.Sprintf("%q is not a proxy", p), Hint: proxyHint}
 	case !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme):
 		return nil, &setting.HintedError{Message: fmt.Sprintf("a proxy of the kind %q is not known", u.Scheme), Hint: proxyHint}
+	case !ValidPort(u):
+		return nil, &setting.HintedError{Message: fmt.Sprintf("the port %s of the proxy is none: they go from 1 to 65535", u.Port()), Hint: proxyHint}
 	}
 	if password, ok := u.User.Password(); ok {
 		secrets.Remember(password)

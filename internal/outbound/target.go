@@ -37,6 +37,8 @@ func ParseTarget(text string) (Target, error) {
 		return Target{}, errors.New("there is a user name or password in it")
 	case strings.HasSuffix(strings.ToLower(u.Hostname()), socketSuffix):
 		return Target{}, errors.New("the host is reserved")
+	case !ValidPort(u):
+		return Target{}, fmt.Errorf("the port %s is none: they go from 1 to 65535", u.Port())
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return Target{URL: u}, nil

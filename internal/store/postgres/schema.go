@@ -178,7 +178,9 @@ func (s *Store) migrateIn(ctx context.Context, tx pgx.Tx) error {
 		}
 	}
 	_, err = tx.Exec(ctx, `UPDATE dh_meta SET version = $1, min_compatible = $2`, len(s.steps), s.steps[len(s.steps)-1].compatible)
-	s.log.InfoContext(ctx, "store migrated", "database", s.place, "from", version, "to", len(s.steps))
+	if version > 0 {
+		s.log.InfoContext(ctx, "store migrated", "database", s.place, "from", version, "to", len(s.steps))
+	}
 	return err
 }
 

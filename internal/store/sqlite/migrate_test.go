@@ -1,7 +1,10 @@
 package sqlite
 
 import (
+	"bytes"
+	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +26,15 @@ func TestAFileOfTheFirstSchemaIsBroughtUpToDateWithWhatWaits(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = openTest(t, path)
+	var log bytes.Buffer
+	s, err := Open(t.Context(), Options{Path: path, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if said := log.String(); strings.Count(said, "\n") != 2 || !strings.Contains(said, "brought up to date") || !strings.Contains(said, "store migrated") {
+		t.Errorf("the log says %s", said)
+	}
 	commitOne(t, s, 2, merge)
 	rows, err := s.Deliveries(t.Context(), store.DeliveryQuery{State: store.StatePending})
 	if err != nil || len(rows) != 2 {

@@ -129,6 +129,9 @@ func (s *Store) migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if version > 0 && version < len(steps) {
+			s.log.InfoContext(ctx, "the store is brought up to date; a large one takes minutes", "path", s.path, "from", version, "to", len(steps))
+		}
 		for n := version; n < len(steps); n++ {
 			if _, err := t.w.conn.ExecContext(ctx, steps[n]); err != nil {
 				return fmt.Errorf("migration to schema %d: %w", n+1, err)
@@ -141,6 +144,8 @@ func (s *Store) migrate(ctx context.Context) error {
 		}
 		if version < len(steps) {
 			_, err = t.w.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", len(steps)))
+		}
+		if version > 0 && version < len(steps) {
 			s.log.InfoContext(ctx, "store migrated", "path", s.path, "from", version, "to", len(steps))
 		}
 		return err

@@ -107,6 +107,9 @@ func (l *loader) named(kind string, doc *document, tree map[string]any, n *node)
 			if kind != kindHost {
 				hint += "; the name is the key of the stored state"
 			}
+			if _, list := tree[name].([]map[string]any); list {
+				hint = fmt.Sprintf("write [%s.%s] in single brackets: each has a name of its own", kind, name)
+			}
 			l.found.add(doc, n.child(name).named(), fmt.Sprintf("%q stands in [%s], which has no name", name, kind), hint)
 		}
 	}

@@ -113,6 +113,9 @@ func ParseDuration(s string) (time.Duration, error) {
 	rest := s
 	if head, tail, ok := strings.Cut(s, "d"); ok {
 		n, err := strconv.ParseUint(head, 10, 16)
+		if errors.Is(err, strconv.ErrRange) {
+			return 0, &HintedError{Message: fmt.Sprintf("%q is too long", s), Hint: `write at most "65535d", which is 179 years`}
+		}
 		if err != nil {
 			return 0, bad
 		}

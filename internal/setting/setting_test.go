@@ -28,7 +28,7 @@ func TestDurationsHaveUnits(t *testing.T) {
 
 func TestASpelledOutDurationGetsItsShortForm(t *testing.T) {
 	for text, want := range map[string]string{
-		"5 minutes": `"5m"`, "1 day": `"1d"`, "10 sec": `"10s"`, "3 Hours": `"3h"`, "20 ms": `"20ms"`, "20 s": `"20s"`, "2 months": "a number", "x m": "a number",
+		"99999d": `at most "65535d"`, "5 minutes": `"5m"`, "1 day": `"1d"`, "10 sec": `"10s"`, "3 Hours": `"3h"`, "20 ms": `"20ms"`, "20 s": `"20s"`, "2 months": "a number", "x m": "a number",
 	} {
 		_, err := ParseDuration(text)
 		if !strings.HasPrefix(Hint(err), "write "+want) {

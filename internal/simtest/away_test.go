@@ -49,11 +49,16 @@ func (w *world) noteAway(next *settings) {
 	}
 }
 
-// noteBack forgets since when those were away that are there.
-func (w *world) noteBack(now *settings) {
+// noteBack forgets since when those were away that are there. Not what the store may have heard of settings that were refused.
+func (w *world) noteBack(now *settings, refused bool) {
 	for i := range now.sources {
 		if s := &now.sources[i]; !s.away {
 			m := w.truth.of(s.name)
+			if !refused {
+				m.tried = time.Time{}
+			} else if m.tried.IsZero() {
+				m.tried = m.left
+			}
 			m.left, m.due = time.Time{}, false
 		} else {
 			w.polls.left(s.name)
@@ -125,7 +130,11 @@ func (w *world) noteDue() (left bool) {
 			continue
 		}
 		left = true
-		m.due = m.due || time.Now().Round(0).Sub(m.left) >= w.running.keep
+		since := m.left
+		if !m.tried.IsZero() {
+			since = m.tried
+		}
+		m.due = m.due || time.Now().Round(0).Sub(since) >= w.running.keep
 	}
 	return left
 }

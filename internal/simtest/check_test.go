@@ -248,14 +248,16 @@ func (r *reading) genuine(key, record string) {
 // explained holds an update against P10: something changed that counts, not only what counts.
 func (r *reading) explained(key string, was known, record string) {
 	now := r.s.compared
-	if was.by == now {
+	if was.by == now && len(was.over) == 0 {
 		if now.canon(was.body) == now.canon(record) {
 			r.violated(7, "%s %s is updated, and nothing has changed in\n%s\n%s", r.u.name, key, was.body, record)
 		}
 		return
 	}
 	// It has changed in what counted before, or what counts now and did not before has changed since the edit.
-	changed := func(body string) bool { return was.by.canon(body) != was.by.canon(was.body) }
+	changed := func(body string) bool {
+		return slices.ContainsFunc(append(slices.Clone(was.over), was.by), func(c comparison) bool { return c.canon(body) != c.canon(was.body) })
+	}
 	if r.missedEdit(key, r.m.edited) || r.u.history.had(idOf(key), r.from, r.to, changed) || r.u.history.differs(idOf(key), r.m.edited, now) {
 		return
 	}
@@ -349,7 +351,11 @@ func (r *reading) silent(wr *write) {
 		r.violated(1, "%s %s comes or goes, and nobody is told (removed %t, where %q, before %q):\n%s\n%s%s", r.u.name, wr.key, wr.remove, r.s.where, r.formers(), was.body, wr.body, r.story(wr.key))
 		return
 	}
-	if both := was.by.and(r.s.compared); both.canon(was.body) != both.canon(wr.body) {
+	both := was.by.and(r.s.compared)
+	for _, c := range was.over {
+		both = both.and(c)
+	}
+	if both.canon(was.body) != both.canon(wr.body) {
 		r.violated(1, "%s %s changes, and nobody is told:\n%s\n%s", r.u.name, wr.key, was.body, wr.body)
 	}
 }
@@ -364,7 +370,7 @@ func (w *world) allRead(source string, begun time.Time) {
 	m := w.truth.of(source)
 	m.selections = []string{w.running.source(source).where}
 	for key, k := range m.known {
-		k.by = w.running.comparison(source)
+		k.by, k.over = w.running.comparison(source), nil
 		m.known[key] = k
 	}
 }

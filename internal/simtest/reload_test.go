@@ -60,10 +60,10 @@ func (w *world) reload(next *settings) {
 	switch {
 	case err == nil:
 		w.former, w.running, w.other, w.reloaded = w.running, next, nil, time.Now()
-		w.noteBack(next)
+		w.noteBack(next, false)
 	case answered(err):
 		w.other = nil
-		w.noteBack(w.running)
+		w.noteBack(w.running, true)
 	}
 }
 
@@ -99,6 +99,12 @@ func (w *world) noteEdits(next *settings) {
 		s := &next.sources[i]
 		if was := w.running.source(s.name); s.compared != was.compared || s.key != was.key {
 			m := w.truth.of(s.name)
+			for key, k := range m.known {
+				if k.by != was.compared {
+					k.over = append(slices.Clone(k.over), was.compared)
+					m.known[key] = k
+				}
+			}
 			m.edited, m.least = w.step.Load(), m.least.and(was.compared).and(s.compared)
 			w.say("edit of %s: %v, key %s", s.name, s.compared, s.key)
 		}

@@ -67,6 +67,9 @@ func (a *agent) Commit(ctx context.Context, c poller.Commit) (poller.Committed, 
 		}
 	}
 	a.w.expected(c.Source, c.Expect, seen)
+	if c.Forget != poller.ForgetNothing {
+		u.interrupted() // if it was just being read, that begins anew
+	}
 	out, err := a.Member.Commit(ctx, c)
 	i := 0
 	for k := range seen.writes {

@@ -37,6 +37,7 @@ type memory struct {
 	selected   int64     // step of the last edit of that
 	fresh      string    // what says that it changed then or later had not been asked for yet at that edit; empty: all had been
 	left       time.Time // the configuration, perhaps; zero: it is there
+	tried      time.Time // when settings without it were refused, and the store may have heard of them; zero: none were since it was there
 	due        bool      // it has been away for long enough to be forgotten
 	forgotten  bool      // since it left
 	parts      map[string]partState
@@ -45,8 +46,9 @@ type memory struct {
 // known is a record as it was last written down.
 type known struct {
 	body string
-	by   comparison // that counted when it was
-	told bool       // an event had it
+	by   comparison   // that counted when it was
+	over []comparison // those that counted later, and were over before it was read again
+	told bool         // an event had it
 }
 
 // event is one that was committed.

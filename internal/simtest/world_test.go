@@ -294,7 +294,7 @@ func (w *world) reconfigure() {
 		w.noteEdits(w.wanted)
 	}
 	w.running, w.other, w.former, w.reloaded = w.wanted, nil, nil, time.Time{}
-	w.noteBack(w.running)
+	w.noteBack(w.running, false)
 	clear(w.asked)
 	for _, u := range w.upstreams {
 		u.interrupted()

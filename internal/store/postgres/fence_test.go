@@ -32,7 +32,7 @@ func open(t *testing.T) (*postgres.Store, *database) {
 
 func owner(t *testing.T, s *postgres.Store, name string) store.Member {
 	t.Helper()
-	m, err := s.Join(t.Context(), name, 400*time.Millisecond)
+	m, err := s.Join(t.Context(), name, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func blocked(t *testing.T, db *database, n int) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(t.Context()) }()
-	for range 2000 {
+	for range 12000 {
 		var waiting int
 		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting); err != nil {
 			t.Fatal(err)
@@ -111,7 +111,7 @@ func TestATakeOverWaitsForTheCommitThatRuns(t *testing.T) {
 		committed <- err
 	}()
 	blocked(t, db, 1)
-	db.Pass(t, time.Second)
+	db.Pass(t, 2*time.Minute)
 	go func() {
 		b := owner(t, s, "b")
 		list, err := b.Pending(t.Context(), emitter.Lane{Shard: store.ShardOf("contacts"), Webhook: "app"}, 0, 10)

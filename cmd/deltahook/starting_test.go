@@ -52,16 +52,16 @@ level = "debug"
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(stderr)
-	said := ""
+	var said strings.Builder
 	await := func(text string) {
 		t.Helper()
 		for lines.Scan() {
-			said += lines.Text() + "\n"
+			said.WriteString(lines.Text() + "\n")
 			if strings.Contains(lines.Text(), text) {
 				return
 			}
 		}
-		t.Fatalf("it never said %q: %v\n%s", text, daemon.Wait(), said)
+		t.Fatalf("it never said %q: %v\n%s", text, daemon.Wait(), said.String())
 	}
 	await("somebody else has the store")
 	writeFile(t, config, strings.Replace(text, "1h", "2h", 1))
@@ -79,6 +79,6 @@ level = "debug"
 	}
 	await("stopping")
 	if err := daemon.Wait(); err != nil {
-		t.Errorf("%v\n%s", err, said)
+		t.Errorf("%v\n%s", err, said.String())
 	}
 }

@@ -91,7 +91,7 @@ func explainFormat(err error, s seen) error {
 	}
 	if syntax, ok := errors.AsType[*decode.SyntaxError](err); ok {
 		if title, html := decode.LooksLikeHTML(s.head); html {
-			f := newFault("a login or error page; the credentials may have expired, or url leads to a page for people; "+nothingChanged,
+			f := newFault(pageForPeople+nothingChanged,
 				"expected %s, got HTML: %q (%d, %s)", strings.ToUpper(syntax.Format), title, s.status, s.kind)
 			f.cause = err
 			return f

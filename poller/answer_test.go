@@ -138,7 +138,12 @@ func TestAnAnswerWithoutAListIsAnEmptyOneOnlyWhereItSaysSo(t *testing.T) {
 		`{"total":2}`, `{"total":2,"items":null}`, `{}`, `null`, `{"total":0,"items":{}}`, `{"total":0,"items":"none"}`,
 		`{"total":0,"failed":true}`, `{"total":0,"items":nu`, `<html>{"total":0}`,
 	} {
-		r.untouched(func() { r.want(Failed) })
+		r.untouched(func() {
+			got := r.want(Failed)
+			if forgotten := body == `{"total":2,"items":null}` || body == `{}`; forgotten && !strings.Contains(got.Hint, "response.empty") {
+				t.Errorf("%s: hint %q", body, got.Hint)
+			}
+		})
 	}
 	body = `{"total":0,"items":null}`
 	r.want(Complete)

@@ -49,6 +49,10 @@ func (s seen) String() string {
 	return text
 }
 
+// pageForPeople is the beginning of a hint.
+const pageForPeople = "a login or error page; the credentials may have expired, or url leads to a page for people; where a login is over with " +
+	"status 200 or a redirect, auth.expired or auth.expired_status has to say so; "
+
 // explain turns an error of reading a page into one for people.
 func explain(err error, s seen) error {
 	if f := explainFormat(err, s); f != nil {
@@ -58,10 +62,11 @@ func explain(err error, s seen) error {
 		return explainSyntax(syntax, s)
 	}
 	if missing, ok := errors.AsType[*differ.NotFoundError](err); ok {
-		f := newFault(nothingChanged, "records path %q not found in the answer of page %d (%s)", missing.Path, s.page, s)
+		hint := "if it leaves out an empty list, say by what to know that with response.empty; " + nothingChanged
 		if len(missing.Has) > 0 {
-			f.hint = "the answer has: " + strings.Join(missing.Has, ", ") + "; " + nothingChanged
+			hint = "the answer has: " + strings.Join(missing.Has, ", ") + "; " + hint
 		}
+		f := newFault(hint, "records path %q not found in the answer of page %d (%s)", missing.Path, s.page, s)
 		f.cause = err
 		return f
 	}
@@ -75,6 +80,9 @@ func explain(err error, s seen) error {
 		case differ.Null, differ.Bool, differ.Number, differ.String, differ.Array:
 		}
 		f := newFault(nothingChanged, "records path %q is %s in the answer of page %d, not %s (%s)", misfit.Path, misfit.Kind, s.page, wanted, s)
+		if misfit.Kind == differ.Null {
+			f.hint = "where null stands for an empty list, response.empty has to say by what to know that; " + nothingChanged
+		}
 		f.cause = err
 		return f
 	}
@@ -115,7 +123,7 @@ func explainSyntax(e *differ.SyntaxError, s seen) error {
 		}
 		f.message = fmt.Sprintf("expected JSON, got %s: %q (%d, %s)", what, gist(head), s.status, s.kind)
 		if what == "HTML" {
-			f.hint = "a login or error page; the credentials may have expired, or url leads to a page for people; " + nothingChanged
+			f.hint = pageForPeople + nothingChanged
 		}
 	case e.Truncated:
 		f.message = fmt.Sprintf("the answer of page %d breaks off after %d bytes: it is truncated JSON (%s)", s.page, e.Offset, s)

@@ -69,7 +69,7 @@ func always(kind, body string) http.HandlerFunc {
 const jsonType = "application/json"
 
 func shapes() []shape {
-	return slices.Concat(plainShapes(), pagedShapes(), foreignShapes(), oddShapes())
+	return slices.Concat(plainShapes(), pagedShapes(), foreignShapes(), oddShapes(), knownShapes())
 }
 
 func plainShapes() []shape {
@@ -376,6 +376,12 @@ func wanted() map[string]string {
 		"GraphQL":                             "body data.contacts.pageInfo.hasNextPage errors",
 		"timestamps that move by themselves":  "[stats uptime] [tags]",
 		"what the user knows better":          "[name] 2m",
+		"Salesforce":                          "done == false, totalSize",
+		"Magento":                             "total_count",
+		"an incremental export of Zendesk":    "end_of_stream == false",
+		"GitHub's search":                     "total_count, incomplete_results == true",
+
+		"Graph, which counts on the first page only": `@odata\.count`,
 	}
 }
 
@@ -506,6 +512,7 @@ func TestInitSaysWhyItCannot(t *testing.T) {
 		{"errors of GraphQL", always(jsonType, `{"errors":[{"message":"Cannot query field \"nme\""}],"data":null}`), nil, []string{
 			`the answer tells of errors and has no other list, at "errors": Cannot query field "nme"`, "--records 'errors' if these are",
 		}},
+		{"an error of JSON-RPC", always(jsonType, `{"jsonrpc":"2.0","id":1,"error":{"code":100,"message":"Odoo Session Expired","data":{"arguments":[]}}}`), nil, []string{"the answer is an error: Odoo Session Expired"}},
 		{"an empty answer", always(jsonType, ""), nil, []string{"the answer is empty"}},
 		{"a bare value", always(jsonType, "42"), nil, []string{"one bare value and no list: 42"}},
 		{"text", always("text/plain", "ORA-00942: table or view does not exist"), nil, []string{"neither JSON, NDJSON, XML nor CSV", "ORA-00942"}},

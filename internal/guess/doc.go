@@ -36,6 +36,9 @@ type Guess struct {
 	Count    int // records on the page
 	Updated  *Updated
 	Pages    []Paging // worth a try, the likeliest first
+	Total    int64    // how many records there are on all pages, as the answer says; 0: it does not
+	More     bool     // the answer says that there are more pages
+	Feed     bool     // of news: what is not on it any more is not gone
 	Notes    []Note
 
 	list *list

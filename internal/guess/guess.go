@@ -34,6 +34,7 @@ func Look(a *Answer, hints Hints) (*Guess, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.Feed = in(g.Records.String(), "rss.channel.item feed.entry RDF.item")
 	all := fields(g.list.records)
 	if g.Key = hints.Key; len(g.Key) == 0 {
 		g.identify(all)

@@ -17,7 +17,7 @@ const (
 const (
 	idNames   = "id uuid guid uid oid pk gid identifier primarykey"
 	codeNames = "href dn number nr no num nummer code sku ref reference serial isbn ean barcode slug handle key hash infohash"
-	wordNames = "self url uri path file filename"
+	wordNames = "self url uri link path file filename"
 	hostNames = "email mail login username user host hostname domain mac ip address"
 	// Inside of these a name is unique.
 	scopeNames = "vhost virtualhost namespace tenant realm database schema site cluster"
@@ -27,8 +27,12 @@ const (
 
 // keyScore says how much a name sounds like that of a key.
 func keyScore(f *field, list string) int {
-	name := plain(f.name())
-	parts := words(f.name())
+	raw, parents := f.name(), f.names[:len(f.names)-1]
+	if raw == "#text" && len(parents) > 0 { // of an element that has attributes, too
+		raw, parents = parents[len(parents)-1], parents[:len(parents)-1]
+	}
+	name := plain(raw)
+	parts := words(raw)
 	last := ""
 	if len(parts) > 0 {
 		last = parts[len(parts)-1]
@@ -60,8 +64,8 @@ func keyScore(f *field, list string) int {
 	case in(last, "name") || strings.HasSuffix(name, "name"):
 		score = 30
 	}
-	for _, parent := range f.names[:len(f.names)-1] {
-		if !in(plain(parent), "metadata attributes properties node source fields") {
+	for _, parent := range parents {
+		if !in(plain(parent), "metadata attributes properties node source fields") && (name != "href" || !in(plain(parent), "links self")) {
 			score -= 15
 		}
 	}

@@ -160,6 +160,9 @@ func (f *finder) add(l *list) {
 
 // locate finds the list, or the single object that the answer is.
 func (g *Guess) locate(root *node, a *Answer) error {
+	if err := rpcError(root); err != nil {
+		return err
+	}
 	f := &finder{xml: g.Response.Format == "xml", hint: plain(SourceName(a.URL.Path))}
 	f.look(root, nil)
 	slices.SortStableFunc(f.found, func(x, y *list) int { return y.score - x.score })
@@ -208,6 +211,18 @@ func errorsError(l *list) error {
 	}
 	message := fmt.Sprintf("the answer tells of errors and has no other list, at %q%s", l.path(), said)
 	return &setting.HintedError{Message: message, Hint: fmt.Sprintf("correct the request, or say --records '%s' if these are the records", l.path())}
+}
+
+// rpcError takes an answer of JSON-RPC that has an error for what it is: a session that is over comes with status 200.
+func rpcError(root *node) error {
+	said := root.member("error")
+	if said == nil || said.kind != differ.Object || root.member("result") != nil || said.member("code") == nil || said.member("message") == nil {
+		return nil
+	}
+	return &setting.HintedError{
+		Message: "the answer is an error: " + clip(said.member("message").text),
+		Hint:    "correct the request or its credentials; say --records @this if this is the record",
+	}
 }
 
 func emptyError(path string) error {

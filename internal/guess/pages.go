@@ -32,7 +32,9 @@ func (g *Guess) paging(root *node, a *Answer) {
 	p := &pager{answer: a, records: g.Count, all: signals(root, g.list.node)}
 	p.total = totalOf(p.all, p.records)
 	p.more, p.goesOn = moreOf(p.all)
+	g.More, g.Total = p.goesOn, numberAt(p.all, p.total)
 	g.graphQL(p)
+	g.flags(p.all)
 	p.links(root, g.list.node)
 	p.tokens()
 	p.counted()
@@ -59,11 +61,7 @@ func (p *pager) propose(pages poller.Pages, told bool, why string) {
 // links follows what names the next page: the Link header, and URLs in the answer.
 func (p *pager) links(root, records *node) {
 	if regexp.MustCompile(`(?i);\s*rel="?[^";,]*\bnext\b`).MatchString(strings.Join(p.answer.Header.Values("Link"), ",")) {
-		p.propose(poller.Pages{Kind: "link"}, true, "the answer has a Link header with rel=next")
-	}
-	isURL := func(s *signal) bool {
-		text := s.node.text
-		return s.node.kind == differ.String && (strings.Contains(text, "://") || strings.HasPrefix(text, "/") || strings.HasPrefix(text, "?"))
+		p.propose(poller.Pages{Kind: "link", Total: p.total}, true, "the answer has a Link header with rel=next")
 	}
 	s := find(p.all, nextNames, isURL)
 	if s == nil {
@@ -73,21 +71,34 @@ func (p *pager) links(root, records *node) {
 		p.propose(poller.Pages{Kind: "next_url", Next: s.path(), Total: p.total, More: p.more}, true, fmt.Sprintf("%q is the URL of the next page", s.path()))
 	}
 	for _, path := range relations(root, records) {
-		p.propose(poller.Pages{Kind: "next_url", Next: path, Total: p.total}, true, "the answer has a link with the relation next")
+		p.propose(poller.Pages{Kind: "next_url", Next: path, Total: p.total, More: p.more}, true, "the answer has a link with the relation next")
 	}
 	if s := find(p.all, nextNames, func(s *signal) bool { return s.node.kind == differ.Null }); s != nil {
 		p.propose(poller.Pages{Kind: "next_url", Next: s.path(), Total: p.total}, true, fmt.Sprintf("%q is null: there is no next page now", s.path()))
 	}
 }
 
+// isURL says whether a value leads to a page by itself.
+func isURL(s *signal) bool {
+	text := s.node.text
+	return s.node.kind == differ.String && (strings.Contains(text, "://") || strings.HasPrefix(text, "/") || strings.HasPrefix(text, "?"))
+}
+
+// isToken says whether a value may be one that is sent back. An offset that is a number says where this page begins.
+func isToken(s *signal) bool {
+	if s.node.kind != differ.String && s.node.kind != differ.Number || isURL(s) {
+		return false
+	}
+	_, counts := integer(s)
+	return (s.name() != "after" || s.node.text != "") && (s.name() != "offset" || s.node.text != "" && !counts)
+}
+
 const tokenNames = "endcursor nextcursor nextpagetoken nexttoken continuationtoken nextcontinuationtoken continuation continue nextmarker marker " +
-	"pagetoken cursor nextpage nextpagenumber nextoffset nextstart nextbookmark bookmark scrollid nextkey after next"
+	"pagetoken cursor nextpage nextpagenumber nextoffset nextstart nextbookmark bookmark scrollid nextkey startingafter after next offset"
 
 // tokens sends back what the answer gives for the next page.
 func (p *pager) tokens() {
-	s := find(p.all, tokenNames, func(s *signal) bool {
-		return (s.node.kind == differ.String || s.node.kind == differ.Number) && !strings.Contains(s.node.text, "/") && (s.name() != "after" || s.node.text != "")
-	})
+	s := find(p.all, tokenNames, isToken)
 	if s == nil || s.node.text == "" && p.more.IsZero() {
 		return
 	}
@@ -115,11 +126,14 @@ func (p *pager) tokenParams(s *signal) []string {
 	case "nextpagenumber":
 		names = []string{"page"}
 	case "nexttoken":
-		names = []string{raw, withoutNext(raw)}
+		names = []string{raw, withoutNext(raw), "pagination_token"}
 	case "next":
 		names = []string{"cursor", "after", "page"}
 	default:
 		names = []string{raw}
+	}
+	if s.name() == "nextcursor" {
+		names = append(names, "start_cursor")
 	}
 	return names
 }
@@ -206,7 +220,7 @@ func (p *pager) count(kind, param string, start int, why string) {
 func (p *pager) asked() {
 	query := p.answer.URL.Query()
 	for _, name := range sortedNames(query) {
-		switch folded := plain(name); {
+		switch folded := plain(innermost(name)); {
 		case in(folded, "page pagenumber pageno pageindex p") && in(query.Get(name), "0 1"):
 			p.shot(poller.Pages{Kind: "page", Param: name, Start: poller.FirstIs(int(query.Get(name)[0] - '0'))}, "the url asks for a page")
 		case in(folded, "offset skip start startat from") && query.Get(name) == "0":
@@ -216,8 +230,37 @@ func (p *pager) asked() {
 	for _, name := range sortedNames(query) {
 		if partner, ok := partners()[name]; ok {
 			p.shot(partner, "the url limits the answer with "+name)
+		} else if partner, ok := bracketed(name); ok {
+			p.shot(partner, "the url limits the answer with "+name)
 		}
 	}
+}
+
+// innermost gives what stands in the brackets of page[number]; a name without them is that itself.
+func innermost(name string) string {
+	from := strings.LastIndexByte(name, '[')
+	if from < 0 || !strings.HasSuffix(name, "]") {
+		return name
+	}
+	return name[from+1 : len(name)-1]
+}
+
+// bracketed gives what goes with page[size] (JSON:API), searchCriteria[pageSize] (Magento) and the like.
+func bracketed(name string) (poller.Pages, bool) {
+	inner := innermost(name)
+	if inner == name {
+		return poller.Pages{}, false
+	}
+	outer := strings.TrimSuffix(name, inner+"]")
+	switch inner {
+	case "pageSize":
+		return poller.Pages{Kind: "page", Param: outer + "currentPage]"}, true
+	case "size":
+		return poller.Pages{Kind: "page", Param: outer + "number]"}, true
+	case "limit":
+		return poller.Pages{Kind: "offset", Param: outer + "offset]"}, true
+	}
+	return poller.Pages{}, false
 }
 
 // partners gives what usually goes with a parameter that limits the answer.
@@ -254,7 +297,8 @@ func (p *pager) shot(pages poller.Pages, why string) {
 
 // blind asks for a second page when the answer looks like a first one: it says that there is more, or is of a round length.
 func (p *pager) blind() {
-	if len(p.found) > 0 || p.inBody() {
+	told := slices.ContainsFunc(p.found, func(have Paging) bool { return have.Told })
+	if told || p.inBody() || len(p.found) > 0 && !p.goesOn {
 		return
 	}
 	switch {

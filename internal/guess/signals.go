@@ -69,7 +69,7 @@ const (
 	totalNames = "totalcount totalresults totalrecords totalelements totalitems recordstotal numfound totalhits totalsize resultcount itemcount recordcount odatacount total hitstotal count value results"
 	moreNames  = "hasmore hasnext hasnextpage hasmoreitems hasmoreresults morerecords moreavailable moreresults istruncated truncated more"
 	lastNames  = "islast islastpage lastpage endofstream done last"
-	nextNames  = "next nextlink nexturl nexturi nexthref nextpage nextpageurl nextpagelink nextpageuri odatanextlink nextresultsurl"
+	nextNames  = "next nextrecordsurl afterurl nextlink nexturl nexturi nexthref nextpage nextpageurl nextpagelink nextpageuri odatanextlink nextresultsurl"
 )
 
 // totalOf finds how many records there are on all pages together. A number that is that of this page is none.
@@ -92,6 +92,32 @@ func totalOf(all []signal, records int) differ.Path {
 		return differ.Path{}
 	}
 	return s.path()
+}
+
+// numberAt gives the value of a signal; 0 when there is none.
+func numberAt(all []signal, path differ.Path) int64 {
+	for i := range all {
+		if n, ok := integer(&all[i]); ok && !path.IsZero() && all[i].path() == path {
+			return n
+		}
+	}
+	return 0
+}
+
+// flags finds what says that an answer with status 200 is a part, or an error: a search that took too long has a list, but
+// not of all records.
+func (g *Guess) flags(all []signal) {
+	if g.Response.Error != "" {
+		return
+	}
+	is := func(text string) func(*signal) bool {
+		return func(s *signal) bool { return s.node.kind == differ.Bool && s.node.text == text }
+	}
+	if s := find(all, "incompleteresults timedout partialresults partial", is("false")); s != nil {
+		g.Response.Error = conditionOf(s, " == true").String()
+	} else if s := find(all, "ok success succeeded", is("true")); s != nil {
+		g.Response.Error = conditionOf(s, " == false").String()
+	}
 }
 
 // moreOf finds what says whether there are more pages, and whether it says so now.

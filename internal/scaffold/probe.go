@@ -144,6 +144,10 @@ func (d *drafter) nothingLeadsOn(failed []string) {
 	switch {
 	case told:
 		d.unsure(guess.AboutPages, "the answer speaks of more pages, but nothing that was tried led on (%s): see the API's documentation and set pages, else only the first page is followed", strings.Join(failed, "; "))
+	case d.guess.Total > int64(d.guess.Count):
+		d.unsure(guess.AboutPages, "the answer says that there are %d records, and %d came: see the API's documentation and set pages, else only these are followed", d.guess.Total, d.guess.Count)
+	case d.guess.More:
+		d.unsure(guess.AboutPages, "the answer says that there are more records: see the API's documentation and set pages, else only these are followed")
 	case guess.Round(d.guess.Count) && !d.guess.Single:
 		d.unsure(guess.AboutPages, "%d records is a round number: if the API gives pages, set pages, else only the first one is followed", d.guess.Count)
 	}

@@ -94,6 +94,8 @@ func (d *drafter) response(b *strings.Builder) {
 	}
 	if r.Error != "" {
 		add("error", quote(r.Error))
+	}
+	if r.Message != "" {
 		add("message", quote(r.Message))
 	}
 	if len(parts) > 0 && !d.has("response") {
@@ -136,9 +138,20 @@ func (d *drafter) listing(b *strings.Builder) {
 	if d.pages != nil {
 		d.line(b, "pages", pagesText(&d.pages.Pages))
 	}
-	if !d.guess.Single && !d.has("deletes") {
+	switch {
+	case d.guess.Single || d.has("deletes"):
+	case d.guess.Feed:
+		b.WriteString("# no deletes: a feed has the latest entries, and what falls out of it is not deleted\n")
+	case d.first():
+		b.WriteString("# no deletes: as long as only the first page is read, what is not on it proves nothing\n")
+	default:
 		b.WriteString("# deletes = { detect = \"scan\" }    # when each poll reads the whole list: what two of them lack is deleted\n")
 	}
+}
+
+// first says whether there are more records than this configuration reads.
+func (d *drafter) first() bool {
+	return d.pages == nil && !d.has("pages") && (d.guess.More || d.guess.Total > int64(d.guess.Count))
 }
 
 func (d *drafter) incremental(b *strings.Builder) {

@@ -43,7 +43,7 @@ func reserve(ctx context.Context, address string) (bool, error) {
 }
 
 // marks keeps what is reserved from being collected, which would close it.
-var marks = make(chan net.PacketConn, 1<<14)
+var marks = make(chan net.PacketConn, 1<<14) //nolint:gochecknoglobals // they are the process's, as the ports are
 
 // firstOfAny gives the lowest port that the system gives to whoever asks for any; 0 where that cannot be known.
 func firstOfAny() int {

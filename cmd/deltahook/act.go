@@ -73,6 +73,8 @@ func (a *app) named(verb admin.Verb, name string, asSource, asWebhook bool) (adm
 	return admin.Action{}, usage(fmt.Sprintf("neither a source nor a webhook is named %q", name), "see: deltahook status")
 }
 
+const startHint = "start it: deltahook run"
+
 func (a *app) act(cmd *cobra.Command, action admin.Action, done string) error {
 	view, end, err := a.view(cmd.Context(), acting)
 	if err != nil {
@@ -81,7 +83,7 @@ func (a *app) act(cmd *cobra.Command, action admin.Action, done string) error {
 	defer end()
 	err = view.Act(cmd.Context(), action)
 	if errors.Is(err, admin.ErrNotRunning) {
-		return failureHint(err, "start it: deltahook run")
+		return failureHint(err, startHint)
 	}
 	if err != nil {
 		return failure(err)

@@ -145,7 +145,7 @@ func (a *app) printDelivery(d admin.Delivery, whole bool) {
 			a.printExchange("answer", t.Excerpt)
 		}
 	}
-	if d.State == store.StatePending && !d.Next.IsZero() {
+	if d.State == store.StatePending && d.Next.After(time.Now()) {
 		fmt.Fprintf(a.stdout, "  next not before %s\n", local(d.Next))
 	}
 	if !d.Settled.IsZero() {

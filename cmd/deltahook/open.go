@@ -150,11 +150,15 @@ func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
 		return nil, nil, &exitError{code: exitConfig, err: err}
 	}
 	st, err := a.openStore(ctx, cfg, secrets, p, nil)
+	_, locked := errors.AsType[*sqlite.LockedError](err)
+	if p == reading || locked {
+		a.mute = muteDaemon(cfg, secrets)
+	}
+	if locked && a.mute != "" {
+		return nil, nil, &exitError{code: exitTemporary, err: errors.New(a.mute), hint: muteHint}
+	}
 	if err != nil {
 		return nil, nil, err
-	}
-	if p == reading {
-		a.mute = muteDaemon(cfg, secrets)
 	}
 	offline := admin.Offline{
 		Lists: admin.Lists{Store: st, Config: func() *config.Config { return cfg }},
@@ -175,6 +179,17 @@ func (a *app) view(ctx context.Context, p purpose) (admin.View, func(), error) {
 		}
 	}
 	return offline, func() { closing(a.stderr, st) }, nil
+}
+
+// muteHint is for whoever wanted something of such a daemon.
+const muteHint = "if it hangs, restart it; if admin.listen was edited, send it SIGHUP; if it is a command, try again when it is gone"
+
+// notRunning is why nothing can be asked of the daemon.
+func notRunning(cfg *config.Config, secrets *setting.Secrets, hint string) error {
+	if mute := muteDaemon(cfg, secrets); mute != "" {
+		return failureHint(errors.New(mute), muteHint)
+	}
+	return failureHint(admin.ErrNotRunning, hint)
 }
 
 // muteDaemon tells of a daemon that has the store open and is not found at admin.listen: the key was edited, or it hangs.

@@ -33,7 +33,7 @@ func (a *app) askToReload(ctx context.Context, asJSON bool) error {
 	}
 	client := a.client(ctx, cfg, secrets)
 	if client == nil {
-		return refusedReload(admin.ErrNotRunning)
+		return notRunning(cfg, secrets, otherListenHint)
 	}
 	done, err := client.Reload(ctx)
 	if err != nil {
@@ -49,13 +49,15 @@ func (a *app) askToReload(ctx context.Context, asJSON bool) error {
 	return nil
 }
 
+const otherListenHint = "if it runs with another admin.listen than the files have now, send it SIGHUP"
+
 // refusedReload says why nothing was reloaded, and what to do.
 func refusedReload(err error) error {
 	if rejected, ok := errors.AsType[*admin.RejectedError](err); ok {
 		return &exitError{code: exitConfig, err: errors.New(strings.TrimSuffix(rejected.Problems, "\n")), hint: "nothing has changed: the configuration from before goes on"}
 	}
 	if errors.Is(err, admin.ErrNotRunning) {
-		return failureHint(err, "if it runs with another admin.listen than the files have now, send it SIGHUP")
+		return failureHint(err, otherListenHint)
 	}
 	if answer, ok := errors.AsType[*admin.Problem](err); ok && answer.Status == http.StatusUnauthorized {
 		return failureHint(err, "if admin.token has just been changed, send it SIGHUP")

@@ -75,7 +75,7 @@ func (a *app) printStatus(s admin.Status, now time.Time) error {
 	for i, w := range s.Webhooks {
 		rows[i] = []string{
 			w.Name, w.State, count(w.Queued), ago(now, w.Oldest), count(w.Parked),
-			count(w.Delivered) + " / " + count(w.Failed), w.Note,
+			count(w.Delivered) + " / " + count(w.Failed), noteOf(&w, now),
 		}
 	}
 	if err := a.table([]string{"WEBHOOK", "STATE", "QUEUED", "OLDEST", "PARKED", "OK/FAILED", "NOTE"}, rows); err != nil {
@@ -135,6 +135,14 @@ func sinceState(state string, since, now time.Time) string {
 		return state
 	}
 	return state + " " + ago(now, since)
+}
+
+// noteOf says what is wrong with a webhook, and when it is tried again.
+func noteOf(w *admin.Webhook, now time.Time) string {
+	if w.NextTry.IsZero() {
+		return w.Note
+	}
+	return w.Note + "; next try: " + untilNext(w.NextTry, now)
 }
 
 func untilNext(t, now time.Time) string {

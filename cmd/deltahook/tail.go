@@ -67,7 +67,7 @@ func (t *tailing) run(ctx context.Context) error {
 	}
 	client := t.app.client(ctx, report.Draft, secrets)
 	if client == nil {
-		return failureHint(admin.ErrNotRunning, "start it: deltahook run")
+		return notRunning(report.Draft, secrets, startHint)
 	}
 	if t.client = client; !t.since.IsZero() {
 		t.query.After = 1 // before all that is remembered
@@ -84,7 +84,7 @@ func (t *tailing) run(ctx context.Context) error {
 		case errors.Is(err, admin.ErrTooSlow), errors.Is(err, admin.ErrEnded):
 			heard = true
 		case !heard && !errors.Is(err, admin.ErrTooMany):
-			return failureHint(err, "start it: deltahook run")
+			return failureHint(err, startHint)
 		}
 		if pause == 0 {
 			fmt.Fprintf(t.stderr, "%s; it is asked again\n", err)

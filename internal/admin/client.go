@@ -175,6 +175,9 @@ func cause(err error) error {
 	if sys, ok := errors.AsType[*os.SyscallError](err); ok {
 		return sys.Err
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("what is there does not answer")
+	}
 	return err
 }
 

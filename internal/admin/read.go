@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/config"
@@ -50,9 +51,10 @@ func (l Lists) Event(ctx context.Context, id string) (EventDetail, error) {
 	if err != nil {
 		return EventDetail{}, fmt.Errorf("deliveries of event %s: %w", id, err)
 	}
-	d.Deliveries = make([]Delivery, len(rows))
+	if d.Deliveries, err = l.deliveriesOf(ctx, rows); err != nil {
+		return EventDetail{}, err
+	}
 	for i, r := range rows {
-		d.Deliveries[i] = deliveryOf(r)
 		if d.Deliveries[i].History, err = l.attempts(ctx, id, r.Webhook); err != nil {
 			return EventDetail{}, err
 		}
@@ -84,11 +86,38 @@ func (l Lists) Deliveries(ctx context.Context, q store.DeliveryQuery) ([]Deliver
 	if err != nil {
 		return nil, fmt.Errorf("list deliveries: %w", err)
 	}
+	return l.deliveriesOf(ctx, rows)
+}
+
+// deliveriesOf knows of those that wait when they may be tried: not before the gate of their webhook lets something through.
+func (l Lists) deliveriesOf(ctx context.Context, rows []store.DeliveryRow) ([]Delivery, error) {
 	list := make([]Delivery, len(rows))
+	waits := false
 	for i, r := range rows {
 		list[i] = deliveryOf(r)
+		waits = waits || r.State == store.StatePending
+	}
+	if !waits {
+		return list, nil
+	}
+	gates, err := l.Store.GateStates(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the gates of the webhooks: %w", err)
+	}
+	for i := range list {
+		list[i].waitFor(gates[list[i].Webhook])
 	}
 	return list, nil
+}
+
+func (d *Delivery) waitFor(gate emitter.GateState) {
+	switch {
+	case d.State != store.StatePending:
+	case gate.State == emitter.GatePaused && gate.Until.IsZero():
+		d.Next = time.Time{} // when a person says so
+	case gate.State != emitter.GateOpen && gate.Until.After(d.Next):
+		d.Next = gate.Until
+	}
 }
 
 func eventOf(r store.EventRow) Event {

@@ -268,7 +268,9 @@ func (t *storyteller) step(ctx context.Context, row *store.EventRow) (Step, erro
 	got := map[string]bool{}
 	for _, d := range deliveries {
 		got[d.Webhook] = true
-		step.Deliveries = append(step.Deliveries, deliveryOf(d))
+		one := deliveryOf(d)
+		one.waitFor(t.gates[d.Webhook])
+		step.Deliveries = append(step.Deliveries, one)
 		if r, ok := t.delivery(&d); ok {
 			step.Reasons = append(step.Reasons, r)
 		}

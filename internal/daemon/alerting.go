@@ -63,6 +63,7 @@ func (a *alerts) tell(ctx context.Context, now time.Time) (next time.Time, err e
 	if !a.ours.Load() {
 		return time.Time{}, nil
 	}
+	a.recount()
 	c := a.config()
 	r := a.gather(c, now)
 	if len(c.Alerts.To) > 0 {

@@ -41,8 +41,9 @@ type alerts struct {
 	ledger poller.Ledger
 	seed   differ.Seed
 	config func() *config.Config
-	ours   atomic.Bool // they are ours to tell: the shard of our own source is
-	anew   atomic.Bool // what is stored has to be read again
+	hooks  func() []emitter.Stats // of the webhooks, now
+	ours   atomic.Bool            // they are ours to tell: the shard of our own source is
+	anew   atomic.Bool            // what is stored has to be read again
 	// What is stored. One goroutine uses it.
 	state *poller.State // of our own source; nil: to be read
 	tried string        // the memory of the last commit, whose outcome may be unknown
@@ -158,7 +159,8 @@ func (a *alerts) turned(t *poller.Transition) {
 	case poller.Baselined:
 		a.notice(alert{kind: alertBaselined, About: subject{Source: t.Source}, State: "baselined", Records: t.Records, Since: t.At.UTC()})
 	case poller.Failing: // also when the server puts polls off again and again
-		a.raise(alertSourceFailing, subject{Source: t.Source}, t.Since, t.Failures, t.Message, t.Hint)
+		about := subject{Source: t.Source} // which may have failed before a restart, too
+		a.raise(alertSourceFailing, about, t.Since, max(t.Failures, a.failures(about)), t.Message, t.Hint)
 	case poller.Recovered, poller.Halted, poller.Released, poller.Quiet, poller.Stirred:
 	}
 }
@@ -193,9 +195,36 @@ func (a *alerts) replace(kind string, about subject) {
 	delete(a.alarms, alarmKey{kind, about})
 }
 
-// gateOpen hears that a webhook takes events again.
-func (a *alerts) gateOpen(webhook string) {
-	a.clear(time.Now(), subject{Webhook: webhook}, alertWebhookFailing, alertWebhookPaused)
+// gateOpen hears that a webhook takes events again, after so many failures; 0: as far as we know.
+func (a *alerts) gateOpen(webhook string, failures int) {
+	about := subject{Webhook: webhook}
+	if failures > 0 {
+		a.mu.Lock()
+		for _, kind := range []string{alertWebhookFailing, alertWebhookPaused} {
+			if one := a.alarms[alarmKey{kind, about}]; one != nil {
+				one.Failures = failures
+			}
+		}
+		a.mu.Unlock()
+	}
+	a.clear(time.Now(), about, alertWebhookFailing, alertWebhookPaused)
+}
+
+// recount takes over how often the webhooks that fail have failed by now, and why: that they fail is said once.
+func (a *alerts) recount() {
+	all := a.hooks() // which may wait for who tells us something: not under our lock
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range all {
+		g, about := &all[i].Gate, subject{Webhook: all[i].Webhook}
+		kind := alertWebhookFailing
+		if g.State == emitter.GatePaused {
+			kind = alertWebhookPaused
+		}
+		if one := a.alarms[alarmKey{kind, about}]; one != nil && g.State != emitter.GateOpen {
+			one.Failures, one.Message = g.Failures, g.Reason
+		}
+	}
 }
 
 // park hears of an event that was parked, and says whether it is the first one for a while. Events of deltahook itself are nobody's
@@ -296,7 +325,7 @@ func (a *alerts) gates(all []emitter.Stats) {
 		case g.State == emitter.GatePaused && g.Reason != pausedByHand:
 			a.gatePaused(all[i].Webhook, g)
 		case g.State == emitter.GateOpen:
-			a.gateOpen(all[i].Webhook)
+			a.gateOpen(all[i].Webhook, 0)
 		}
 	}
 }

@@ -316,6 +316,8 @@ func TestAnAPIThatIsDownForAWeekIsOneAlertSixRemindersAndOneRecovery(t *testing.
 				if d := last.Data; d.About.Source != "crm" || d.Source != "deltahook" || d.Key != "source/crm" || d.State != "failing" ||
 					time.Duration(d.LastedSeconds)*time.Second < week-3*time.Hour {
 					w.t.Errorf("the recovery says %+v", d)
+				} else if d.Failures < 4*24 { // it was told of the last ones a day ago
+					w.t.Errorf("the recovery says %d failures of %d polls", d.Failures, polls)
 				}
 				if first := all[0].Data; first.Failures < 1 || !strings.Contains(first.Message, "503") {
 					w.t.Errorf("the alert says %+v", first)
@@ -350,6 +352,33 @@ func TestAWebhookThatIsDownForAWeekIsOneAlertSixRemindersAndOneRecovery(t *testi
 		}
 		if lines >= 40 || tries < 100 {
 			w.t.Errorf("%d lines of log, %d tries:\n%s", lines, tries, w.log.String())
+		}
+	})
+}
+
+func TestAnAlertOfAWebhookCountsAllItsFailuresAndSaysTheLatestReason(t *testing.T) {
+	t.Parallel()
+	inWard(t, `repeat = "1h"`, func(w *ward) {
+		w.set("app", true)
+		w.serves(`[{"id":1,"n":2}]`)
+		time.Sleep(70 * time.Minute)
+		gate := func() (failures int) {
+			s, err := w.daemon.Status(w.t.Context())
+			if err != nil || len(s.Alerts) != 1 || s.Alerts[0].Failures != s.Webhooks[0].Failures {
+				w.t.Errorf("%v, %+v\n%+v", err, s.Alerts, s.Webhooks)
+			}
+			return s.Webhooks[0].Failures
+		}
+		failed := gate()
+		w.set("app", false)
+		time.Sleep(time.Hour)
+		list := w.told()
+		if len(list) != 3 {
+			w.t.Fatalf("told %+v", list)
+		}
+		first, second, end := list[0].Data.Failures, list[1].Data.Failures, list[2].Data.Failures
+		if first < 5 || second <= first || end != failed || failed < second {
+			w.t.Errorf("failures told: %d, %d, and %d at the end; there were %d", first, second, end, failed)
 		}
 	})
 }

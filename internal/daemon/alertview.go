@@ -38,6 +38,7 @@ func viewsOf(list []*alarm, c *config.Alerts) []admin.Alert {
 
 // look gives what is wrong now.
 func (a *alerts) look(c *config.Alerts) []admin.Alert {
+	a.recount()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return viewsOf(slices.Collect(maps.Values(a.alarms)), c)

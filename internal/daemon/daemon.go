@@ -169,7 +169,7 @@ func (d *Daemon) build(ctx context.Context) error {
 	}
 	d.queues = newQueues(d.opts.Store, webhooks, d.opts.Log, &d.pulse)
 	d.alerts.ledger = &ledger{Member: d.member, dispatcher: d.dispatcher, journal: d.journal, metrics: d.opts.Metrics, fenced: d.keeper.Look}
-	d.alerts.seed = d.opts.Store.Seed()
+	d.alerts.seed, d.alerts.hooks = d.opts.Store.Seed(), d.dispatcher.Stats
 	d.outlet = newOutlet(webhooks, d.opts.Store.Seed(), d.queues.full)
 	d.scheduler = poller.NewScheduler(poller.Options{
 		Ledger:    d.alerts.ledger,

@@ -35,7 +35,7 @@ func (w receiverWatcher) observer() emitter.Observer {
 		},
 		Recovered: func(webhook string, was emitter.GateState) {
 			w.journal.Turned(webhook, "recovered", "", false)
-			w.alerts.gateOpen(webhook)
+			w.alerts.gateOpen(webhook, was.Failures)
 			w.log.Info("webhook has recovered", "webhook", webhook, "failures", was.Failures, "lasted", time.Since(was.Since).Round(time.Second).String())
 		},
 		Paused: func(webhook string, state emitter.GateState) {
@@ -49,7 +49,7 @@ func (w receiverWatcher) observer() emitter.Observer {
 		},
 		Resumed: func(webhook string) {
 			w.journal.Turned(webhook, "resumed", "", false)
-			w.alerts.gateOpen(webhook)
+			w.alerts.gateOpen(webhook, 0)
 			w.log.Info("webhook is resumed", "webhook", webhook)
 		},
 		Parked: func(d emitter.Delivery, reason string, o emitter.Outcome) {

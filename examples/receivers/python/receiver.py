@@ -65,6 +65,7 @@ class Receiver(BaseHTTPRequestHandler):
         size = self.headers.get("content-length", "")
         if not (size.isascii() and size.isdigit()) or int(size) > MAX_BODY:
             self.close_connection = True
+            self.pass_over(int(size) if size.isascii() and size.isdigit() else 0)
             return self.answer(413, "a body of a known and bearable size is wanted")
         body = self.rfile.read(int(size))  # the signature is over the raw bytes: nothing may parse them before
         try:
@@ -76,6 +77,12 @@ class Receiver(BaseHTTPRequestHandler):
         except (ValueError, KeyError, TypeError) as error:
             return self.answer(400, f"not an event: {error}")
         return self.answer(204)
+
+    def pass_over(self, size):
+        """Reads a body that is too large: an answer before its end would get lost, and the event would come again."""
+        size = min(size, 4 * MAX_BODY)
+        while size > 0 and (part := self.rfile.read(min(size, 1 << 16))):
+            size -= len(part)
 
     def answer(self, status, text=""):
         self.send_response(status)

@@ -130,11 +130,8 @@ func (w *world) noteDue() (left bool) {
 			continue
 		}
 		left = true
-		since := m.left
-		if !m.tried.IsZero() {
-			since = m.tried
-		}
-		m.due = m.due || time.Now().Round(0).Sub(since) >= w.running.keep
+		now := time.Now().Round(0)
+		m.due = m.due || now.Sub(m.left) >= w.running.keep || !m.tried.IsZero() && now.Sub(m.tried) >= w.running.keep
 	}
 	return left
 }

@@ -64,6 +64,7 @@ func (w *world) reload(next *settings) {
 	case answered(err):
 		w.other = nil
 		w.noteBack(w.running, true)
+		w.loosen(w.running)
 	}
 }
 

@@ -283,6 +283,9 @@ func (w *world) start() bool {
 		return w.stillborn(err)
 	}
 	w.process = &process{store: st, daemon: d, client: w.client(), started: time.Now()}
+	w.truth.mu.Lock()
+	defer w.truth.mu.Unlock()
+	w.noteBack(w.running, false)
 	return true
 }
 
@@ -294,7 +297,7 @@ func (w *world) reconfigure() {
 		w.noteEdits(w.wanted)
 	}
 	w.running, w.other, w.former, w.reloaded = w.wanted, nil, nil, time.Time{}
-	w.noteBack(w.running, false)
+	w.noteBack(w.running, true) // until the process runs, and so has told its store
 	clear(w.asked)
 	for _, u := range w.upstreams {
 		u.interrupted()

@@ -21,7 +21,6 @@ type Source struct {
 	Cron     string           `toml:"cron"`
 	Timezone string           `toml:"timezone"`
 	Jitter   setting.Duration `toml:"jitter"`
-	Spread   bool             `toml:"spread"`
 	Active   Hours            `toml:"active"` // a window or a list of windows
 	OnStart  string           `toml:"on_start"`
 	Missed   string           `toml:"missed"`
@@ -29,7 +28,8 @@ type Source struct {
 	Deadline setting.Duration `toml:"deadline"`
 
 	Records   differ.Path   `toml:"records"`
-	Key       differ.Paths  `toml:"key"` // a path or a list of paths
+	Key       differ.Paths  `toml:"key"`    // a path or a list of paths
+	Spread    bool          `toml:"spread"` // of the schedule; beside the other switch it takes no room of its own
 	Single    bool          `toml:"single"`
 	Fields    []differ.Path `toml:"fields"`
 	Ignore    []differ.Path `toml:"ignore"`

@@ -88,7 +88,6 @@ func TestEachMistakeIsReportedAtItsKey(t *testing.T) {
 			s.Pages.Kind, s.Pages.Overlap, s.Pages.Size, s.Pages.Sizes = "offset", 50, 50, "limit"
 		}, "pages.overlap: pages.overlap = 50 leaves nothing of a page of 50 records"},
 		{"pages without a kind", func(s *Source) { s.Pages.Param = "p" }, "pages.param: pages.param counts only with"},
-		{"total with link", func(s *Source) { s.Pages.Kind, s.Pages.Total = "link", differ.MustPath("t") }, "pages.total: pages.total counts only with"},
 		{"delay without a kind", func(s *Source) { s.Pages.Delay = setting.Duration(time.Second) }, "pages.delay: pages.delay counts only with"},
 		{"size without a parameter", func(s *Source) { s.Pages.Kind, s.Pages.Size = "page", 100 }, "pages.size: size and size_param belong together"},
 		{"max", func(s *Source) { s.Pages.Kind, s.Pages.Max = "page", 0 }, "pages.max: 0 is too small"},

@@ -203,7 +203,7 @@ func plantedConfig(p *planted, dir, api, hooks, stranger, secure string, env map
 		panic(err)
 	}
 	fmt.Fprintf(&b, "[webhook.app]\nurl = %q\nsecret = [%q, %q]\nheaders = { X-Hook-Token = %q }\nauth = { kind = \"bearer\", token = %q }\nproxy = \"none\"\n",
-		hooks+"/app?token="+url.QueryEscape(p.plant("literal in a webhook's url")), ref("webhook.secret"), ref("webhook.secret, old"), "{secret:"+ref("webhook.headers")+"}", ref("webhook.auth"))
+		hooks+"/app?token="+url.QueryEscape(p.plant("literal in a webhook's url")), ref("webhook.secret"), ref("webhook.secret, old"), p.plant("literal in a webhook's headers"), ref("webhook.auth"))
 	fmt.Fprintf(&b, "retry = { schedule = [\"0s\", \"1s\"] }\n\n[webhook.proxied]\nurl = %q\nsecret = %q\nproxy = \"http://ann:{secret:%s}@127.0.0.1:1\"\n", hooks+"/proxied", ref("webhook.secret of another"), ref("webhook.proxy"))
 	fmt.Fprintf(&b, "\n[store]\nurl = \"sqlite:%s\"\n\n[admin]\nlisten = \"127.0.0.1:%s\"\ntoken = %q\n\n[log]\nlevel = \"debug\"\nformat = \"json\"\n",
 		filepath.Join(dir, "deltahook.db"), env["PORT"], ref("admin.token"))

@@ -50,8 +50,7 @@ func (s seen) String() string {
 }
 
 // pageForPeople is the beginning of a hint.
-const pageForPeople = "a login or error page; the credentials may have expired, or url leads to a page for people; where a login is over with " +
-	"status 200 or a redirect, auth.expired or auth.expired_status has to say so; "
+const pageForPeople = "a login or error page; the credentials may have expired, or url leads to a page for people; "
 
 // explain turns an error of reading a page into one for people.
 func explain(err error, s seen) error {

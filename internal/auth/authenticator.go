@@ -21,8 +21,8 @@ type Authenticator interface {
 	// renewed, and a secret is read again; again says that there is a new proof, so the request should be sent once more, and
 	// once only. Otherwise the error, an *Error, says what to do; nil when it was no refusal.
 	Answered(ctx context.Context, p Proof, a Answer) (again bool, err error)
-	// Peeks says whether Answered wants to see Answer.Head.
-	Peeks() bool
+	// Peeks says whether Answered wants to see Answer.Head of an answer with these header fields; nil when there is none yet, and of any.
+	Peeks(h http.Header) bool
 	// Transport wraps the transport over which the requests are sent. For the kinds digest and ntlm it answers the challenges of the
 	// origin; for all others it is base itself. For ntlm, base has to be an *http.Transport or an *outbound.Gate before one, which is
 	// cloned: each handshake has a connection of its own, in HTTP/1.1.
@@ -38,7 +38,7 @@ type Answer struct {
 	Header http.Header
 	// Limited says that it is about how much was asked and not about who asks, by the rules of the host.
 	Limited bool
-	Head    []byte // the whole body, decompressed; nil when it is longer than MaxHead or not known. See Peek.
+	Head    []byte // the whole body, as it was sent; nil when it is longer than MaxHead or not known. See Peek.
 }
 
 // TokenKeeper keeps what must survive a restart: a refresh token that replaced the configured one.
@@ -115,7 +115,7 @@ func (nobody) Authorize(context.Context, *http.Request) (Proof, error) { return 
 func (nobody) Answered(context.Context, Proof, Answer) (bool, error) { return false, nil }
 
 // Peeks says no.
-func (nobody) Peeks() bool { return false }
+func (nobody) Peeks(http.Header) bool { return false }
 
 // Transport gives base.
 func (nobody) Transport(base http.RoundTripper) http.RoundTripper { return base }

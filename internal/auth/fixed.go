@@ -162,7 +162,7 @@ func (f *fixed) hint(status int) string {
 }
 
 // Peeks says no: credentials that do not change by themselves do not expire inside an answer.
-func (f *fixed) Peeks() bool { return false }
+func (f *fixed) Peeks(http.Header) bool { return false }
 
 // Transport wraps base for the kinds that are negotiated.
 func (f *fixed) Transport(base http.RoundTripper) http.RoundTripper {

@@ -29,7 +29,9 @@ func newLogin(c *Config, o Options) (Authenticator, error) {
 		return nil, errors.New("auth: login needs Transport and Expand")
 	}
 	m := &login{endpoint: newEndpoint("the login", o), c: c, expand: o.Expand}
-	return newRenewing(c, o, m, "the login works, but its session is not taken: check auth.token_path, auth.header, auth.prefix and what this account may read"), nil
+	r := newRenewing(c, o, m, "the login works, but its session is not taken: check auth.token_path, auth.header, auth.prefix and what this account may read")
+	r.form = true
+	return r, nil
 }
 
 // Text is a text of a login with placeholders in it.

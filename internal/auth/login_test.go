@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -188,7 +189,7 @@ func TestASessionThatEndsInsideA200DuringAWalkIsOpenedAgain(t *testing.T) {
 	o.limit = 7
 	origin := o.start(t)
 	c := newClient(t, officeConfig(t, origin), origin, officeOptions())
-	if !c.a.Peeks() {
+	if !c.a.Peeks(nil) {
 		t.Fatal("the beginning of answers must be looked at")
 	}
 	for page := range 40 {
@@ -234,6 +235,81 @@ func TestASessionCanLiveInCookies(t *testing.T) {
 	}
 	if text := options.Secrets.Redact("JSESSIONID=session-2"); text != "JSESSIONID=(secret)" {
 		t.Error(text)
+	}
+}
+
+// Nobody has to say how the session of a system for people ends: its login form comes with 200, or there is a redirect to it.
+func TestALoginFormMeansThatTheSessionHasExpired(t *testing.T) {
+	for name, over := range map[string]func(http.ResponseWriter, *http.Request){
+		"page": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = io.WriteString(w, "\n<!-- v7 -->\n<!DOCTYPE html><html><form action=\"/in\"></form></html>")
+		},
+		"compressed page": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			_, _ = io.WriteString(z, "<html><body>please log in")
+			_ = z.Close()
+		},
+		"redirect": func(w http.ResponseWriter, q *http.Request) {
+			http.Redirect(w, q, "/Account/LogOn?ReturnUrl=/", http.StatusFound)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOffice()
+			mux := http.NewServeMux()
+			mux.HandleFunc("POST /login", o.jsonLogin)
+			mux.HandleFunc("/list", func(w http.ResponseWriter, q *http.Request) {
+				if !o.use(q.Header.Get("X-Session")) {
+					over(w, q)
+					return
+				}
+				w.Header().Set("Content-Type", "text/html") // as some call their data
+				_, _ = io.WriteString(w, "[1]")
+			})
+			origin := serve(t, mux).URL
+			config := officeConfig(t, origin)
+			config.Expired = differ.Condition{}
+			c := newClient(t, config, origin, officeOptions())
+			c.ok(t, origin+"/list")
+			o.forget()
+			if g := c.ok(t, origin+"/list"); g.body != "[1]" || g.tries != 2 || o.count() != 2 {
+				t.Errorf("%+v, %d logins", g, o.count())
+			}
+			c.ok(t, origin+"/list")
+			if o.count() != 2 {
+				t.Errorf("%d logins", o.count())
+			}
+		})
+	}
+}
+
+func TestAPageThatNoSessionHelpsAgainstCausesNoStreamOfLogins(t *testing.T) {
+	o, pages := newOffice(), true
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /login", o.jsonLogin)
+	mux.HandleFunc("/list", func(w http.ResponseWriter, _ *http.Request) {
+		if pages {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = io.WriteString(w, "<html>closed for maintenance")
+			return
+		}
+		_, _ = io.WriteString(w, "[1]")
+	})
+	origin := serve(t, mux).URL
+	config := officeConfig(t, origin)
+	config.Expired = differ.Condition{}
+	c := newClient(t, config, origin, officeOptions())
+	for range 20 {
+		_ = c.fails(t, origin+"/list")
+	}
+	if o.count() != 2 {
+		t.Errorf("%d logins", o.count())
+	}
+	pages = false
+	if g := c.ok(t, origin+"/list"); g.body != "[1]" || g.tries != 1 {
+		t.Errorf("%+v", g)
 	}
 }
 

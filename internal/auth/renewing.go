@@ -41,6 +41,7 @@ type renewing struct {
 	place    placement
 	statuses []int
 	expired  differ.Condition
+	form     bool // a login page says that the session has expired
 	secrets  *setting.Secrets
 	now      func() time.Time
 	hint     string // when a fresh token is refused
@@ -177,6 +178,9 @@ func (t *token) lasts(now time.Time, life time.Duration) {
 // Answered learns from an answer whether the token is still accepted, and renews it when it is not.
 func (r *renewing) Answered(ctx context.Context, p Proof, a Answer) (bool, error) {
 	v := judge(a, r.statuses, r.expired)
+	if v == accepted && r.form && isLoginForm(a) {
+		v = refused
+	}
 	if v == limited {
 		return false, nil
 	}
@@ -247,7 +251,7 @@ func (r *renewing) again(ctx context.Context, p Proof, v verdict, a Answer) (boo
 
 func (r *renewing) useless(a Answer, until time.Time) error {
 	what := "refused the request"
-	if a.Status == http.StatusOK || slices.Contains(r.statuses, a.Status) {
+	if a.Status < 400 || slices.Contains(r.statuses, a.Status) {
 		what = "says that the session has expired"
 	}
 	return &Error{
@@ -258,7 +262,7 @@ func (r *renewing) useless(a Answer, until time.Time) error {
 }
 
 // Peeks says whether an answer can say that the session has expired.
-func (r *renewing) Peeks() bool { return !r.expired.IsZero() }
+func (r *renewing) Peeks(h http.Header) bool { return !r.expired.IsZero() || r.form && isHTML(h) }
 
 // Transport gives base.
 func (r *renewing) Transport(base http.RoundTripper) http.RoundTripper { return base }

@@ -37,7 +37,7 @@ func (p *prover) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (p *prover) try(req *http.Request) (resp *http.Response, again bool, err error) {
 	out := req.Clone(req.Context())
-	if p.a.Peeks() {
+	if p.a.Peeks(nil) {
 		out.Header.Set("Accept-Encoding", "identity") // what is looked into must not be compressed
 	}
 	proof, err := p.a.Authorize(req.Context(), out)
@@ -49,7 +49,7 @@ func (p *prover) try(req *http.Request) (resp *http.Response, again bool, err er
 		return nil, false, err
 	}
 	answer := Answer{Status: resp.StatusCode, Header: resp.Header, Limited: outbound.WasRefused(req.Context())}
-	if p.a.Peeks() {
+	if p.a.Peeks(resp.Header) {
 		head, all := Peek(resp.Body)
 		answer.Head = head
 		resp.Body = peeked{Reader: all, Closer: resp.Body}

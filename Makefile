@@ -76,11 +76,10 @@ FUZZ_TARGETS = files=$$(grep -rl --include='*_test.go' '^func Fuzz' . || true); 
 	go test -list '^Fuzz' $$(dirname $$files | sort -u) | awk '/^Fuzz/ {names[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, names[i]; n = 0}'
 
 .PHONY: fuzz
-fuzz: ## Run every fuzz target for a while (FUZZTIME=10s each)
-	@{ $(FUZZ_TARGETS); } | while read -r package target; do \
-		echo "fuzz $$package $$target"; \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
-	done
+fuzz: ## Run every fuzz target for a while (FUZZTIME=10s each), two at a time
+	@{ $(FUZZ_TARGETS); } | xargs -r -P 2 -L 1 bash -c ' \
+		out=$$(go test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -parallel 1 "$$0" 2>&1 </dev/null) && rc=0 || rc=$$?; \
+		printf "fuzz %s %s\n%s\n" "$$0" "$$1" "$$out"; exit $$rc'
 
 # Long runs go one after the other, whatever comes of them. What each says is in bin/long; what came of all stands at the end.
 LONG = mkdir -p bin/long; table=; failed=0; \

@@ -24,7 +24,7 @@ func isLoginForm(a Answer) bool {
 }
 
 var (
-	loginPath = regexp.MustCompile(`(?i)log[-_]?[io]n|sign[-_]?in`)
+	loginPath = regexp.MustCompile(`(?i)(^|/)(log|sign)[-_]?[io]n(\.[a-z]+)?/?$`) // not "logins" nor "signing", which may be data
 	pageStart = regexp.MustCompile(`(?i)^(<!--[^>]*>\s*)*<(!doctype\s+html|html|head|body)\b`)
 )
 

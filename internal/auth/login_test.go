@@ -285,6 +285,17 @@ func TestALoginFormMeansThatTheSessionHasExpired(t *testing.T) {
 	}
 }
 
+func TestARedirectLeadsToALoginOnlyWhereItsPathEndsInOne(t *testing.T) {
+	for location, want := range map[string]bool{
+		"/login": true, "https://erp.example.com/users/sign_in?next=%2F": true, "/Account/LogOn": true, "/ui/login.jsp": true, "sign-in/": true,
+		"/api/logins/": false, "/signing/requests": false, "/catalog/in": false, "/contacts/?from=login": false, "": false,
+	} {
+		if is := isLoginForm(Answer{Status: http.StatusFound, Header: http.Header{"Location": {location}}}); is != want {
+			t.Errorf("%q: %t", location, is)
+		}
+	}
+}
+
 func TestAPageThatNoSessionHelpsAgainstCausesNoStreamOfLogins(t *testing.T) {
 	o, pages := newOffice(), true
 	mux := http.NewServeMux()

@@ -142,7 +142,7 @@ func noteOf(w *admin.Webhook, now time.Time) string {
 	if w.NextTry.IsZero() {
 		return w.Note
 	}
-	return w.Note + "; next try: " + untilNext(w.NextTry, now)
+	return strings.TrimPrefix(w.Note+"; next try: "+untilNext(w.NextTry, now), "; ")
 }
 
 func untilNext(t, now time.Time) string {

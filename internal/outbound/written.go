@@ -15,7 +15,7 @@ func Misprint(text string) error {
 	switch {
 	case strings.TrimSpace(text) != text:
 		return &setting.HintedError{Message: "the url begins or ends with a blank", Hint: "remove it"}
-	case strings.Contains(placeholders().ReplaceAllString(text, ""), "#"):
+	case strings.Contains(text, "#") && strings.Contains(placeholder.ReplaceAllString(text, ""), "#"):
 		return &setting.HintedError{
 			Message: "the url has a fragment, which is never sent",
 			Hint:    "remove the part from # on, or write %23 for a # that is meant",
@@ -24,7 +24,7 @@ func Misprint(text string) error {
 	return nil
 }
 
-func placeholders() *regexp.Regexp { return regexp.MustCompile(`\{[^{}]*\}`) }
+var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
 
 // ValidPort says whether an address has no port, or one that a server can have.
 func ValidPort(u *url.URL) bool {

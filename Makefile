@@ -47,9 +47,12 @@ test: ## Run all tests
 	go test -shuffle=on ./...
 
 # SQLite itself, C that was translated to Go, is not watched for races: it would take two thirds of the time, and is not ours.
+# The detector lets each process sleep a second before it ends, and the scripts run hundreds.
+RACE := CGO_ENABLED=1 GORACE=atexit_sleep_ms=10 go test -race -gcflags='modernc.org/sqlite/lib=-race=false' -shuffle=on
+
 .PHONY: race
 race: ## Run all tests under the race detector, random histories shortened (needs a C compiler)
-	CGO_ENABLED=1 go test -race -gcflags='modernc.org/sqlite/lib=-race=false' -short -shuffle=on -timeout 12m ./...
+	$(RACE) -short -timeout 12m ./...
 	go test ./internal/simtest -run '^TestTheSimulatorFinds' # it takes minutes under the detector
 
 .PHONY: reference
@@ -98,7 +101,7 @@ fuzz-long: ## Run every fuzz target for long, findings or not, and sum up (FUZZT
 .PHONY: race-many
 race-many: ## Run all tests in full under the race detector many times, each in another order, and sum up (N=20)
 	@$(LONG) for i in $$(seq $(N)); do \
-		long "race $$i" env CGO_ENABLED=1 go test -race -gcflags='modernc.org/sqlite/lib=-race=false' -count=1 -shuffle=on -timeout 1h ./...; \
+		long "race $$i" env $(RACE) -count=1 -timeout 1h ./...; \
 	done; sum
 
 .PHONY: kill-many

@@ -33,7 +33,11 @@ func TestUndoGivesTheRecordAsItWasByteForByteInItsValues(t *testing.T) {
 func TestUndoLeadsBackFromEveryDiff(t *testing.T) {
 	specs := []Spec{{}, {Ignore: []Path{MustPath("a"), MustPath("b.c")}}, {Unordered: []Path{MustPath("*"), MustPath("c.*")}}}
 	g := generator{rand.New(rand.NewPCG(3, 14))}
-	for n := range 20_000 {
+	rounds := 20_000
+	if testing.Short() {
+		rounds = 5_000
+	}
+	for n := range rounds {
 		shape := compiled(t, specs[n%len(specs)])
 		was := g.record()
 		old, record := text(t, was), text(t, g.mutate(was, 4))

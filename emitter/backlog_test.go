@@ -41,7 +41,11 @@ func TestABacklogIsReadInPagesInOrderWithBoundedMemory(t *testing.T) {
 
 // The hand-over from the store to live events, raced: commits go on while the backlog is read by a store that answers late.
 func TestTheHandOverFromBacklogToLiveEventsNeitherSkipsNorRepeats(t *testing.T) {
-	for seed := range uint64(30) {
+	seeds := uint64(30)
+	if testing.Short() {
+		seeds = 9
+	}
+	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			chance := rand.New(rand.NewPCG(seed, 1))
 			b, backlog := small(newBench(t)), 100

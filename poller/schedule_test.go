@@ -97,17 +97,21 @@ func TestT19CronKeepsItsPromiseInOtherZones(t *testing.T) {
 }
 
 func TestAFixedTimeFiresOnEachDayOfEachYear(t *testing.T) {
+	first, last := 2010, 2030
+	if testing.Short() {
+		first, last = 2016, 2020
+	}
 	for _, name := range []string{"America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Tehran", "Africa/Cairo"} {
 		z := zone(t, name)
 		for _, spec := range []string{"30 2 * * *", "15 0 * * *", "45 1 * * *", "0 3 * * *", "59 23 * * *"} {
 			s := parsed(t, spec, z)
-			at := time.Date(2010, 1, 1, 0, 0, 0, 0, z)
-			end := time.Date(2030, 1, 1, 0, 0, 0, 0, z)
+			at := time.Date(first, 1, 1, 0, 0, 0, 0, z)
+			end := time.Date(last, 1, 1, 0, 0, 0, 0, z)
 			fires := 0
 			for at = s.Next(at); at.Before(end); at = s.Next(at) {
 				fires++
 			}
-			if days := int(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC).Sub(time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC)) / (24 * time.Hour)); fires != days {
+			if days := int(time.Date(last, 1, 1, 0, 0, 0, 0, time.UTC).Sub(time.Date(first, 1, 1, 0, 0, 0, 0, time.UTC)) / (24 * time.Hour)); fires != days {
 				t.Errorf("%s %q fired %d times in %d days", name, spec, fires, days)
 			}
 		}

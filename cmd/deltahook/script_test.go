@@ -66,6 +66,7 @@ func TestEveryCommandSaysWhatItsScriptSays(t *testing.T) {
 			env.Setenv("HOOKS", hooks.URL)
 			env.Setenv("PORT", freePort(t))
 			env.Setenv("ADMIN", freePort(t))
+			env.Setenv("GORACE", os.Getenv("GORACE")) // how the detector is to behave in each command, see the Makefile
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

@@ -344,7 +344,7 @@ func calm(t *testing.T, living []*replica) {
 func TestWhateverComesAndGoesEveryShardIsWorkedOnByOneReplica(t *testing.T) {
 	seeds := uint64(8)
 	if testing.Short() {
-		seeds = 2
+		seeds = 1
 	}
 	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {

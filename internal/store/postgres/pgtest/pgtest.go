@@ -123,7 +123,7 @@ func (s *Server) run(ctx context.Context, name string, args ...string) error {
 func (s *Server) Begin(ctx context.Context) error {
 	args := []string{
 		filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir, "-c", "listen_addresses=",
-		"-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "log_min_messages=fatal",
+		"-c", "max_connections=200", "-c", "jit=off", "-c", "shared_buffers=64MB", "-c", "log_min_messages=fatal",
 	}
 	if !s.opts.Durable {
 		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")

@@ -116,7 +116,8 @@ func (w *world) checkCommit(source string, m *memory, c *commit) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	first := &violation{promise: 10, text: source + " is read, and is not configured"}
-	for i, all := range w.candidates() {
+	fits := false
+	for i, all := range w.candidates(c.begun) {
 		s := all.source(source)
 		if s.away {
 			continue
@@ -126,14 +127,17 @@ func (w *world) checkCommit(source string, m *memory, c *commit) {
 			poll.from = u.scans[n-1].from
 		}
 		if poll.check(); poll.broken == nil {
-			c.by, c.parts = s.compared, s.parts
-			return
-		}
-		if i == 0 {
+			if !fits {
+				c.by, c.parts = s.compared, s.parts
+			}
+			fits, c.perhaps = true, append(c.perhaps, s.compared)
+		} else if i == 0 {
 			first = poll.broken
 		}
 	}
-	w.violated(first.promise, "%s", first.text)
+	if !fits {
+		w.violated(first.promise, "%s", first.text)
+	}
 }
 
 // reading is one poll that is checked by some settings.

@@ -33,13 +33,14 @@ func (w *world) put(text string) {
 	}
 }
 
-// candidates are the settings that may be in force: while they are reloaded, and when nobody knows what came of that, there are two.
-func (w *world) candidates() []*settings {
+// candidates are the settings that a commit may have been made with: while they are reloaded, and when nobody knows what came of that,
+// there are two.
+func (w *world) candidates(begun time.Time) []*settings {
 	list := []*settings{w.running}
 	if w.other != nil {
 		list = append(list, w.other)
 	}
-	if w.former != nil && time.Since(w.reloaded) < time.Second { // a commit that had begun
+	if w.former != nil && begun.Sub(w.reloaded) < time.Second {
 		list = append(list, w.former)
 	}
 	return list

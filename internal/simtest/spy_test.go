@@ -41,7 +41,7 @@ func (a *agent) Commit(ctx context.Context, c poller.Commit) (poller.Committed, 
 		return a.Member.Commit(ctx, c)
 	}
 	u := a.w.upstream(c.Source)
-	seen := &commit{expect: c.Expect, state: c.State, forget: c.Forget}
+	seen := &commit{begun: time.Now(), expect: c.Expect, state: c.State, forget: c.Forget}
 	if c.Poll != nil {
 		seen.verdict, seen.complete, seen.served = c.Poll.Verdict, u.proves(c.Poll.Verdict), u.served()
 		if seen.verdict == poller.Partial && !seen.complete && u.since == nil {
@@ -215,6 +215,9 @@ func (w *world) uncertain(source string, c *commit) {
 	defer w.truth.mu.Unlock()
 	m := w.truth.of(source)
 	c.by, c.parts = w.running.comparison(source), w.running.source(source).parts
+	for _, all := range w.candidates(c.begun) {
+		c.perhaps = append(c.perhaps, all.comparison(source))
+	}
 	m.maybe, m.doing = c, nil
 	w.running.source(source).doubted()
 }

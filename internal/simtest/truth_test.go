@@ -47,7 +47,7 @@ type memory struct {
 type known struct {
 	body string
 	by   comparison   // that counted when it was
-	over []comparison // those that counted later, and were over before it was read again
+	over []comparison // others that counted then, perhaps, or later, and were over before it was read again
 	told bool         // an event had it
 }
 
@@ -69,6 +69,7 @@ func (e *event) place() place { return place{e.source, e.sequence} }
 
 // commit is one call of Commit.
 type commit struct {
+	begun  time.Time
 	expect int64
 	state  poller.State
 	forget poller.Forget
@@ -80,6 +81,7 @@ type commit struct {
 	served   map[string]bool // lists that were read to their end, of those of a source with several
 	parts    []string        // that were configured
 	by       comparison
+	perhaps  []comparison // by which it may have been compared, if not by that
 	merges   []merge
 }
 
@@ -136,7 +138,7 @@ func (t *truth) apply(source string, c *commit) {
 			delete(m.known, w.key)
 		case w.body != "":
 			m.keys[w.hash] = w.key
-			m.known[w.key] = known{body: w.body, by: c.by, told: w.event != nil}
+			m.known[w.key] = known{body: w.body, by: c.by, over: c.others(), told: w.event != nil}
 			if former, ok := by[idOf(w.key)]; ok {
 				m.known[w.key] = known{body: w.body, by: former}
 			}
@@ -152,6 +154,11 @@ func (t *truth) apply(source string, c *commit) {
 	for i := range c.merges {
 		t.merge(&c.merges[i])
 	}
+}
+
+// others are the comparisons by which a commit may have been made besides the likeliest one.
+func (c *commit) others() []comparison {
+	return slices.DeleteFunc(slices.Clone(c.perhaps), func(p comparison) bool { return p == c.by })
 }
 
 func (t *truth) merge(g *merge) {

@@ -90,6 +90,9 @@ func statusText(resp *http.Response) string {
 	if _, reason := classOf(resp.StatusCode); reason != ReasonRedirect {
 		return strings.TrimSpace(text)
 	}
+	if resp.Header.Get("Location") == "" { // 304, too, for which whoever posts has no use
+		return text + ": an event is accepted by a 2xx only"
+	}
 	target := "an address that cannot be read"
 	if u, err := url.Parse(resp.Header.Get("Location")); err == nil {
 		target = u.Host

@@ -28,7 +28,10 @@ const (
 // may have what the other side sent: the caller redacts it.
 func PostFault(err error) (reason, text string) {
 	err = innermost(err)
-	return postReason(err), err.Error()
+	if reason, text = postReason(err), err.Error(); reason == FaultClosed {
+		text = "the connection was closed before an answer came: " + text
+	}
+	return reason, text
 }
 
 func postReason(err error) string {

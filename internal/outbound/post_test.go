@@ -149,6 +149,9 @@ func TestAPosterFailsForABoundedSetOfReasons(t *testing.T) {
 		if reason != tt.want || text == "" || strings.Contains(text, "token") {
 			t.Errorf("%v: %s %q, want %s", tt.err, reason, text, tt.want)
 		}
+		if closed := strings.HasPrefix(text, "the connection was closed before an answer came: "); closed != (tt.want == FaultClosed) {
+			t.Errorf("%v: %q", tt.err, text)
+		}
 	}
 }
 

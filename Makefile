@@ -47,8 +47,9 @@ test: ## Run all tests
 	go test -shuffle=on ./...
 
 # SQLite itself, C that was translated to Go, is not watched for races: it would take two thirds of the time, and is not ours.
-# The detector lets each process sleep a second before it ends, and the scripts run hundreds.
-RACE := CGO_ENABLED=1 GORACE=atexit_sleep_ms=10 go test -race -gcflags='modernc.org/sqlite/lib=-race=false' -shuffle=on
+# The detector lets each process sleep a second before it ends, and the scripts run hundreds. What vet says of a package it says without
+# the detector, too.
+RACE := CGO_ENABLED=1 GORACE=atexit_sleep_ms=10 go test -vet=off -race -gcflags='modernc.org/sqlite/lib=-race=false' -shuffle=on
 
 .PHONY: race
 race: ## Run all tests under the race detector, random histories shortened (needs a C compiler)
@@ -81,7 +82,7 @@ FUZZ_TARGETS = files=$$(grep -rl --include='*_test.go' '^func Fuzz' . || true); 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for a while (FUZZTIME=10s each), two at a time
 	@{ $(FUZZ_TARGETS); } | xargs -r -P 2 -L 1 bash -c ' \
-		out=$$(go test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -parallel 1 "$$0" 2>&1 </dev/null) && rc=0 || rc=$$?; \
+		out=$$(go test -vet=off -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -parallel 1 "$$0" 2>&1 </dev/null) && rc=0 || rc=$$?; \
 		printf "fuzz %s %s\n%s\n" "$$0" "$$1" "$$out"; exit $$rc'
 
 # Long runs go one after the other, whatever comes of them. What each says is in bin/long; what came of all stands at the end.

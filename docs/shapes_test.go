@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/deltahook/deltahook/internal/config"
@@ -67,6 +68,7 @@ func (r *reply) fits(req *http.Request, body string) (score int, ok bool) {
 
 // pretend is a server that answers as a page says.
 type pretend struct {
+	mu      sync.Mutex
 	replies []reply
 	strange []string // requests that the page does not know
 	asked   map[int]bool
@@ -74,6 +76,8 @@ type pretend struct {
 
 func (p *pretend) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	raw, _ := io.ReadAll(req.Body)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	best, most := -1, -1
 	for i := range p.replies {
 		if score, ok := p.replies[i].fits(req, string(raw)); ok && score > most {

@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -95,6 +96,7 @@ func (w *walk) pages() int { return w.result.Pages - w.pagesBefore }
 // page asks for one page and looks at its records. It gives nil when the page before was the last one.
 func (w *walk) page(ctx context.Context, s step) (*answer, error) {
 	number := w.pages() + 1
+	s.url = w.p.home(s.url)
 	req, err := w.request(s)
 	if err != nil {
 		return nil, err
@@ -117,6 +119,18 @@ func (w *walk) page(ctx context.Context, s step) (*answer, error) {
 	w.remember(req, resp, body)
 	w.progress()
 	return a, err
+}
+
+// home gives the address of a page as the origin has it. Behind a proxy that ends TLS for it, a server names the scheme in which the
+// proxy asks it.
+func (p *Poller) home(u *url.URL) *url.URL {
+	origin := p.requests.target
+	if u == nil || origin.Socket != "" || u.Scheme != "http" && u.Scheme != "https" || !strings.EqualFold(u.Host, origin.URL.Host) || p.client.Allows(u) {
+		return u
+	}
+	same := *u
+	same.Scheme = origin.URL.Scheme
+	return &same
 }
 
 // request makes the request of a page that may be asked for.

@@ -452,6 +452,20 @@ func TestT15PagesOnOtherHostsGetNoCredentials(t *testing.T) {
 	}
 }
 
+// A server behind a proxy that ends TLS for it names its next page with the scheme that it is asked in itself.
+func TestANextPageOfTheSameHostIsAskedWithTheSchemeOfURL(t *testing.T) {
+	asked := 0
+	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		if asked++; q.URL.Query().Get("page") == "" {
+			w.Header().Set("Link", "<https://"+q.Host+"/x?page=2>; rel=next")
+		}
+		fmt.Fprintf(w, `[{"id":%d}]`, asked)
+	}, func(s *Source) { s.Pages.Kind = "link" })
+	if got := r.want(Complete); got.Records != 2 {
+		t.Errorf("%d records", got.Records)
+	}
+}
+
 func TestSecretParametersAreAddedToNextPagesOfTheOrigin(t *testing.T) {
 	var queries []string
 	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {

@@ -89,7 +89,7 @@ func stateRoutes() []route {
 			method: "GET", path: apiRoot + "/sources", name: "listSources", access: looks, answer: []Source{}, pages: true,
 			about: "Sources by name.",
 			params: []param{
-				{name: "state", about: "only in this state: baselining, ok, quiet, failing, held, paused, waiting"},
+				{name: "state", about: "only in this state", one: []string{"baselining", "ok", "quiet", "failing", "held", "paused", "waiting"}},
 				{name: "name", about: "only those whose name has this in it"},
 			}, do: (*handler).sources,
 		}, {

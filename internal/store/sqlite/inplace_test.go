@@ -113,3 +113,39 @@ func TestTheLogOfAFileThatIsMissingIsNotThrownAway(t *testing.T) {
 		t.Errorf("%d records of 1 are left", n)
 	}
 }
+
+func TestABackupIsNotMixedWithTheLogOfTheStoreBefore(t *testing.T) {
+	needsRemoval(t)
+	path := newPath(t)
+	s := mustOpen(t, sqlite.Options{Path: path})
+	m := mustOwn(t, s)
+	mustCommit(t, s, m, 1)
+	if err := s.Backup(t.Context(), path+".backup"); err != nil {
+		t.Fatal(err)
+	}
+	mustCommit(t, s, m, 2)
+	mustRename(t, path, path+".away")
+	_ = s.Close()
+	mustRename(t, path+".backup", path)
+	for _, readOnly := range []bool{false, true} {
+		_, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, ReadOnly: readOnly})
+		if err == nil || !strings.Contains(err.Error(), "deltahook.db-wal beside it is the log of the store that was here before") {
+			t.Errorf("read only %t: %v", readOnly, err)
+		}
+	}
+	for _, end := range []string{"-wal", "-shm"} {
+		if err := os.Remove(path + end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // its own log is none of another
+		s = mustOpen(t, sqlite.Options{Path: path})
+		m = mustOwn(t, s)
+		if n := mustLoad(t, m).Records; n != 1 {
+			t.Errorf("%d records, the backup had one", n)
+		}
+		mustRename(t, path, path+".away")
+		_ = s.Close()
+		mustRename(t, path+".away", path)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/url"
@@ -94,6 +95,9 @@ func (s *Store) beginReading(ctx context.Context) error {
 	if err := plainFile(s.path, info, err); err != nil {
 		return err
 	}
+	if err := s.foreignLog(); err != nil {
+		return err
+	}
 	return s.read(ctx, func(q querier) error {
 		version, err := schemaVersion(ctx, q)
 		if err != nil {
@@ -112,6 +116,9 @@ func (s *Store) beginWriting(ctx context.Context) (err error) {
 	}
 	created, err := s.create()
 	if err != nil {
+		return err
+	}
+	if err := s.foreignLog(); err != nil {
 		return err
 	}
 	if err := s.recognise(ctx); err != nil {
@@ -217,6 +224,30 @@ func (s *Store) orphan() error {
 		}
 	}
 	return nil
+}
+
+// foreignLog refuses a backup that was put beside the log of the store that was there before: SQLite would write what stands in the log
+// into it. A store in use says in its header that it has a log, a copy made by VACUUM says that it has none until it is opened
+// (https://sqlite.org/fileformat2.html, file format version numbers).
+func (s *Store) foreignLog() error {
+	wal := s.path + "-wal"
+	if info, err := os.Stat(wal); err != nil || info.Size() == 0 {
+		return nil //nolint:nilerr // there is none, or SQLite says it better
+	}
+	f, err := os.Open(s.path)
+	if err != nil {
+		return nil //nolint:nilerr // SQLite says it better
+	}
+	const versions = 18 // for writing and for reading
+	var header [versions + 2]byte
+	_, err = io.ReadFull(f, header[:])
+	if err := errors.Join(err, f.Close()); err != nil || header[versions] != 1 || header[versions+1] != 1 {
+		return nil //nolint:nilerr // it is too short
+	}
+	return &placedError{
+		path: s.path, err: fmt.Errorf("the file is a backup, and %s beside it is the log of the store that was here before", filepath.Base(wal)),
+		hint: "to go on from the backup, remove that one and -shm",
+	}
 }
 
 func plainFile(path string, info fs.FileInfo, err error) error {

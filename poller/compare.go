@@ -12,7 +12,8 @@ const severalBodies = 64
 
 // comparing has the updates of one flush.
 type comparing struct {
-	news map[differ.Hash][]byte // what the records are now
+	news   map[differ.Hash][]byte // what the records are now
+	unread map[differ.Hash]bool   // since what counts of them was edited
 
 	mu     sync.Mutex
 	deltas map[differ.Hash]differ.Delta
@@ -20,11 +21,14 @@ type comparing struct {
 
 // compare finds what is different in the pending updates.
 func (s *scan) compare() (map[differ.Hash]differ.Delta, error) {
-	c := comparing{news: map[differ.Hash][]byte{}}
+	c := comparing{news: map[differ.Hash][]byte{}, unread: map[differ.Hash]bool{}}
 	hashes := make([]differ.Hash, 0, len(s.pending))
 	for i := range s.pending {
 		if one := &s.pending[i]; one.kind == differ.Updated {
 			c.news[one.Hash] = one.body
+			if one.unread {
+				c.unread[one.Hash] = true
+			}
 			hashes = append(hashes, one.Hash)
 		}
 	}
@@ -47,7 +51,7 @@ func (s *scan) compare() (map[differ.Hash]differ.Delta, error) {
 
 func (s *scan) compareStored(c *comparing, hashes []differ.Hash) error {
 	return s.p.opts.Ledger.Bodies(s.ctx, s.p.source.Name, hashes, func(h differ.Hash, key string, old []byte) error {
-		d, err := s.delta(old, c.news[h])
+		d, err := s.delta(old, c.news[h], c.unread[h])
 		if err != nil {
 			return fmt.Errorf("record %q: %w", key, err)
 		}
@@ -59,8 +63,8 @@ func (s *scan) compareStored(c *comparing, hashes []differ.Hash) error {
 }
 
 // delta compares two bodies. What only a change of the configuration made visible is no change.
-func (s *scan) delta(old, now []byte) (differ.Delta, error) {
-	if former := s.p.known.former; former != nil && s.edited {
+func (s *scan) delta(old, now []byte, unread bool) (differ.Delta, error) {
+	if former := s.p.known.former; unread {
 		h := s.p.hasher
 		if h.Canon(former, old) == h.Canon(former, now) {
 			return differ.Delta{}, nil

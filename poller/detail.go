@@ -52,18 +52,23 @@ func (d *details) want(kind differ.Kind, hash differ.Hash, raw uint64, rec diffe
 	if _, again := d.asked[hash]; again {
 		return s.again(hash, raw, 0, rec)
 	}
+	known, _, _ := s.index.Get(hash)
+	unread, edited := s.unread(known), kind == differ.Updated && s.p.onlyEdited(known.Raw, raw)
+	if unread && !edited {
+		s.index.SetRaw(hash, 0) // until its detail is there
+		s.p.known.dirty = true
+	}
 	failing := d.w.p.known.failing[hash]
 	if !failing && d.ends() {
 		d.left++
 		return nil
 	}
 	d.asked[hash] = raw
-	known, _, _ := s.index.Get(hash)
 	c := pending{
-		kind: kind, quiet: s.quiet, key: bytes.Clone(s.key), body: bytes.Clone(rec.Raw),
+		kind: kind, quiet: s.quiet, unread: unread, key: bytes.Clone(s.key), body: bytes.Clone(rec.Raw),
 		Known: Known{Hash: hash, Print: differ.Print{Raw: raw, Canon: known.Canon}},
 	}
-	if kind == differ.Updated && s.p.onlyEdited(known.Raw, raw) || kind == differ.Created && s.joins(rec.Raw) {
+	if edited || kind == differ.Created && s.joins(rec.Raw) {
 		c.quiet, c.edited = true, true
 	}
 	const most = 1000

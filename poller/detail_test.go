@@ -277,6 +277,75 @@ func TestTooManyDetailsConvergeOverSeveralPolls(t *testing.T) {
 	}
 }
 
+// Nobody was told of the records of a first listing that is not finished: with another key it begins anew, and no record is gone.
+func TestAnEditOfTheKeyBeforeTheBaselineBeginsAnew(t *testing.T) {
+	g := newCatalogue(numbered(1, 5)...)
+	for _, id := range numbered(1, 5) {
+		g.listed.set(id, fmt.Sprintf(`{"id":%q,"no":"n%s"}`, id, id))
+	}
+	r := g.detailed(t, func(s *Source) { s.Detail.URL, s.Detail.Max, s.Deletes.Confirm = "/contacts/{record.id}", 2, 5 })
+	r.want(Partial)
+	r.edit(func(s *Source) { s.Key = paths("no") })
+	for range 2 {
+		r.want(Partial)
+	}
+	if got := r.want(Complete); got.State.Baselined.IsZero() || got.State.Records != 5 {
+		t.Errorf("state %+v", got.State)
+	}
+	for key := range r.ledger.rows("contacts") {
+		if !strings.HasPrefix(key, "n") {
+			t.Errorf("%s is known, and is no key any more", key)
+		}
+	}
+	for range 5 {
+		r.untouched(func() { r.want(Unchanged) })
+	}
+	r.tells()
+}
+
+// An edit of what counts is no news of a record until it was read, which may take polls; what happens to it after that is.
+func TestAChangeWhileOtherRecordsWaitSinceAnEditIsTold(t *testing.T) {
+	for _, restarts := range []bool{false, true} {
+		g := newCatalogue()
+		put := func(id string, a, b, version int) {
+			g.add(id, version)
+			g.body["/contacts/"+id] = fmt.Sprintf(`{"id":%q,"a":%d,"b":%d}`, id, a, b)
+		}
+		ids := numbered(1, 6)
+		for _, id := range ids {
+			put(id, 1, 1, 1)
+		}
+		r := g.detailed(t, func(s *Source) { s.Detail.Merge, s.Fields = "replace", paths("id", "a") })
+		r.want(Complete)
+		for _, id := range ids {
+			put(id, 1, 2, 2) // not what counts
+		}
+		r.want(Complete)
+		for _, id := range ids {
+			put(id, 1, 3, 3)
+		}
+		r.edit(func(s *Source) { s.Fields, s.Detail.Max, s.Detail.Concurrency = paths("id", "a", "b"), 2, 1 })
+		poll := func() {
+			if restarts {
+				r.restart()
+			}
+			r.want(Partial)
+		}
+		poll() // 1 and 2
+		r.tells()
+		put("1", 1, 4, 4)
+		poll() // 1 and 3
+		r.tells("updated 1 b")
+		put("6", 2, 4, 4)
+		put("2", 1, 4, 4)
+		poll() // 2 and 4
+		r.tells("updated 2 b")
+		r.want(Complete) // 5 and 6
+		r.tells("updated 6 a,b")
+		r.untouched(func() { r.want(Unchanged) })
+	}
+}
+
 func TestAnOutageOfTheDetailsIsNoBaseline(t *testing.T) {
 	for _, n := range []int{2, 200} {
 		g := newCatalogue(numbered(1, n)...)

@@ -63,6 +63,21 @@ func (w *walk) outdated() (former string, behind []string) {
 	return former, behind
 }
 
+// unread says that a known record was not read since what counts of it was edited: not at all, or not since the first poll after that,
+// which leaves no fingerprint of the bytes of those that it did not read.
+func (s *scan) unread(known differ.Print) bool {
+	m := s.p.known
+	return s.edited && m.former != nil && (m.state.Compare != s.p.compare || known.Raw == 0)
+}
+
+// disown takes away the fingerprints of the bytes of what was not read.
+func (s *scan) disown() {
+	s.index.Unseen(func(h differ.Hash, _ differ.Print, _ int) bool {
+		s.index.SetRaw(h, 0)
+		return true
+	})
+}
+
 // isBehind says whether what was before an edit still counts for a partition.
 func (m *memory) isBehind(partition string) bool { return m.behind == nil || m.behind[partition] }
 

@@ -12,6 +12,7 @@ type pending struct {
 	kind   differ.Kind
 	quiet  bool // no event tells of it
 	edited bool // it is not counted, because only the configuration was changed
+	unread bool // it was not read since what counts of it was edited
 	key    []byte
 	body   []byte
 	Known
@@ -23,13 +24,14 @@ func (s *scan) queue(kind differ.Kind, quiet, edited bool, hash differ.Hash, pri
 		s.garbled = string(s.key)
 	}
 	s.touch(hash)
+	was, _, _ := s.index.Get(hash)
 	s.index.Set(hash, print)
 	s.p.known.dirty = true
 	if !quiet {
 		s.gauge.delay(rec.Raw)
 	}
 	s.pending = append(s.pending, pending{
-		kind: kind, quiet: quiet, edited: edited, key: bytes.Clone(s.key), body: bytes.Clone(rec.Raw),
+		kind: kind, quiet: quiet, edited: edited, unread: s.unread(was), key: bytes.Clone(s.key), body: bytes.Clone(rec.Raw),
 		Known: Known{Hash: hash, Print: print},
 	})
 	s.waiting += len(rec.Raw)

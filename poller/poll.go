@@ -255,6 +255,8 @@ func (p *Poller) waits(ctx context.Context, r *Result, trial bool) (bool, error)
 		return true, p.hold(ctx, r, *p.identityHold())
 	case state.Held != nil && state.Held.Reason == reasonIdentity && !p.reidentified():
 		return false, p.lift(ctx, r)
+	case p.misbegun():
+		return false, p.startAnew(ctx)
 	}
 	return false, nil
 }

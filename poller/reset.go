@@ -36,7 +36,7 @@ func (p *Poller) Reset(ctx context.Context, level ResetLevel) (State, error) {
 	case ResetCursor:
 		state.Validators, state.Cursor = Validators{}, restarted(state.Cursor)
 	case ResetRecords:
-		state, forget = State{Sequence: was.Sequence, Paused: was.Paused, Untold: was.untold()}, ForgetRecords
+		state, forget = was.bare(), ForgetRecords
 	case ResetAll:
 		state, forget = State{Paused: was.Paused, Untold: was.untold()}, ForgetAll
 	}
@@ -46,6 +46,27 @@ func (p *Poller) Reset(ctx context.Context, level ResetLevel) (State, error) {
 	p.forget()
 	p.released = p.released || was.Held != nil && state.Held == nil
 	return was, nil
+}
+
+// bare is the state of a source of which no record is known.
+func (s *State) bare() State {
+	return State{Sequence: s.Sequence, Paused: s.Paused, Untold: s.untold()}
+}
+
+// misbegun says that the first listing was begun, and not finished, under another identity than the one that is configured. Nobody was
+// told of its records, and nobody has to be asked what becomes of them.
+func (p *Poller) misbegun() bool {
+	s := &p.known.state
+	return s.Baselined.IsZero() && p.source.Initial != "emit" && s.Identity != "" && s.Identity != p.identity
+}
+
+// startAnew forgets the records of a first listing, which begins anew.
+func (p *Poller) startAnew(ctx context.Context) error {
+	if err := p.commit(ctx, Commit{State: p.known.state.bare(), Forget: ForgetRecords}); err != nil {
+		return err
+	}
+	p.forget()
+	return p.load(ctx)
 }
 
 // Stored gives the durable state of the source. A poll may run meanwhile.

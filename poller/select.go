@@ -55,7 +55,8 @@ func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []by
 		return true
 	}
 	now := s.p.hasher.Canon(s.p.shape, body)
-	if s.edited && s.p.known.reselected && (s.dropped[hash] || now == canon && s.p.known.formerly.admits(body)) {
+	was, _, _ := s.index.Get(hash)
+	if s.p.known.reselected && s.unread(was) && (s.dropped[hash] || now == canon && s.p.known.formerly.admits(body)) {
 		s.dropped[hash] = true
 		return true
 	}

@@ -360,7 +360,7 @@ func (r *reading) silent(wr *write) {
 		both = both.and(c)
 	}
 	if both.canon(was.body) != both.canon(wr.body) {
-		r.violated(1, "%s %s changes, and nobody is told:\n%s\n%s", r.u.name, wr.key, was.body, wr.body)
+		r.violated(1, "%s %s changes, and nobody is told (%v, was %v, %v):\n%s\n%s%s", r.u.name, wr.key, r.s.compared, was.by, was.over, was.body, wr.body, r.story(wr.key))
 	}
 }
 

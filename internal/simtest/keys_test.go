@@ -82,10 +82,11 @@ func (r *reading) decided() (released, discarded bool) {
 	return h != nil && h.Release, h != nil && h.Discard
 }
 
-// exchanged says that records may become other ones: a person has said so, or the first listing is not read to its end.
+// exchanged says that records may become other ones: a person has said so, or the first listing was not read to its end when the key was
+// edited, and what it found had been told.
 func (r *reading) exchanged() bool {
 	released, _ := r.decided()
-	return released || r.m.state.Baselined.IsZero()
+	return released || r.m.state.Baselined.IsZero() || r.m.mixed
 }
 
 // rekeyed checks a commit that puts all known records under other keys: it happens on request only, and no record changes or is lost.
@@ -95,6 +96,9 @@ func (r *reading) rekeyed() {
 	case admin.Reset:
 		return
 	default:
+		if r.m.state.Baselined.IsZero() && r.s.initial == "baseline" && (len(r.m.known) == 0 || r.reidentified()) {
+			return // the first listing begins anew under another key
+		}
 		r.violated(10, "%s is known anew, and nobody asked", r.u.name)
 	}
 	was := map[string]string{}

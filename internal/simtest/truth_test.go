@@ -40,6 +40,7 @@ type memory struct {
 	tried      time.Time // when settings without it were refused, and the store may have heard of them; zero: none were since it was there
 	due        bool      // it has been away for long enough to be forgotten
 	forgotten  bool      // since it left
+	mixed      bool      // the key was edited before the first listing was read to its end, and records are known under both
 	parts      map[string]partState
 }
 
@@ -118,6 +119,7 @@ func (t *truth) of(source string) *memory {
 // apply takes a commit in that the store has.
 func (t *truth) apply(source string, c *commit) {
 	m := t.of(source)
+	first := m.state.Baselined.IsZero() && !c.state.Baselined.IsZero()
 	m.state, m.maybe, m.forgotten = c.state, nil, false
 	m.state.Version = c.expect + 1
 	m.shifts = max(m.shifts, c.shifted)
@@ -148,6 +150,7 @@ func (t *truth) apply(source string, c *commit) {
 			t.events[w.event.id], t.places[w.event.place()], t.seqs[w.event.seq] = w.event, w.event, w.event
 		}
 	}
+	m.mixed = (first || m.mixed) && !m.oneForm()
 	if m.partsRead(c); len(m.known) == 0 && m.state.Baselined.IsZero() {
 		m.selections, m.parts = nil, nil
 	}
@@ -159,6 +162,20 @@ func (t *truth) apply(source string, c *commit) {
 // others are the comparisons by which a commit may have been made besides the likeliest one.
 func (c *commit) others() []comparison {
 	return slices.DeleteFunc(slices.Clone(c.perhaps), func(p comparison) bool { return p == c.by })
+}
+
+// oneForm says whether all records are known under keys of one form.
+func (m *memory) oneForm() bool {
+	form := ""
+	for key := range m.known {
+		if form == "" {
+			form = formOf(key)
+		}
+		if formOf(key) != form {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *truth) merge(g *merge) {

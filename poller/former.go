@@ -64,7 +64,8 @@ func (w *walk) outdated() (former string, behind []string) {
 }
 
 // unread says that a known record was not read since what counts of it was edited: not at all, or not since the first poll after that,
-// which leaves no fingerprint of the bytes of those that it did not read.
+// which leaves no fingerprint of the bytes of those that it did not read. Of a record with details that is so when the listing shows
+// another one than it did; else what is stored is what it is.
 func (s *scan) unread(known differ.Print) bool {
 	m := s.p.known
 	return s.edited && m.former != nil && (m.state.Compare != s.p.compare || known.Raw == 0)
@@ -72,6 +73,9 @@ func (s *scan) unread(known differ.Print) bool {
 
 // disown takes away the fingerprints of the bytes of what was not read.
 func (s *scan) disown() {
+	if s.details != nil {
+		return // it did that for the records that it was asked for
+	}
 	s.index.Unseen(func(h differ.Hash, _ differ.Print, _ int) bool {
 		s.index.SetRaw(h, 0)
 		return true

@@ -642,3 +642,76 @@ func TestAPartitionThatFailsAfterAnEditLosesNoChange(t *testing.T) {
 		})
 	}
 }
+
+func TestAPartitionThatBreaksOffJustAfterAnEditIsNoNewsWhenItIsBack(t *testing.T) {
+	g := newRegions("north", "south")
+	r := g.rig(t, []string{"north", "south"}, func(s *Source) { s.Ignore = paths("status") })
+	r.want(Complete)
+	for _, l := range g.lists {
+		for _, id := range []string{"1", "2", "3", "4"} {
+			l.put(id, "later")
+		}
+	}
+	r.want(Unchanged)
+	r.edit(func(s *Source) { s.Ignore = nil })
+	g.broken["south 2"] = 500
+	r.want(Partial)
+	r.tells()
+	clear(g.broken)
+	r.want(Complete)
+	r.tells()
+}
+
+// afterOutage edits a source while one of its partitions is down, and counts the details that are asked for until it is back.
+func afterOutage(t *testing.T, edit func(*Source)) (asked int) {
+	t.Helper()
+	broken := false
+	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		switch {
+		case strings.HasPrefix(q.URL.Path, "/r/"):
+			if broken && q.URL.Path == "/r/south" {
+				w.WriteHeader(500)
+				return
+			}
+			p := q.URL.Path[3:]
+			fmt.Fprintf(w, `[{"id":"%s1"},{"id":"%s2"}]`, p, p)
+		case strings.HasPrefix(q.URL.Path, "/d/"):
+			asked++
+			fmt.Fprintf(w, `{"id":%q,"x":1}`, q.URL.Path[3:])
+		default:
+			asked++
+			fmt.Fprintf(w, `{"id":%q,"x":1,"y":2}`, q.URL.Path[3:])
+		}
+	}, func(s *Source) {
+		s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/r/{partition}"
+		s.Partitions.Values = []string{"north", "south"}
+		s.Detail.URL = "/d/{record.id}"
+	})
+	r.want(Complete)
+	asked = 0
+	broken = true
+	r.edit(edit)
+	r.want(Partial)
+	r.tells()
+	broken = false
+	r.want(Complete)
+	r.tells()
+	return asked
+}
+
+func TestAnEditWhileAPartitionIsDownIsNoNewsWhenItIsBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit  func(*Source)
+		asked int
+	}{
+		"detail":            {func(s *Source) { s.Detail.URL = "/e/{record.id}" }, 4},
+		"detail and ignore": {func(s *Source) { s.Detail.URL, s.Ignore = "/e/{record.id}", paths("zz") }, 4},
+		"ignore":            {func(s *Source) { s.Ignore = paths("zz") }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if n := afterOutage(t, c.edit); n != c.asked {
+				t.Errorf("%d details were asked for, want %d", n, c.asked)
+			}
+		})
+	}
+}

@@ -339,6 +339,9 @@ func (s *scan) takeBack(to savepoint) error {
 			s.index.Remove(c.known.Hash)
 			continue
 		}
+		if s.details == nil && s.unread(c.known.Print) {
+			c.known.Print.Raw = 0
+		}
 		s.index.Set(c.known.Hash, c.known.Print)
 		s.index.SetMissing(c.known.Hash, c.known.Missing)
 	}

@@ -53,11 +53,12 @@ func (s *State) bare() State {
 	return State{Sequence: s.Sequence, Paused: s.Paused, Untold: s.untold()}
 }
 
-// misbegun says that the first listing was begun, and not finished, under another identity than the one that is configured. Nobody was
-// told of its records, and nobody has to be asked what becomes of them.
+// misbegun says that the first listing was begun, and not finished, under another identity than the one that is configured, and nobody was
+// told of its records: nobody has to be asked what becomes of them. The events of a source that was reset are of earlier.
 func (p *Poller) misbegun() bool {
 	s := &p.known.state
-	return s.Baselined.IsZero() && p.source.Initial != "emit" && s.Identity != "" && s.Identity != p.identity
+	untold := s.Sequence == 0 || s.Untold && p.source.Initial != "emit"
+	return s.Baselined.IsZero() && untold && s.Identity != "" && (s.Identity != p.identity || len(p.leftPartitions()) > 0)
 }
 
 // startAnew forgets the records of a first listing, which begins anew.

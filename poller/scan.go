@@ -163,13 +163,17 @@ func mixed(h differ.Hash) uint64 {
 
 func (s *scan) differs(hash differ.Hash, raw, canon uint64, rec differ.Record) error {
 	now := s.p.hasher.Canon(s.p.shape, rec.Raw)
+	was, _, _ := s.index.Get(hash)
 	if now == canon {
-		s.counts.Ignored++
 		s.touch(hash)
 		s.index.SetRaw(hash, raw)
+		if was.Raw == 0 { // see disown
+			s.p.known.dirty = true
+			return s.spool.add(&entry{known: Known{Hash: hash, Print: differ.Print{Raw: raw, Canon: canon}}})
+		}
+		s.counts.Ignored++
 		return nil
 	}
-	was, _, _ := s.index.Get(hash)
 	edited := s.p.onlyEdited(was.Raw, raw)
 	if !edited {
 		s.counts.Updated++

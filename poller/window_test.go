@@ -372,3 +372,26 @@ func TestAFirstListingThatMovedBeginsWhereItDid(t *testing.T) {
 	r.poll()
 	r.tells("created 2")
 }
+
+// What a window has read since an edit is as new as any other record, also after a restart.
+func TestARecordThatAWindowReadSinceAnEditIsToldToGo(t *testing.T) {
+	for _, restarts := range []bool{false, true} {
+		r, api := inWindows(t, func(s *Source) {
+			s.Ignore, s.Guard = paths("at", "status"), Guard{MaxDeletes: 1, MinDeletes: 1000, Empty: "allow"}
+		})
+		r.catchUp()
+		r.edit(func(s *Source) { s.Where = conditions(`status != "dead"`) })
+		for range 9 {
+			if got := r.poll(); !got.More || got.Ignored > 0 {
+				t.Fatalf("more %t, %d ignored", got.More, got.Ignored)
+			}
+		}
+		if restarts {
+			r.restart()
+		}
+		r.now = r.now.Add(time.Minute)
+		api.put("20", r.now, `,"status":"dead"`)
+		r.catchUp()
+		r.tells("deleted 20")
+	}
+}

@@ -96,7 +96,7 @@ func (r *reading) rekeyed() {
 	case admin.Reset:
 		return
 	default:
-		if r.m.state.Baselined.IsZero() && r.s.initial == "baseline" && (len(r.m.known) == 0 || r.reidentified()) {
+		if r.m.state.Baselined.IsZero() && (r.m.state.Sequence == 0 || r.s.initial == "baseline") && (len(r.m.known) == 0 || r.reidentified()) {
 			return // the first listing begins anew under another key
 		}
 		r.violated(10, "%s is known anew, and nobody asked", r.u.name)

@@ -228,7 +228,7 @@ func (s *Store) orphan() error {
 
 // foreignLog refuses a backup that was put beside the log of the store that was there before: SQLite would write what stands in the log
 // into it. A store in use says in its header that it has a log, a copy made by VACUUM says that it has none until it is opened
-// (https://sqlite.org/fileformat2.html, file format version numbers).
+// (https://sqlite.org/fileformat2.html, file format version numbers). Nothing of this process has the file open yet, see create.
 func (s *Store) foreignLog() error {
 	wal := s.path + "-wal"
 	if info, err := os.Stat(wal); err != nil || info.Size() == 0 {

@@ -274,7 +274,7 @@ func (r *reading) proven(key string) {
 	if r.exchanged() && (formOf(key) != r.s.key || r.strayed(key)) {
 		return
 	}
-	if !r.lacked(key, r.from, r.to) {
+	if !r.lacked(key, r.from, r.to, r.s.details.on404 == "deleted") {
 		r.violated(6, "%s %s is deleted, and was there all the time from step %d to %d", r.u.name, key, r.from, r.to)
 	}
 	if r.exited(key) && r.left(key) {
@@ -301,7 +301,7 @@ func (r *reading) proven(key string) {
 			need--
 			continue
 		}
-		lacked := r.lacked(key, s.from, s.to)
+		lacked := r.lacked(key, s.from, s.to, r.u.believed[s.edition])
 		if s.perhaps && !lacked {
 			continue
 		}
@@ -317,8 +317,8 @@ func (r *reading) proven(key string) {
 
 // lacked says that a listing that was read between two steps did not have the record all the time, or that its address said so and is
 // believed.
-func (r *reading) lacked(key string, from, to int64) bool {
-	return !r.u.history.throughout(idOf(key), from, to, r.s.follows) || r.s.details.on404 == "deleted" && r.u.denies(idOf(key), from, to)
+func (r *reading) lacked(key string, from, to int64, believed bool) bool {
+	return !r.u.history.throughout(idOf(key), from, to, r.s.follows) || believed && r.u.denies(idOf(key), from, to)
 }
 
 // story tells when a record was there, and of the last listings.

@@ -78,6 +78,16 @@ func (u *upstream) deny(id string) {
 	u.failedFor(id)
 }
 
+// believe notes whether settings take a record for missing when its address says that there is nothing.
+func (u *upstream) believe(edition int, denials bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.believed == nil {
+		u.believed = map[int]bool{}
+	}
+	u.believed[edition] = denials
+}
+
 // failedFor notes that the address of a record did not say what it is.
 func (u *upstream) failedFor(id string) {
 	if u.unanswered == nil {

@@ -24,6 +24,9 @@ func (w *world) write(s *settings) string {
 		text = w.plant.text(text)
 	}
 	w.put(text)
+	for i := range s.sources {
+		s.sources[i].believe(s.sources[i].edition, s.sources[i].details.on404 == "deleted")
+	}
 	return text
 }
 

@@ -92,6 +92,7 @@ type upstream struct {
 	failing    string             // the one of its lists that does not work
 	unanswered map[string]int64   // the last step at which it did not say what the record is, by id
 	denied     map[string][]int64 // steps at which its own address said that a record is not there, by id
+	believed   map[int]bool       // by edition: whether it takes such a record for missing
 }
 
 func newUpstream(w *world, n int, kind pageKind) *upstream {

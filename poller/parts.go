@@ -339,7 +339,7 @@ func (s *scan) takeBack(to savepoint) error {
 			s.index.Remove(c.known.Hash)
 			continue
 		}
-		if s.details == nil && s.unread(c.known.Print) {
+		if s.details == nil && s.unread(c.known.Print) { // it is seen, but not read: see disown
 			c.known.Print.Raw = 0
 		}
 		s.index.Set(c.known.Hash, c.known.Print)

@@ -49,6 +49,7 @@ func (a *alerts) run(ctx context.Context) {
 
 // round is what is told at one time.
 type round struct {
+	term    int // whose it is to tell
 	alerts  []alert
 	tell    []*alarm // for the first time
 	remind  []*alarm
@@ -78,7 +79,7 @@ func (a *alerts) tell(ctx context.Context, now time.Time) (next time.Time, err e
 func (a *alerts) gather(c *config.Config, now time.Time) *round {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r := &round{notices: len(a.notices), over: slices.Clone(a.over)}
+	r := &round{term: a.term, notices: len(a.notices), over: slices.Clone(a.over)}
 	r.alerts = slices.Clone(a.notices)
 	for _, one := range a.over {
 		if one.over() != "" {
@@ -123,6 +124,9 @@ func (p *parked) alert(webhook string) alert {
 func (a *alerts) settle(c *config.Config, r *round, now time.Time) (next time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if r.term != a.term { // others tell since, or we do again, by what is stored
+		return time.Time{}
+	}
 	a.notices = a.notices[r.notices:]
 	a.over = slices.DeleteFunc(a.over, func(one *alarm) bool { return slices.Contains(r.over, one) })
 	for _, one := range r.tell {

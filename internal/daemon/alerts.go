@@ -33,6 +33,7 @@ type alerts struct {
 	over    []*alarm // that were told and have ended since
 	notices []alert  // to be told once
 	parked  map[string]*parked
+	term    int // how often the telling was left to others
 	wake    chan struct{}
 
 	sums      map[string]parkedSum // what was ever parked here, by webhook, for the other replicas
@@ -374,6 +375,7 @@ func (a *alerts) yield() {
 	a.ours.Store(false)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.term++
 	a.over, a.notices = nil, nil
 	clear(a.parked)
 }

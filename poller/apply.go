@@ -30,11 +30,11 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 		next.Held = nil
 	}
 	var behind []string
-	if next.Former, behind = w.outdated(); next.Partitions != nil {
+	if next.Formers, behind = w.outdated(); next.Partitions != nil {
 		next.Partitions.Behind = behind
 	}
 	anew := m.state.Version > 0 && m.state.Compare != p.compare
-	if anew && next.Former != "" {
+	if anew && len(next.Formers) > 0 {
 		s.disown()
 	}
 	if next.Baselined.IsZero() && !s.unfinished && !w.more {
@@ -44,7 +44,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	next.Validators = p.fresh(w, r.At, sound && !s.retry)
 	next.Sequence += int64(s.spool.events)
 	next.Records = int64(s.index.Len())
-	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && !m.state.Baselined.IsZero() && slices.Equal(m.state.Details, next.Details) && m.state.Former == next.Former && next.Partitions.equal(m.state.Partitions) {
+	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && !m.state.Baselined.IsZero() && slices.Equal(m.state.Details, next.Details) && slices.Equal(m.state.Formers, next.Formers) && next.Partitions.equal(m.state.Partitions) {
 		if sound && !s.unfinished {
 			r.Verdict = Unchanged
 		}

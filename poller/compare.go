@@ -12,8 +12,8 @@ const severalBodies = 64
 
 // comparing has the updates of one flush.
 type comparing struct {
-	news   map[differ.Hash][]byte // what the records are now
-	unread map[differ.Hash]bool   // since what counts of them was edited
+	news   map[differ.Hash][]byte  // what the records are now
+	unread map[differ.Hash]*former // since what counts of them was edited
 
 	mu     sync.Mutex
 	deltas map[differ.Hash]differ.Delta
@@ -21,13 +21,13 @@ type comparing struct {
 
 // compare finds what is different in the pending updates.
 func (s *scan) compare() (map[differ.Hash]differ.Delta, error) {
-	c := comparing{news: map[differ.Hash][]byte{}, unread: map[differ.Hash]bool{}}
+	c := comparing{news: map[differ.Hash][]byte{}, unread: map[differ.Hash]*former{}}
 	hashes := make([]differ.Hash, 0, len(s.pending))
 	for i := range s.pending {
 		if one := &s.pending[i]; one.kind == differ.Updated {
 			c.news[one.Hash] = one.body
-			if one.unread {
-				c.unread[one.Hash] = true
+			if one.unread != nil {
+				c.unread[one.Hash] = one.unread
 			}
 			hashes = append(hashes, one.Hash)
 		}
@@ -37,7 +37,7 @@ func (s *scan) compare() (map[differ.Hash]differ.Delta, error) {
 	}
 	c.deltas = make(map[differ.Hash]differ.Delta, len(hashes))
 	var err error
-	if former := s.p.known.former; len(hashes) < severalBodies || former != nil { // for which there is one hasher
+	if len(hashes) < severalBodies || len(c.unread) > 0 { // for which there is one hasher
 		err = s.compareStored(&c, hashes)
 	} else {
 		half := len(hashes) / 2
@@ -63,12 +63,9 @@ func (s *scan) compareStored(c *comparing, hashes []differ.Hash) error {
 }
 
 // delta compares two bodies. What only a change of the configuration made visible is no change.
-func (s *scan) delta(old, now []byte, unread bool) (differ.Delta, error) {
-	if former := s.p.known.former; unread {
-		h := s.p.hasher
-		if h.Canon(former, old) == h.Canon(former, now) {
-			return differ.Delta{}, nil
-		}
+func (s *scan) delta(old, now []byte, unread *former) (differ.Delta, error) {
+	if h := s.p.hasher; unread != nil && h.Canon(unread.shape, old) == h.Canon(unread.shape, now) {
+		return differ.Delta{}, nil
 	}
 	return s.p.shape.Diff(old, now)
 }

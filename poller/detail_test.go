@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -301,6 +302,82 @@ func TestAnEditOfTheKeyBeforeTheBaselineBeginsAnew(t *testing.T) {
 		r.untouched(func() { r.want(Unchanged) })
 	}
 	r.tells()
+}
+
+func TestAListThatIsRemovedBeforeTheBaselineLeavesNoRecords(t *testing.T) {
+	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		if name, ok := strings.CutPrefix(q.URL.Path, "/lists/"); ok {
+			fmt.Fprintf(w, `[{"id":"%[1]s1"},{"id":"%[1]s2"}]`, name)
+			return
+		}
+		fmt.Fprintf(w, `{"id":%q}`, path.Base(q.URL.Path))
+	}, func(s *Source) {
+		s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/lists/{partition}"
+		s.Partitions.Values = []string{"north", "south"}
+		s.Detail.URL, s.Detail.Max = "/contacts/{record.id}", 3
+	})
+	r.want(Partial)
+	r.edit(func(s *Source) { s.Partitions.Values = []string{"south"} })
+	if got := r.want(Complete); got.State.Baselined.IsZero() || got.State.Records != 2 {
+		t.Errorf("state %+v", got.State)
+	}
+	for range 3 {
+		r.untouched(func() { r.want(Unchanged) })
+	}
+	r.tells()
+}
+
+// Receivers that were told of records of a first listing that is not finished hold them: a person says what becomes of these (P10).
+func TestAnEditOfTheKeyAfterSomeOfAFirstListingWasToldIsHeld(t *testing.T) {
+	release := func(r *rig) error { return r.poller.Decide(r.t.Context(), Release) }
+	discard := func(r *rig) error { return r.poller.Decide(r.t.Context(), Discard) }
+	rekey := func(r *rig) error {
+		_, err := r.poller.Rekey(r.t.Context())
+		return err
+	}
+	for name, c := range map[string]struct {
+		edit   func(*Source)
+		decide func(*rig) error
+		tells  []string
+	}{
+		"and released":                         {nil, release, []string{"created n1", "created n2", "deleted 1", "deleted 2", "created n3", "created n4", "created n5"}},
+		"and discarded":                        {nil, discard, nil},
+		"and rekeyed":                          {nil, rekey, []string{"created n3", "created n4", "created n5"}},
+		"and rekeyed, the rest without events": {func(s *Source) { s.Initial = "baseline" }, rekey, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newCatalogue(numbered(1, 5)...)
+			for _, id := range numbered(1, 5) {
+				g.listed.set(id, fmt.Sprintf(`{"id":%q,"no":"n%s"}`, id, id))
+			}
+			r := g.detailed(t, func(s *Source) { s.Detail.URL, s.Detail.Max, s.Initial = "/contacts/{record.id}", 2, "emit" })
+			r.want(Partial)
+			r.tells("created 1", "created 2")
+			r.edit(func(s *Source) { s.Key = paths("no") })
+			if c.edit != nil {
+				r.edit(c.edit)
+			}
+			for range 2 {
+				r.want(Held)
+			}
+			if err := c.decide(r); err != nil {
+				t.Fatal(err)
+			}
+			got := r.poll()
+			for range 4 {
+				got = r.poll()
+			}
+			if got.Verdict != Unchanged || got.State.Baselined.IsZero() || got.State.Held != nil || got.State.Records != 5 {
+				t.Errorf("verdict %s, state %+v", got.Verdict, got.State)
+			}
+			for key := range r.ledger.rows("contacts") {
+				if !strings.HasPrefix(key, "n") {
+					t.Errorf("%s is known, and is no key any more", key)
+				}
+			}
+			r.tells(c.tells...)
+		})
+	}
 }
 
 // An edit of what counts is no news of a record until it was read, which may take polls; what happens to it after that is.

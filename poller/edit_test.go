@@ -247,3 +247,148 @@ func TestT22P10WhatAnEditBringsToLightIsNoNewsWhenItIsReadLater(t *testing.T) {
 		r.tells("updated 0 seen", "updated 1 seen", "updated 2 seen", "updated 3 seen", "updated 4 seen")
 	})
 }
+
+// Two edits follow each other while records wait that the first one concerns: each record is judged by what counted when it was read.
+func TestT22P10WhatWaitsSinceAnEditIsNoNewsAfterAnotherOne(t *testing.T) {
+	for _, restarts := range []bool{false, true} {
+		t.Run(fmt.Sprintf("restarts %t, other records are followed", restarts), func(t *testing.T) {
+			g := newCatalogue(numbered(1, 8)...)
+			for i, id := range numbered(1, 8) {
+				g.listed.set(id, fmt.Sprintf(`{"id":%q,"old":%t}`, id, i >= 2))
+			}
+			r := g.detailed(t, func(s *Source) { s.Where = conditions(`old == false`) })
+			poll := func(v Verdict) {
+				t.Helper()
+				if restarts {
+					r.restart()
+				}
+				r.want(v)
+			}
+			r.want(Complete)
+			r.edit(func(s *Source) { s.Where, s.Detail.Max, s.Detail.Concurrency = nil, 2, 1 })
+			poll(Partial) // 3 and 4
+			r.edit(func(s *Source) { s.Ignore = paths("other") })
+			poll(Partial) // 5 and 6
+			r.edit(func(s *Source) { s.Ignore = nil })
+			g.add("2", 2)
+			poll(Partial) // 2 and 7
+			r.tells("updated 2 name,old,v")
+			poll(Complete)
+			r.tells()
+			if n := len(r.ledger.rows("contacts")); n != 8 {
+				t.Errorf("%d records", n)
+			}
+			g.listed.set("9", `{"id":"9","old":true}`)
+			g.add("9", 1)
+			poll(Complete)
+			r.tells("created 9")
+		})
+		t.Run(fmt.Sprintf("restarts %t, more is compared", restarts), func(t *testing.T) {
+			lists, broken := map[string][]string{"north": nil, "south": nil, "west": nil}, ""
+			put := func(list, id string, status, size int) {
+				if id == "1" {
+					lists[list] = nil
+				}
+				lists[list] = append(lists[list], fmt.Sprintf(`{"id":%s,"status":%d,"size":%d}`, id, status, size))
+			}
+			r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+				list := strings.TrimPrefix(q.URL.Path, "/r/")
+				switch breaks := strings.Contains(broken, list); {
+				case breaks && list == "west":
+					w.WriteHeader(http.StatusInternalServerError)
+				case breaks: // off
+					fmt.Fprintf(w, "[%s,", strings.Join(lists[list], ","))
+				default:
+					fmt.Fprintf(w, "[%s]", strings.Join(lists[list], ","))
+				}
+			}, func(s *Source) {
+				s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/r/{partition}"
+				s.Partitions.Values, s.Ignore = []string{"north", "south", "west"}, paths("status", "size")
+			})
+			all := func(status, size int) {
+				for list := range lists {
+					for _, id := range []string{"1", "2", "3"} {
+						put(list, id, status, size)
+					}
+				}
+			}
+			all(1, 1)
+			r.want(Complete)
+			all(2, 2)
+			broken = "south west"
+			r.edit(func(s *Source) { s.Ignore = paths("size") })
+			r.want(Partial) // these were read when neither counted
+			r.tells()
+			all(2, 3)
+			put("north", "1", 3, 3) // status counts there, of all of them alone
+			put("north", "2", 2, 3)
+			put("north", "3", 2, 3)
+			broken = "north west"
+			r.edit(func(s *Source) { s.Ignore = nil })
+			r.want(Partial) // and north when size did not
+			r.tells()
+			if broken = ""; restarts {
+				r.restart()
+			}
+			put("south", "1", 9, 3)
+			put("south", "2", 2, 3)
+			put("south", "3", 2, 3)
+			r.want(Complete)
+			r.tells(`updated ["north","1"] size,status`, `updated ["south","1"] status`)
+			r.untouched(func() { r.want(Unchanged) })
+		})
+		t.Run(fmt.Sprintf("restarts %t, more of the details is compared", restarts), func(t *testing.T) {
+			g := newCatalogue()
+			put := func(id string, a, b, version int) {
+				g.add(id, version)
+				g.body["/contacts/"+id] = fmt.Sprintf(`{"id":%q,"a":%d,"b":%d}`, id, a, b)
+			}
+			all := func(a, b, version int) {
+				for _, id := range numbered(1, 6) {
+					put(id, a, b, version)
+				}
+			}
+			all(1, 1, 1)
+			r := g.detailed(t, func(s *Source) { s.Detail.Merge, s.Fields = "replace", paths("id", "a") })
+			r.want(Complete)
+			all(1, 3, 3)
+			r.edit(func(s *Source) { s.Fields, s.Detail.Max, s.Detail.Concurrency = paths("id", "a", "b"), 2, 1 })
+			r.want(Partial) // 1 and 2
+			put("1", 1, 4, 4)
+			put("2", 1, 4, 4)
+			r.edit(func(s *Source) { s.Fields, s.Detail.Max = paths("id", "a", "b", "c"), 1 })
+			r.want(Partial)
+			r.tells("updated 1 b")
+			if restarts {
+				r.restart()
+			}
+			r.want(Partial)
+			r.tells("updated 2 b")
+			for range 3 {
+				r.want(Partial)
+			}
+			r.want(Complete)
+			r.tells()
+		})
+	}
+}
+
+func TestASourceRemembersEachFormerEditOnceHoweverOftenItGoesBackAndForth(t *testing.T) {
+	g := newRegions("a", "b")
+	r := g.rig(t, []string{"a", "b"}, nil)
+	r.want(Complete)
+	g.broken["b 1"] = http.StatusInternalServerError
+	for range 4 {
+		r.edit(func(s *Source) { s.Ignore = paths("status") })
+		r.want(Partial)
+		r.edit(func(s *Source) { s.Ignore = nil })
+		if got := r.want(Partial); len(got.State.Formers) != 2 {
+			t.Fatalf("formers %q", got.State.Formers)
+		}
+	}
+	clear(g.broken)
+	if got := r.want(Complete); len(got.State.Formers) != 0 {
+		t.Errorf("formers %q", got.State.Formers)
+	}
+	r.tells()
+}

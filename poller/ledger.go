@@ -51,9 +51,9 @@ type State struct {
 	// Compare that of what is compared (fields, ignore, unordered, where).
 	Identity string `json:"identity,omitempty"`
 	Compare  string `json:"compare,omitempty"`
-	// Former is the Compare from before it was edited, as long as not all records were read since: what only the edit brought to
-	// light is no news when it is read. Empty when all were.
-	Former string `json:"former,omitempty"`
+	// Formers are what Compare was before edits, as long as not all records were read since: what only the edits brought to light is no
+	// news when it is read. Print.Raw of a record that was not read is its place among them. Empty when all were.
+	Formers []string `json:"formers,omitempty"`
 	// Details are the fingerprints of the tables detail under which the known records were completed: the present one, and
 	// former ones until each record was completed anew. None means that there never was one.
 	Details []string `json:"details,omitempty"`

@@ -18,13 +18,7 @@ type memory struct {
 	ahead      mark        // where the next window begins although an earlier one must be read again; none: at the watermark
 	dirty      bool        // the index has changes that are not committed
 	cursor     cursorState // newer than that of state when an unchanged poll moved the watermark
-	// former is the shape under which the records were compared before the configuration changed; nil when it is the same.
-	former *differ.Shape
-	// reselected says that other records are followed than before the configuration changed; formerly says which those were, and
-	// excluded which known ones are none of them any more, as they are stored.
-	reselected bool
-	formerly   *selection
-	excluded   map[differ.Hash]bool
+	formers    []*former   // from before edits since which not all records were read: those of state, and one of which it has no note yet
 	// failing are records whose details failed in polls that left others unasked: those come first.
 	failing map[differ.Hash]bool
 	behind  map[string]bool // partitions that were not read since; nil: none was, or there are none
@@ -86,6 +80,7 @@ func (p *Poller) reshape(ctx context.Context) error {
 		return nil
 	}
 	p.remind(m)
+	edit := m.edit()
 	m.validators = Validators{}
 	var hashes []differ.Hash
 	m.index.Begin()
@@ -99,7 +94,7 @@ func (p *Poller) reshape(ctx context.Context) error {
 		part := hashes[start:min(start+batch, len(hashes))]
 		err := p.opts.Ledger.Bodies(ctx, p.source.Name, part, func(h differ.Hash, key string, body []byte) error {
 			print, missing, _ := m.index.Get(h)
-			if !completed { // else the bytes of the listing are not in the store
+			if !completed && !m.marked(print) { // else the bytes of the listing are not in the store
 				print.Raw = p.hasher.Raw(body)
 				if p.source.Partitions.used() {
 					print.Raw ^= partitionSalt(partitionOf(key))
@@ -107,8 +102,8 @@ func (p *Poller) reshape(ctx context.Context) error {
 			}
 			print.Canon = p.hasher.Canon(p.shape, body)
 			m.index.Put(h, print, missing)
-			if m.reselected && !p.selected.admits(body) {
-				m.excluded[h] = true
+			if edit.other && !p.selected.admits(body) {
+				edit.excluded = append(edit.excluded, h)
 			}
 			return nil
 		})

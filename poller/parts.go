@@ -339,8 +339,8 @@ func (s *scan) takeBack(to savepoint) error {
 			s.index.Remove(c.known.Hash)
 			continue
 		}
-		if s.details == nil && s.unread(c.known.Print) { // it is seen, but not read: see disown
-			c.known.Print.Raw = 0
+		if f := s.unread(c.known.Print); s.details == nil && f != nil { // it is seen, but not read: see disown
+			c.known.Print.Raw = f.mark
 		}
 		s.index.Set(c.known.Hash, c.known.Print)
 		s.index.SetMissing(c.known.Hash, c.known.Missing)

@@ -10,9 +10,9 @@ import (
 // pending is a created or updated record.
 type pending struct {
 	kind   differ.Kind
-	quiet  bool // no event tells of it
-	edited bool // it is not counted, because only the configuration was changed
-	unread bool // it was not read since what counts of it was edited
+	quiet  bool    // no event tells of it
+	edited bool    // it is not counted, because only the configuration was changed
+	unread *former // it was not read since what counts of it was edited; nil: it was
 	key    []byte
 	body   []byte
 	Known

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -263,8 +262,11 @@ func (p *Poller) waits(ctx context.Context, r *Result, trial bool) (bool, error)
 
 // reidentified says that the configuration identifies records in another way than the stored ones were.
 func (p *Poller) reidentified() bool {
-	state := &p.known.state
-	return !state.Baselined.IsZero() && (state.Identity != p.identity || len(p.leftPartitions()) > 0)
+	return p.known.state.established(p.source.Initial) && p.identifiesAnew()
+}
+
+func (p *Poller) identifiesAnew() bool {
+	return p.known.state.Identity != p.identity || len(p.leftPartitions()) > 0
 }
 
 // renamed says that the source is reidentified, and nobody allowed it.
@@ -282,7 +284,7 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 	state := &p.known.state
 	s := &scan{
 		p: p, ctx: ctx, index: p.known.index, spool: spool, watch: watch, seam: newSeam(p.source.Pages),
-		salt: detailSalt(p.details), edited: true,
+		salt: detailSalt(p.details), edited: true, dropped: map[differ.Hash]bool{},
 		// The bytes of a record whose key is known tell it only as long as the key is read in the same way.
 		keyInBytes: p.keyInBytes && watch == nil && (state.Identity == "" || state.Identity == p.identity),
 		quiet:      state.Baselined.IsZero() && p.source.Initial != "emit" || state.Held != nil && state.Held.Discard,
@@ -291,8 +293,10 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 	if scheduled.IsZero() {
 		scheduled = r.At
 	}
-	if p.known.reselected {
-		s.dropped = maps.Clone(p.known.excluded)
+	if edit := p.known.edit(); edit != nil {
+		for _, h := range edit.excluded {
+			s.dropped[h] = true
+		}
 	}
 	w := &walk{
 		p: p, scan: s, walker: newWalker(p.source.Pages), occasion: o, result: r,
@@ -312,7 +316,7 @@ func (p *Poller) conditions(w *walk) Validators {
 	m, v := p.known, p.known.validators
 	switch {
 	case p.source.Conditional == "off", p.source.Partitions.used(), p.source.Pages.Kind != "", p.requests.method != http.MethodGet,
-		m.state.Baselined.IsZero(), m.state.Held != nil, m.former != nil, w.reach.full && p.cursor != nil, w.reach.full && m.missing > 0 && p.source.Deletes.Detect == "scan",
+		m.state.Baselined.IsZero(), m.state.Held != nil, len(m.formers) > 0, w.reach.full && p.cursor != nil, w.reach.full && m.missing > 0 && p.source.Deletes.Detect == "scan",
 		v.ETag == "" && v.LastModified == "", p.opts.Now().Sub(v.At) >= forcedAfter, v.At.After(p.opts.Now()), v.URL != p.address(w.values):
 		return Validators{}
 	}

@@ -88,16 +88,16 @@ func (p *Poller) wantsWhole(now time.Time) bool {
 // comparesAnew says that more or less of the records is compared than before an edit. What only the edit brings to light is to be
 // read at once: in the next whole listing it would look like news.
 func (p *Poller) comparesAnew() bool {
-	m := p.known
-	return p.cursor.conf.FullScan != "" && m.former != nil && !m.reselected && m.state.Compare != p.compare
+	edit := p.known.edit()
+	return p.cursor.conf.FullScan != "" && edit != nil && !edit.other
 }
 
 // wantsAnew says whether all records are to be read again: there is no watermark, it is too old, or other records are followed
 // than before.
 func (p *Poller) wantsAnew(s cursorState, from mark, now time.Time, r *reach) bool {
-	retention := p.cursor.conf.Retention.Std()
+	edit, retention := p.known.edit(), p.cursor.conf.Retention.Std()
 	switch {
-	case from.none(), p.known.reselected && p.known.state.Compare != p.compare, !slices.Contains(p.known.state.formerDetails(), p.details):
+	case from.none(), edit != nil && edit.other, !slices.Contains(p.known.state.formerDetails(), p.details):
 		return true
 	case retention > 0 && now.Sub(from.at) > retention:
 		r.notice = fmt.Sprintf("the watermark %s is older than what the API keeps (cursor.retention = %q): what changed in between may be missing, all records are read again",

@@ -53,12 +53,17 @@ func (s *State) bare() State {
 	return State{Sequence: s.Sequence, Paused: s.Paused, Untold: s.untold()}
 }
 
-// misbegun says that the first listing was begun, and not finished, under another identity than the one that is configured, and nobody was
-// told of its records: nobody has to be asked what becomes of them. The events of a source that was reset are of earlier.
+// established says that what is known is what receivers count on: there is a baseline, or they were told of records of a first listing
+// that is not finished. The events of a source that was reset are of earlier.
+func (s *State) established(initial string) bool {
+	return s.Identity != "" && (!s.Baselined.IsZero() || s.Sequence > 0 && (initial == "emit" || !s.Untold))
+}
+
+// misbegun says that the first listing was begun under another identity than the one that is configured, and nobody was told of its
+// records: nobody has to be asked what becomes of them.
 func (p *Poller) misbegun() bool {
 	s := &p.known.state
-	untold := s.Sequence == 0 || s.Untold && p.source.Initial != "emit"
-	return s.Baselined.IsZero() && untold && s.Identity != "" && (s.Identity != p.identity || len(p.leftPartitions()) > 0)
+	return s.Identity != "" && !s.established(p.source.Initial) && p.identifiesAnew()
 }
 
 // startAnew forgets the records of a first listing, which begins anew.

@@ -167,7 +167,7 @@ func (s *scan) differs(hash differ.Hash, raw, canon uint64, rec differ.Record) e
 	if now == canon {
 		s.touch(hash)
 		s.index.SetRaw(hash, raw)
-		if was.Raw == 0 { // see disown
+		if s.p.known.marked(was) {
 			s.p.known.dirty = true
 			return s.spool.add(&entry{known: Known{Hash: hash, Print: differ.Print{Raw: raw, Canon: canon}}})
 		}

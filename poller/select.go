@@ -56,7 +56,7 @@ func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []by
 	}
 	now := s.p.hasher.Canon(s.p.shape, body)
 	was, _, _ := s.index.Get(hash)
-	if s.p.known.reselected && s.unread(was) && (s.dropped[hash] || now == canon && s.p.known.formerly.admits(body)) {
+	if f := s.unread(was); f != nil && f.other && (s.dropped[hash] || now == canon && f.selection.admits(body)) {
 		s.dropped[hash] = true
 		return true
 	}
@@ -72,10 +72,9 @@ func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []by
 	return true
 }
 
-// joins says that an unknown record is there only because the configuration excludes less than it did: that is no news.
+// joins says that an unknown record may be there only because the configuration excludes less than it did: that is no news.
 func (s *scan) joins(body []byte) bool {
-	m := s.p.known
-	return s.edited && m.reselected && !m.formerly.admits(body)
+	return s.edited && slices.ContainsFunc(s.p.known.formers, func(f *former) bool { return f.other && !f.selection.admits(body) })
 }
 
 // dismiss keeps known records that the configuration excludes since it was changed from being missed.

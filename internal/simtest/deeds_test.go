@@ -49,6 +49,8 @@ func (w *world) anew(e admin.Edit) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	w.ask(e.Source, e.Verb)
+	w.upstream(e.Source).meddle(true)
+	defer w.upstream(e.Source).meddle(false)
 	_, err := w.process.client.Edit(ctx, e, false)
 	w.say("%s %s %s: %v", e.Verb, e.Level, e.Source, err)
 	if err == nil || answered(err) {

@@ -45,7 +45,7 @@ func (u *upstream) enterPart(q *http.Request, step int64) {
 		if n > 0 && u.scans[n-1].to == 0 {
 			u.scans[n-1].to = step
 		}
-		u.scans = append(u.scans, scan{from: step, edition: edition})
+		u.scans = append(u.scans, scan{from: step, edition: edition, mingled: u.meddled})
 	}
 }
 
@@ -90,14 +90,24 @@ func (u *upstream) interrupted() {
 	}
 }
 
-// served copies which lists were read by the poll that is just going on.
-func (u *upstream) served() map[string]bool {
+// meddle notes that a person begins, or has ended, what interrupts a poll: it begins anew, and its requests do not say so.
+func (u *upstream) meddle(begins bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.meddled = begins
+	if n := len(u.scans); n > 0 && u.scans[n-1].to == 0 {
+		u.scans[n-1].mingled = true
+	}
+}
+
+// served copies which lists were read by the poll that is just going on, and says whether that is certain.
+func (u *upstream) served() (names map[string]bool, certain bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if n := len(u.scans); n > 0 {
-		return maps.Clone(u.scans[n-1].served)
+		return maps.Clone(u.scans[n-1].served), !u.scans[n-1].mingled
 	}
-	return nil
+	return nil, true
 }
 
 // partState is what is known of one of several lists.
@@ -126,7 +136,11 @@ func (m *memory) partsRead(c *commit) {
 		m.parts = map[string]partState{}
 	}
 	for name := range c.served {
-		m.parts[name] = wasRead
+		if c.certain {
+			m.parts[name] = wasRead
+		} else if m.parts[name] == unread {
+			m.parts[name] = doubtful
+		}
 	}
 	for name, was := range m.parts {
 		if was == unread || slices.Contains(c.parts, name) {
@@ -156,7 +170,7 @@ func (w *world) allTaken(u *upstream, r *poller.Result) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	n := len(u.scans)
-	if n == 0 {
+	if n == 0 || u.scans[n-1].mingled {
 		return
 	}
 	scan, least := &u.scans[n-1], m.least.and(s.compared)

@@ -79,6 +79,10 @@ func (w *world) mend() {
 func (w *world) do(a admin.Action) bool {
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
+	if a.Source != "" {
+		w.upstream(a.Source).meddle(true)
+		defer w.upstream(a.Source).meddle(false)
+	}
 	return w.process.client.Act(ctx, a) == nil
 }
 

@@ -43,7 +43,8 @@ func (a *agent) Commit(ctx context.Context, c poller.Commit) (poller.Committed, 
 	u := a.w.upstream(c.Source)
 	seen := &commit{begun: time.Now(), expect: c.Expect, state: c.State, forget: c.Forget}
 	if c.Poll != nil {
-		seen.verdict, seen.complete, seen.served = c.Poll.Verdict, u.proves(c.Poll.Verdict), u.served()
+		seen.verdict, seen.complete = c.Poll.Verdict, u.proves(c.Poll.Verdict)
+		seen.served, seen.certain = u.served()
 		if seen.verdict == poller.Partial && !seen.complete && u.since == nil {
 			seen.shifted = a.w.step.Load()
 		}

@@ -80,6 +80,7 @@ type commit struct {
 	verdict  poller.Verdict
 	shifted  int64           // step at which the list was changed while it was read: some of it may not have been seen; 0: it was not
 	served   map[string]bool // lists that were read to their end, of those of a source with several
+	certain  bool            // no other poll read some of them
 	parts    []string        // that were configured
 	by       comparison
 	perhaps  []comparison // by which it may have been compared, if not by that

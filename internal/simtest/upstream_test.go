@@ -66,6 +66,7 @@ type scan struct {
 	edition  int             // of the settings that it went by
 	answered bool            // at least one request of it was
 	served   map[string]bool // lists that were served, of an upstream that has several
+	mingled  bool            // it may be two of them: the first was interrupted by what a person did
 }
 
 // upstream is an API with one list.
@@ -92,6 +93,7 @@ type upstream struct {
 	failing    string             // the one of its lists that does not work
 	unanswered map[string]int64   // the last step at which it did not say what the record is, by id
 	denied     map[string][]int64 // steps at which its own address said that a record is not there, by id
+	meddled    bool               // a person is just doing something that interrupts a poll
 	believed   map[int]bool       // by edition: whether it takes such a record for missing
 }
 
@@ -154,7 +156,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	if name, ok := strings.CutPrefix(q.URL.Path, "/parts/"); ok {
-		u.part(w, name, fault == nil, editionOf(q))
+		u.part(w, name, fault == nil && q.Context().Err() == nil, editionOf(q))
 		return
 	}
 	if key, ok := strings.CutPrefix(q.URL.Path, "/items/"); ok {
@@ -228,7 +230,7 @@ func (u *upstream) proves(v poller.Verdict) bool {
 
 // of says that a scan was of the list that a record stands in, to its end.
 func (s *scan) of(by *sourceSettings, key string) bool {
-	return len(by.parts) == 0 || s.perhaps || s.served[partOf(idOf(key))]
+	return len(by.parts) == 0 || s.perhaps || s.mingled || s.served[partOf(idOf(key))]
 }
 
 // ended closes the scan that a verdict is about.

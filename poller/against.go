@@ -18,7 +18,7 @@ type Edited struct {
 
 // Against compares a valid configuration with what is stored.
 func (s *Source) Against(st *State) (Edited, error) {
-	if !st.established(s.Initial) {
+	if !st.established() {
 		return Edited{Baseline: true}, nil
 	}
 	configured, err := s.identity()

@@ -21,7 +21,6 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 		next.Identity = p.identity
 	}
 	next.Details = p.completed(&m.state, !s.retry && w.reach.full && w.parts.all())
-	next.Partitions = w.parts.remembers(p, proven, s.details.waiting(), s.unfinished)
 	cursor, moved := w.advance(r.At, !s.unfinished)
 	if p.cursor != nil {
 		next.Cursor = cursor.encode()
@@ -29,12 +28,10 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	if last := !w.more || !next.Held.decided(); last && next.Held.endsWith(s.proven) && !s.unfinished { // a decision is about all windows up to now
 		next.Held = nil
 	}
-	var behind []string
-	if next.Formers, behind = w.outdated(); next.Partitions != nil {
-		next.Partitions.Behind = behind
-	}
+	next.Edits = w.outdated()
+	next.Partitions = w.remembers(proven)
 	anew := m.state.Version > 0 && m.state.Compare != p.compare
-	if anew && len(next.Formers) > 0 {
+	if anew && next.Edits != nil {
 		s.disown()
 	}
 	if next.Baselined.IsZero() && !s.unfinished && !w.more {
@@ -44,7 +41,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	next.Validators = p.fresh(w, r.At, sound && !s.retry)
 	next.Sequence += int64(s.spool.events)
 	next.Records = int64(s.index.Len())
-	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && !m.state.Baselined.IsZero() && slices.Equal(m.state.Details, next.Details) && slices.Equal(m.state.Formers, next.Formers) && next.Partitions.equal(m.state.Partitions) {
+	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && !m.state.Baselined.IsZero() && slices.Equal(m.state.Details, next.Details) && m.state.Edits.equal(next.Edits) && next.Partitions.equal(m.state.Partitions) {
 		if sound && !s.unfinished {
 			r.Verdict = Unchanged
 		}

@@ -55,7 +55,7 @@ func (d *details) want(kind differ.Kind, hash differ.Hash, raw uint64, rec diffe
 	known, _, _ := s.index.Get(hash)
 	unread, edited := s.unread(known), kind == differ.Updated && s.p.onlyEdited(known.Raw, raw)
 	if unread != nil && !edited {
-		s.index.SetRaw(hash, unread.mark) // until its detail is there
+		s.index.SetRaw(hash, unread.marks(known.Raw)) // until its detail is there
 		s.p.known.dirty = true
 	}
 	failing := d.w.p.known.failing[hash]

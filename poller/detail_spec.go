@@ -65,7 +65,7 @@ func detailSalt(print string) uint64 {
 // it is no news.
 func (p *Poller) onlyEdited(was, now uint64) bool {
 	for _, print := range p.known.state.formerDetails() {
-		if print != p.details && now^detailSalt(p.details) == was^detailSalt(print) {
+		if print != p.details && (now^detailSalt(p.details)^was^detailSalt(print))&rawMask == 0 {
 			return true
 		}
 	}

@@ -382,13 +382,13 @@ func TestASourceRemembersEachFormerEditOnceHoweverOftenItGoesBackAndForth(t *tes
 		r.edit(func(s *Source) { s.Ignore = paths("status") })
 		r.want(Partial)
 		r.edit(func(s *Source) { s.Ignore = nil })
-		if got := r.want(Partial); len(got.State.Formers) != 2 {
-			t.Fatalf("formers %q", got.State.Formers)
+		if got := r.want(Partial); len(got.State.Edits.formers()) != 2 {
+			t.Fatalf("formers %q", got.State.Edits.formers())
 		}
 	}
 	clear(g.broken)
-	if got := r.want(Complete); len(got.State.Formers) != 0 {
-		t.Errorf("formers %q", got.State.Formers)
+	if got := r.want(Complete); got.State.Edits != nil {
+		t.Errorf("formers %q", got.State.Edits.formers())
 	}
 	r.tells()
 }

@@ -2,31 +2,64 @@ package poller
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"github.com/deltahook/deltahook/differ"
 )
 
+// Edits is what is remembered of edits of what is compared, until all records were read: what only an edit brought to light is no news.
+type Edits struct {
+	Formers []string       `json:"formers"`          // what State.Compare was
+	Behind  map[string]int `json:"behind,omitempty"` // lists (partitions, or the empty name) that were not read as a whole since, and places in Formers
+}
+
+func (e *Edits) equal(o *Edits) bool {
+	if e == nil || o == nil {
+		return e == o
+	}
+	return slices.Equal(e.Formers, o.Formers) && maps.Equal(e.Behind, o.Behind)
+}
+
+func (e *Edits) formers() []string {
+	if e == nil {
+		return nil
+	}
+	return e.Formers
+}
+
 // former is how records were compared and selected before an edit since which not all of them were read.
 type former struct {
-	text      string // as State.Formers has it
-	mark      uint64 // stands for the fingerprint of the bytes of records that were last read under it: its place in State.Formers
+	text      string // as Edits has it
+	place     int    // in Edits.Formers
 	shape     *differ.Shape
 	other     bool // it selects other records than the configuration does
 	selection *selection
 	excluded  []differ.Hash // known records that are followed no more since then, as they are stored
 }
 
+// A record that was not read since an edit has a mark in the upper bits of Print.Raw: the place of what was before that edit in
+// Edits.Formers, from 1. The others are its fingerprint.
+const (
+	rawBits  = 58
+	rawMask  = 1<<rawBits - 1
+	lastMark = 1<<(64-rawBits) - 1
+)
+
+func (f *former) marks(raw uint64) uint64 { return raw&rawMask | uint64(f.place+1)<<rawBits } //nolint:gosec // it is at most lastMark
+
+// of gives the former configuration that a record is marked with; nil: with none.
+func (m *memory) of(known differ.Print) *former {
+	if mark := known.Raw >> rawBits; mark > 0 && mark <= uint64(len(m.formers)) {
+		return m.formers[mark-1]
+	}
+	return nil
+}
+
 // recall notes how records were compared and selected before edits since which not all of them were read.
 func (p *Poller) recall(m *memory) {
-	for _, text := range m.state.Formers {
+	for _, text := range m.state.Edits.formers() {
 		p.revive(m, text)
-	}
-	if s := m.state.Partitions; s != nil && len(m.formers) > 0 {
-		m.behind = make(map[string]bool, len(s.Behind))
-		for _, name := range s.Behind {
-			m.behind[name] = true
-		}
 	}
 }
 
@@ -34,21 +67,20 @@ func (p *Poller) recall(m *memory) {
 func (p *Poller) remind(m *memory) {
 	p.recall(m)
 	p.revive(m, m.state.Compare)
-	m.behind = nil
 }
 
 // edit gives what was before an edit of which no poll has taken note yet; nil: there was none.
 func (m *memory) edit() *former {
-	if n := len(m.state.Formers); len(m.formers) > n {
+	if n := len(m.state.Edits.formers()); len(m.formers) > n {
 		return m.formers[n]
 	}
 	return nil
 }
 
 func (p *Poller) revive(m *memory, text string) {
-	f := &former{text: text, mark: uint64(len(m.formers)), shape: p.shape}
-	if again := slices.Index(m.state.Formers, text); again >= 0 {
-		f.mark = uint64(again)
+	f := &former{text: text, place: min(len(m.formers), lastMark-1), shape: p.shape}
+	if again := slices.Index(m.state.Edits.formers(), text); again >= 0 {
+		f.place = again
 	}
 	m.formers = append(m.formers, f)
 	var c, now comparison
@@ -64,69 +96,64 @@ func (p *Poller) revive(m *memory, text string) {
 	f.selection, f.other = c.selection()
 }
 
-// outdated gives the comparisons from before edits since which not all records were read, and the partitions that they are in; none when
-// all were.
-func (w *walk) outdated() (formers, behind []string) {
-	m := w.p.known
-	if len(m.formers) == 0 || w.parts == nil && !w.more && !w.scan.unfinished {
-		return nil, nil
+// since gives what was before the edits since which a list was not read as a whole: the one of a partition, or of a source without any
+// when the name is empty.
+func (m *memory) since(partition string) []*former {
+	edits := m.state.Edits
+	if edits == nil {
+		return m.formers
+	}
+	if place, behind := edits.Behind[partition]; behind && place < len(m.formers) {
+		return m.formers[place:]
+	}
+	return m.formers[len(edits.Formers):]
+}
+
+// outdated gives what is to be remembered of edits since which not all records were read.
+func (w *walk) outdated() *Edits {
+	e, m, names := &Edits{Behind: map[string]int{}}, w.p.known, []string{""}
+	if w.parts != nil {
+		names = w.parts.names
+	}
+	for _, name := range names {
+		if list := m.since(name); len(list) > 0 && (w.more || w.missed(name)) {
+			e.Behind[name] = list[0].place
+		}
+	}
+	if len(m.formers) == 0 || len(e.Behind) == 0 && !w.scan.details.waiting() {
+		return nil
 	}
 	for i, f := range m.formers {
-		if f.mark == uint64(i) {
-			formers = append(formers, f.text)
+		if f.place == i {
+			e.Formers = append(e.Formers, f.text)
 		}
 	}
-	if w.parts == nil {
-		return formers, nil
-	}
-	for _, name := range w.parts.names {
-		if m.isBehind(name) && (w.scan.unfinished || !w.parts.wasRead(name)) {
-			behind = append(behind, name)
-		}
-	}
-	if len(behind) == 0 {
-		return nil, nil
-	}
-	slices.Sort(behind)
-	return formers, behind
+	return e
 }
 
-// unread gives how a known record was compared when it was last read, if what counts of it was edited since; nil: it was not. The first
-// poll after an edit marks what it does not read. Of a record with details it marks those that the listing shows otherwise than it did;
-// else what is stored is what it is.
+// missed says that not all of a list was read and taken in, as far as it was asked for.
+func (w *walk) missed(name string) bool {
+	return w.scan.unfinished || w.parts != nil && !w.parts.wasRead(name)
+}
+
+// unread gives how a known record was compared when it was last read, if what counts of it was edited since; nil: it was not.
 func (s *scan) unread(known differ.Print) *former {
-	m := s.p.known
-	switch {
-	case !s.edited:
-		return nil
-	case m.marked(known):
-		return m.formers[known.Raw]
+	if f := s.p.known.of(known); f != nil {
+		return f
 	}
-	return m.edit()
+	return s.p.known.edit()
 }
-
-// marked says that a record was not read since it was marked.
-func (m *memory) marked(known differ.Print) bool { return known.Raw < uint64(len(m.formers)) }
 
 // disown marks what was not read by the first poll after an edit.
 func (s *scan) disown() {
-	if s.details != nil {
-		return // it did that for the records that it was asked for
-	}
-	m := s.p.known
 	s.index.Unseen(func(h differ.Hash, known differ.Print, _ int) bool {
-		if !m.marked(known) {
-			s.index.SetRaw(h, m.edit().mark)
-		}
+		s.index.SetRaw(h, s.unread(known).marks(known.Raw))
 		return true
 	})
 }
 
-// isBehind says whether what was before an edit still counts for a partition.
-func (m *memory) isBehind(partition string) bool { return m.behind == nil || m.behind[partition] }
-
 // settled forgets the former configurations: what is stored is as the present one wants it.
-func (m *memory) settled() { m.formers, m.behind = nil, nil }
+func (m *memory) settled() { m.formers = nil }
 
 // shape gives the shape that a stored comparison stands for; nil when it cannot be read.
 func (c *comparison) shape() *differ.Shape {

@@ -51,14 +51,15 @@ type State struct {
 	// Compare that of what is compared (fields, ignore, unordered, where).
 	Identity string `json:"identity,omitempty"`
 	Compare  string `json:"compare,omitempty"`
-	// Formers are what Compare was before edits, as long as not all records were read since: what only the edits brought to light is no
-	// news when it is read. Print.Raw of a record that was not read is its place among them. Empty when all were.
-	Formers []string `json:"formers,omitempty"`
+	// Edits is what Compare was before edits, as long as not all records were read since; nil when all were.
+	Edits *Edits `json:"edits,omitempty"`
 	// Details are the fingerprints of the tables detail under which the known records were completed: the present one, and
 	// former ones until each record was completed anew. None means that there never was one.
 	Details []string `json:"details,omitempty"`
 	// Partitions is what is remembered of the lists that the records come in; nil when it is one.
 	Partitions *PartitionState `json:"partitions,omitempty"`
+	// Began is the sequence of the last event from before the first listing, which may not be finished.
+	Began int64 `json:"began,omitempty"`
 	// Untold says that what is known is not all that was told: records were forgotten, or known anew, without events. Receivers may
 	// hold some that are not known any more, or other versions. It stays.
 	Untold bool `json:"untold,omitempty"`

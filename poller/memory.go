@@ -21,7 +21,6 @@ type memory struct {
 	formers    []*former   // from before edits since which not all records were read: those of state, and one of which it has no note yet
 	// failing are records whose details failed in polls that left others unasked: those come first.
 	failing map[differ.Hash]bool
-	behind  map[string]bool // partitions that were not read since; nil: none was, or there are none
 }
 
 // load reads the state of the source unless it is known.
@@ -38,7 +37,9 @@ func (p *Poller) load(ctx context.Context) error {
 		p.opts.Outlet.Committed(p.source.Name, nil, false)
 	}
 	p.unsure = false
-	state.Untold = state.Untold || state.departed()
+	if state.departed() {
+		state.Untold, state.Began = true, state.Sequence
+	}
 	p.known = &memory{state: state, validators: state.Validators, cursor: p.cursor.decode(state.Cursor)}
 	return nil
 }
@@ -94,11 +95,12 @@ func (p *Poller) reshape(ctx context.Context) error {
 		part := hashes[start:min(start+batch, len(hashes))]
 		err := p.opts.Ledger.Bodies(ctx, p.source.Name, part, func(h differ.Hash, key string, body []byte) error {
 			print, missing, _ := m.index.Get(h)
-			if !completed && !m.marked(print) { // else the bytes of the listing are not in the store
-				print.Raw = p.hasher.Raw(body)
+			if !completed { // else the bytes of the listing are not in the store
+				raw := p.hasher.Raw(body)
 				if p.source.Partitions.used() {
-					print.Raw ^= partitionSalt(partitionOf(key))
+					raw ^= partitionSalt(partitionOf(key))
 				}
+				print.Raw = print.Raw&^rawMask | raw&rawMask
 			}
 			print.Canon = p.hasher.Canon(p.shape, body)
 			m.index.Put(h, print, missing)

@@ -38,8 +38,6 @@ type PartitionState struct {
 	// Pending are partitions that were never read completely since the baseline, or since they were configured: what is found
 	// there first is no news.
 	Pending []string `json:"pending,omitempty"`
-	// Behind are those for which State.Formers still count.
-	Behind []string `json:"behind,omitempty"`
 	// Followed are partitions of which a poll with a cursor needs no more than what changed: the others are asked for as a whole.
 	Followed []string `json:"followed,omitempty"`
 }

@@ -56,7 +56,7 @@ func (w *walk) runAll(ctx context.Context) error {
 	w.p.nextPartition = ""
 	for _, name := range names {
 		w.scan.quiet = quiet || slices.Contains(w.parts.pending, name)
-		w.scan.edited = w.p.known.isBehind(name)
+		w.scan.formers = w.p.known.since(name)
 		if why := w.stopped(); why != "" {
 			w.parts.skip(name, why)
 			if w.p.nextPartition == "" {
@@ -259,9 +259,9 @@ func (t *parts) followed(was *PartitionState, taken bool) []string {
 // all says that none was left out.
 func (t *parts) all() bool { return t == nil || len(t.broken) == 0 }
 
-// remembers gives what is to be remembered of the partitions after the poll. Waiting says that not all that they show could be
-// taken in; unfinished, that the next poll goes on with it.
-func (t *parts) remembers(p *Poller, proven, waiting, unfinished bool) *PartitionState {
+// remembers gives what is to be remembered of the partitions after the poll.
+func (w *walk) remembers(proven bool) *PartitionState {
+	t, p := w.parts, w.p
 	was := p.known.state.Partitions
 	if t == nil {
 		if p.source.Partitions.used() {
@@ -278,13 +278,14 @@ func (t *parts) remembers(p *Poller, proven, waiting, unfinished bool) *Partitio
 	}
 	first := p.known.state.Baselined.IsZero()
 	for _, name := range t.names {
-		if (first || slices.Contains(t.pending, name)) && (unfinished || !t.isWhole(name)) {
+		if (first || slices.Contains(t.pending, name)) && (w.scan.unfinished || !t.isWhole(name)) {
 			now.Pending = append(now.Pending, name)
 		}
 	}
 	slices.Sort(now.Pending)
 	if p.cursor != nil {
-		now.Followed = t.followed(was, !waiting)
+		now.Followed = t.followed(was, !w.scan.details.waiting())
+		now.Followed = slices.DeleteFunc(now.Followed, func(name string) bool { return len(p.known.since(name)) > 0 && w.missed(name) })
 	}
 	return now
 }
@@ -293,7 +294,7 @@ func (s *PartitionState) equal(o *PartitionState) bool {
 	if s == nil || o == nil {
 		return s == o
 	}
-	return slices.Equal(s.Values, o.Values) && slices.Equal(s.Pending, o.Pending) && slices.Equal(s.Behind, o.Behind) && slices.Equal(s.Followed, o.Followed)
+	return slices.Equal(s.Values, o.Values) && slices.Equal(s.Pending, o.Pending) && slices.Equal(s.Followed, o.Followed)
 }
 
 // savepoint is a scan before a partition.
@@ -339,8 +340,8 @@ func (s *scan) takeBack(to savepoint) error {
 			s.index.Remove(c.known.Hash)
 			continue
 		}
-		if f := s.unread(c.known.Print); s.details == nil && f != nil { // it is seen, but not read: see disown
-			c.known.Print.Raw = f.mark
+		if f := s.unread(c.known.Print); f != nil { // it is seen, but not read: see disown
+			c.known.Print.Raw = f.marks(c.known.Print.Raw)
 		}
 		s.index.Set(c.known.Hash, c.known.Print)
 		s.index.SetMissing(c.known.Hash, c.known.Missing)

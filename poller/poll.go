@@ -262,7 +262,7 @@ func (p *Poller) waits(ctx context.Context, r *Result, trial bool) (bool, error)
 
 // reidentified says that the configuration identifies records in another way than the stored ones were.
 func (p *Poller) reidentified() bool {
-	return p.known.state.established(p.source.Initial) && p.identifiesAnew()
+	return p.known.state.established() && p.identifiesAnew()
 }
 
 func (p *Poller) identifiesAnew() bool {
@@ -284,7 +284,7 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 	state := &p.known.state
 	s := &scan{
 		p: p, ctx: ctx, index: p.known.index, spool: spool, watch: watch, seam: newSeam(p.source.Pages),
-		salt: detailSalt(p.details), edited: true, dropped: map[differ.Hash]bool{},
+		salt: detailSalt(p.details), formers: p.known.since(""), dropped: map[differ.Hash]bool{},
 		// The bytes of a record whose key is known tell it only as long as the key is read in the same way.
 		keyInBytes: p.keyInBytes && watch == nil && (state.Identity == "" || state.Identity == p.identity),
 		quiet:      state.Baselined.IsZero() && p.source.Initial != "emit" || state.Held != nil && state.Held.Discard,

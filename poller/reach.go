@@ -88,8 +88,8 @@ func (p *Poller) wantsWhole(now time.Time) bool {
 // comparesAnew says that more or less of the records is compared than before an edit. What only the edit brings to light is to be
 // read at once: in the next whole listing it would look like news.
 func (p *Poller) comparesAnew() bool {
-	edit := p.known.edit()
-	return p.cursor.conf.FullScan != "" && edit != nil && !edit.other
+	since := p.known.since("")
+	return p.cursor.conf.FullScan != "" && len(since) > 0 && !slices.ContainsFunc(since, func(f *former) bool { return f.other })
 }
 
 // wantsAnew says whether all records are to be read again: there is no watermark, it is too old, or other records are followed

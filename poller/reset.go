@@ -54,16 +54,16 @@ func (s *State) bare() State {
 }
 
 // established says that what is known is what receivers count on: there is a baseline, or they were told of records of a first listing
-// that is not finished. The events of a source that was reset are of earlier.
-func (s *State) established(initial string) bool {
-	return s.Identity != "" && (!s.Baselined.IsZero() || s.Sequence > 0 && (initial == "emit" || !s.Untold))
+// that is not finished.
+func (s *State) established() bool {
+	return s.Identity != "" && (!s.Baselined.IsZero() || s.Sequence > s.Began)
 }
 
 // misbegun says that the first listing was begun under another identity than the one that is configured, and nobody was told of its
 // records: nobody has to be asked what becomes of them.
 func (p *Poller) misbegun() bool {
 	s := &p.known.state
-	return s.Identity != "" && !s.established(p.source.Initial) && p.identifiesAnew()
+	return s.Identity != "" && !s.established() && p.identifiesAnew()
 }
 
 // startAnew forgets the records of a first listing, which begins anew.

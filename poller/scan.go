@@ -18,9 +18,9 @@ type scan struct {
 	spool *spool
 	watch *TryOptions // of a trial; nil otherwise
 
-	quiet      bool   // what differs is no news: nothing is known yet, or a person discarded it
-	edited     bool   // what was compared before an edit of the configuration still counts
-	salt       uint64 // of the raw fingerprints: what else than its bytes makes a record the one that is known
+	quiet      bool      // what differs is no news: nothing is known yet, or a person discarded it
+	formers    []*former // from before edits since which the present list was not read as a whole
+	salt       uint64    // of the raw fingerprints: what else than its bytes makes a record the one that is known
 	details    *details
 	partition  string
 	emptied    string   // a partition whose list is empty; empty when there is none
@@ -76,7 +76,7 @@ func (s *scan) beginPage() {
 func (s *scan) record(rec differ.Record) error {
 	s.counts.Records++
 	s.gauge.see(rec.Raw)
-	raw := s.p.hasher.Raw(rec.Raw) ^ s.salt
+	raw := (s.p.hasher.Raw(rec.Raw) ^ s.salt) & rawMask
 	if s.keyInBytes {
 		if hash, same := s.index.SeeNext(raw); same {
 			s.saw(hash)
@@ -102,6 +102,10 @@ func (s *scan) record(rec differ.Record) error {
 	case differ.Same:
 		return nil
 	case differ.Differs:
+		if was, _, _ := s.index.Get(hash); was.Raw&rawMask == raw {
+			s.witness = hash
+			return s.unmark(hash, differ.Print{Raw: raw, Canon: canon})
+		}
 		s.gauge.news(rec.Raw)
 		if s.leaves(hash, true, raw, canon, rec.Raw) {
 			return nil
@@ -165,13 +169,12 @@ func (s *scan) differs(hash differ.Hash, raw, canon uint64, rec differ.Record) e
 	now := s.p.hasher.Canon(s.p.shape, rec.Raw)
 	was, _, _ := s.index.Get(hash)
 	if now == canon {
+		s.counts.Ignored++
+		if was.Raw > rawMask {
+			return s.unmark(hash, differ.Print{Raw: raw, Canon: canon})
+		}
 		s.touch(hash)
 		s.index.SetRaw(hash, raw)
-		if s.p.known.marked(was) {
-			s.p.known.dirty = true
-			return s.spool.add(&entry{known: Known{Hash: hash, Print: differ.Print{Raw: raw, Canon: canon}}})
-		}
-		s.counts.Ignored++
 		return nil
 	}
 	edited := s.p.onlyEdited(was.Raw, raw)
@@ -179,6 +182,14 @@ func (s *scan) differs(hash differ.Hash, raw, canon uint64, rec differ.Record) e
 		s.counts.Updated++
 	}
 	return s.queue(differ.Updated, s.quiet || edited, edited, hash, differ.Print{Raw: raw, Canon: now}, rec)
+}
+
+// unmark notes that a record was read that is as it was: see former.
+func (s *scan) unmark(hash differ.Hash, now differ.Print) error {
+	s.touch(hash)
+	s.p.known.dirty = true
+	s.index.SetRaw(hash, now.Raw)
+	return s.spool.add(&entry{known: Known{Hash: hash, Print: now}})
 }
 
 // again is a key that came twice. Copies that are equal do no harm. On two pages the list was shifting while it was read,

@@ -57,6 +57,7 @@ func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []by
 	now := s.p.hasher.Canon(s.p.shape, body)
 	was, _, _ := s.index.Get(hash)
 	if f := s.unread(was); f != nil && f.other && (s.dropped[hash] || now == canon && f.selection.admits(body)) {
+		s.touch(hash)
 		s.dropped[hash] = true
 		return true
 	}
@@ -74,7 +75,7 @@ func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []by
 
 // joins says that an unknown record may be there only because the configuration excludes less than it did: that is no news.
 func (s *scan) joins(body []byte) bool {
-	return s.edited && slices.ContainsFunc(s.p.known.formers, func(f *former) bool { return f.other && !f.selection.admits(body) })
+	return slices.ContainsFunc(s.formers, func(f *former) bool { return f.other && !f.selection.admits(body) })
 }
 
 // dismiss keeps known records that the configuration excludes since it was changed from being missed.

@@ -49,6 +49,7 @@ func (a *alerts) run(ctx context.Context) {
 
 // round is what is told at one time.
 type round struct {
+	at      time.Time
 	term    int // whose it is to tell
 	alerts  []alert
 	tell    []*alarm // for the first time
@@ -57,6 +58,7 @@ type round struct {
 	notices int      // of those that are told once
 	parked  []string // webhooks
 	memory  string   // to be stored
+	last    int64    // sequence of the last event of ours, once it is stored
 }
 
 // tell tells what is due, and says when more will be; zero: nothing is in sight.
@@ -66,20 +68,27 @@ func (a *alerts) tell(ctx context.Context, now time.Time) (next time.Time, err e
 	}
 	a.recount()
 	c := a.config()
-	r := a.gather(c, now)
-	if len(c.Alerts.To) > 0 {
-		if err := a.commit(ctx, c, r, now); err != nil {
+	tells := len(c.Alerts.To) > 0
+	if tells {
+		if err := a.read(ctx); err != nil {
 			return time.Time{}, err
 		}
 	}
-	return a.settle(c, r, now), nil
+	r := a.gather(c, now)
+	if tells {
+		if err := a.commit(ctx, c, r); err != nil {
+			return time.Time{}, err
+		}
+	}
+	a.settle(r)
+	return a.next(c, now), nil
 }
 
 // gather finds what is due.
 func (a *alerts) gather(c *config.Config, now time.Time) *round {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r := &round{term: a.term, notices: len(a.notices), over: slices.Clone(a.over)}
+	r := &round{at: now, term: a.term, notices: len(a.notices), over: slices.Clone(a.over)}
 	r.alerts = slices.Clone(a.notices)
 	for _, one := range a.over {
 		if one.over() != "" {
@@ -120,30 +129,36 @@ func (p *parked) alert(webhook string) alert {
 	}
 }
 
-// settle notes that a round was told, and says when the next is due.
-func (a *alerts) settle(c *config.Config, r *round, now time.Time) (next time.Time) {
+// settle notes that a round was told.
+func (a *alerts) settle(r *round) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if r.term != a.term { // others tell since, or we do again, by what is stored
-		return time.Time{}
+		return
 	}
 	a.notices = a.notices[r.notices:]
 	a.over = slices.DeleteFunc(a.over, func(one *alarm) bool { return slices.Contains(r.over, one) })
 	for _, one := range r.tell {
-		one.Told, one.Last = now, now
+		one.Told, one.Last = r.at, r.at
 		if !one.ended.IsZero() { // meanwhile, and nobody had been told before
 			a.over = append(a.over, one)
 		}
 	}
 	for _, one := range r.remind {
-		one.Last = now
+		one.Last = r.at
 		one.Reminder++
 	}
 	for _, webhook := range r.parked {
 		if p := a.parked[webhook]; p != nil {
-			*p = parked{toldAt: now}
+			*p = parked{toldAt: r.at}
 		}
 	}
+}
+
+// next says when something is due.
+func (a *alerts) next(c *config.Config, now time.Time) (next time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	soonest := func(at time.Time) {
 		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
@@ -161,23 +176,30 @@ func (a *alerts) settle(c *config.Config, r *round, now time.Time) (next time.Ti
 	return next
 }
 
-// commit stores a round: its events, and what was told by then.
-func (a *alerts) commit(ctx context.Context, c *config.Config, r *round, now time.Time) error {
+// read reads what is stored, unless it is known. A round whose outcome was unknown may turn out to be told.
+func (a *alerts) read(ctx context.Context) error {
 	if a.anew.Swap(false) {
 		a.state = nil
 	}
-	if a.state == nil {
-		state, err := a.ledger.Load(ctx, emitter.Own)
-		if err != nil {
-			return fmt.Errorf("read what was told: %w", err)
-		}
-		a.state = &state
-		if a.tried != "" && a.tried == string(state.Cursor) {
-			return nil // it was stored
-		}
+	if a.state != nil {
+		return nil
 	}
+	state, err := a.ledger.Load(ctx, emitter.Own)
+	if err != nil {
+		return fmt.Errorf("read what was told: %w", err)
+	}
+	a.state = &state
+	if r := a.tried; r != nil && r.last == state.Sequence && r.memory == string(state.Cursor) {
+		a.settle(r)
+	}
+	a.tried = nil
+	return nil
+}
+
+// commit stores a round: its events, and what was told by then.
+func (a *alerts) commit(ctx context.Context, c *config.Config, r *round) error {
 	state := *a.state
-	events, err := a.events(c, r, state.Sequence, now)
+	events, err := a.events(c, r, state.Sequence)
 	if err != nil || len(events) == 0 && r.memory == string(state.Cursor) {
 		return err
 	}
@@ -185,7 +207,7 @@ func (a *alerts) commit(ctx context.Context, c *config.Config, r *round, now tim
 	if state.Cursor = nil; r.memory != "" {
 		state.Cursor = json.RawMessage(r.memory)
 	}
-	a.tried = r.memory
+	r.last, a.tried = state.Sequence, r
 	out, err := a.ledger.Commit(ctx, poller.Commit{Source: emitter.Own, Expect: state.Version, State: state, Writes: func(yield func(poller.Write, error) bool) {
 		for _, e := range events {
 			if !yield(poller.Write{Event: e, Untouched: true}, nil) {
@@ -198,12 +220,12 @@ func (a *alerts) commit(ctx context.Context, c *config.Config, r *round, now tim
 		return err
 	}
 	state.Version = out.Version
-	a.state = &state
+	a.state, a.tried = &state, nil
 	return nil
 }
 
 // events makes the events of a round, each for those who are to hear of it.
-func (a *alerts) events(c *config.Config, r *round, sequence int64, now time.Time) (list []*poller.Event, err error) {
+func (a *alerts) events(c *config.Config, r *round, sequence int64) (list []*poller.Event, err error) {
 	for i := range r.alerts {
 		one := &r.alerts[i]
 		to := recipients(c, one)
@@ -211,12 +233,12 @@ func (a *alerts) events(c *config.Config, r *round, sequence int64, now time.Tim
 			continue
 		}
 		sequence++
-		e, err := one.event(sequence, now)
+		e, err := one.event(sequence, r.at)
 		if err != nil {
 			return nil, err
 		}
 		out := &poller.Event{
-			ID: e.ID(a.seed), Source: e.Source, Sequence: sequence, Type: e.EventType(), Change: e.Change.Kind, Key: e.Change.Key, At: now,
+			ID: e.ID(a.seed), Source: e.Source, Sequence: sequence, Type: e.EventType(), Change: e.Change.Kind, Key: e.Change.Key, At: r.at,
 			Body: emitter.EncodeStandard(nil, e),
 		}
 		for _, w := range to {

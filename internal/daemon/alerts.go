@@ -47,7 +47,7 @@ type alerts struct {
 	anew   atomic.Bool            // what is stored has to be read again
 	// What is stored. One goroutine uses it.
 	state *poller.State // of our own source; nil: to be read
-	tried string        // the memory of the last commit, whose outcome may be unknown
+	tried *round        // the last one that was to be stored, as long as its outcome is unknown
 }
 
 // Parked events are told of together.

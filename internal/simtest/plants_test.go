@@ -323,7 +323,7 @@ func (u *undecided) Load(ctx context.Context, source string) (poller.State, erro
 	u.w.truth.mu.Lock()
 	defer u.w.truth.mu.Unlock()
 	if m := u.w.truth.sources[source]; m != nil && m.selected > m.edited {
-		st.Compare, st.Formers = "", nil
+		st.Compare, st.Edits = "", nil
 	}
 	return st, err
 }

@@ -1,0 +1,471 @@
+package poller
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deltahook/deltahook/internal/setting"
+)
+
+// lists is an API of several lists of records, one at each path /r/NAME, that have details at /d/ID.
+type lists struct {
+	names  []string
+	broken map[string]int             // 1: the list fails; 2: it breaks off behind its last record
+	bodies func(list string) []string // of all records
+	serve  map[string]http.Handler    // lists that serve themselves
+	asked  map[string]int             // details
+}
+
+func newLists(names ...string) *lists {
+	return &lists{names: names, broken: map[string]int{}, serve: map[string]http.Handler{}, asked: map[string]int{}}
+}
+
+func (l *lists) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	name := path.Base(q.URL.Path)
+	switch list, own := l.serve[name]; {
+	case strings.HasPrefix(q.URL.Path, "/d/"):
+		l.asked[name]++
+		fmt.Fprint(w, `{"more":1}`)
+	case l.broken[name] == 1:
+		w.WriteHeader(http.StatusInternalServerError)
+	case own:
+		list.ServeHTTP(w, q)
+	case l.broken[name] == 2:
+		fmt.Fprintf(w, "[%s,", strings.Join(l.bodies(name), ","))
+	default:
+		fmt.Fprintf(w, "[%s]", strings.Join(l.bodies(name), ","))
+	}
+}
+
+func (l *lists) rig(t *testing.T, edit func(*Source)) *rig {
+	t.Helper()
+	return newRig(t, l.ServeHTTP, func(s *Source) {
+		s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/r/{partition}"
+		s.Partitions.Values = l.names
+		s.Guard, s.Deletes.Confirm = Guard{MaxDeletes: 1, MinDeletes: 1000, Empty: "allow"}, 1
+		if edit != nil {
+			edit(s)
+		}
+	})
+}
+
+func TestARecordOfAListThatWasReadIsToldHoweverManyEditsOthersWaitFor(t *testing.T) {
+	g := newRegions("a", "b", "c")
+	r := g.rig(t, []string{"a", "b", "c"}, func(s *Source) { s.Where = conditions(`status == "new"`) })
+	r.want(Complete)
+	g.broken["b 1"] = http.StatusNotFound // for good
+	r.edit(func(s *Source) { s.Where = nil })
+	r.want(Partial)
+	g.lists["a"].put("8", "open")
+	r.want(Partial)
+	r.tells(`created ["a","8"]`)
+	for i, edit := range []func(*Source){func(s *Source) { s.Ignore = paths("other") }, func(s *Source) { s.Ignore = nil }} {
+		g.lists["a"].put(strconv.Itoa(20+i), "open")
+		r.edit(edit)
+		r.want(Partial)
+		r.tells(fmt.Sprintf(`created ["a","%d"]`, 20+i))
+	}
+	g.broken["c 1"] = http.StatusNotFound
+	r.edit(func(s *Source) { s.Ignore = paths("another") })
+	r.want(Partial)
+	delete(g.broken, "c 1")
+	g.lists["c"].put("9", "open")
+	r.want(Partial)
+	r.tells(`created ["c","9"]`)
+}
+
+// The whole listing behind an edit does not take in all, and those after it show only what changed since.
+func TestT22P10WhatAWholeListingLeftIsReadBeforeOnlyChangesAreAskedFor(t *testing.T) {
+	incremental := func(s *Source) {
+		s.Deletes.Detect, s.Ignore = "off", paths("seen")
+		s.Cursor.Field, s.Cursor.Param, s.Cursor.FullScan = paths("at")[0], "since", "1d"
+	}
+	for name, c := range map[string]struct {
+		source, edit func(*Source)
+	}{
+		"a list fails":       {nil, nil},
+		"its details fail":   {func(s *Source) { s.Detail.URL = "/d/{key}" }, nil},
+		"details are so few": {func(s *Source) { s.Detail.URL = "/d/{key}" }, func(s *Source) { s.Detail.Max, s.Detail.Concurrency = 2, 1 }},
+	} {
+		for _, several := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, several lists %t", name, several), func(t *testing.T) {
+				var r *rig
+				l, api := newLists("a", "b"), map[string]*changes{}
+				if !several {
+					l.names = l.names[:1]
+				}
+				for _, n := range l.names {
+					api[n] = newChanges(func() time.Time { return r.now })
+					l.serve[n] = api[n]
+				}
+				r = l.rig(t, func(s *Source) {
+					incremental(s)
+					if c.source != nil {
+						c.source(s)
+					}
+					if !several {
+						s.Partitions.Values, s.URL = nil, strings.Replace(s.URL, "{partition}", "a", 1)
+					}
+				})
+				at := r.now.Add(-10 * time.Hour)
+				put := func(seen int) {
+					for _, list := range api {
+						for i := range 20 {
+							list.put(strconv.Itoa(i), at.Add(time.Duration(i)*time.Minute), fmt.Sprintf(`,"seen":%d`, seen))
+						}
+					}
+				}
+				put(1)
+				r.want(Complete)
+				put(2)
+				if c.edit == nil {
+					l.broken[l.names[len(l.names)-1]] = 1
+				}
+				r.edit(func(s *Source) {
+					s.Ignore = nil
+					if c.edit != nil {
+						c.edit(s)
+					}
+				})
+				r.poll()
+				clear(l.broken)
+				for range 20 {
+					r.poll()
+				}
+				if got := r.poll(); got.Mode != Incremental || got.State.Edits != nil {
+					t.Errorf("it reads all again: mode %s, edits %v", got.Mode, got.State.Edits)
+				}
+				r.now = r.now.Add(25 * time.Hour)
+				for range 25 {
+					r.poll()
+				}
+				r.tells()
+				put(3)
+				r.now = r.now.Add(25 * time.Hour)
+				for range 25 {
+					r.poll()
+				}
+				if n := len(r.told()); n != 20*len(l.names) {
+					t.Errorf("%d records were told", n)
+				}
+			})
+		}
+	}
+}
+
+// In windows, the records of the later ones are read polls after an edit.
+func TestT22P10WhatLaterWindowsBringIsNoNewsEither(t *testing.T) {
+	for name, c := range map[string]struct{ source, edit func(*Source) }{
+		"of several lists": {
+			func(s *Source) {
+				s.URL, s.Partitions.Values = strings.Replace(s.URL, "/contacts", "/r/{partition}", 1), []string{"a"}
+				s.Where, s.Ignore = conditions(`status == "open"`), paths("seen")
+			}, func(s *Source) { s.Where = nil },
+		},
+		"of records with details": {
+			func(s *Source) { s.Ignore, s.Detail.URL = paths("seen"), "/d/{key}" },
+			func(s *Source) { s.Ignore, s.Where = nil, conditions("status") },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var r *rig
+			api := newChanges(func() time.Time { return r.now })
+			r = newRig(t, func(w http.ResponseWriter, q *http.Request) {
+				if strings.HasPrefix(q.URL.Path, "/d/") {
+					fmt.Fprint(w, `{"more":1}`)
+					return
+				}
+				api.ServeHTTP(w, q)
+			}, func(s *Source) {
+				s.Deletes.Detect, s.Cursor.Field, s.Cursor.Param = "off", paths("at")[0], "since"
+				s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = "10d", setting.Duration(24*time.Hour), "until"
+				c.source(s)
+			})
+			start := r.now
+			put := func(seen int) {
+				for i := range 40 {
+					api.put(strconv.Itoa(i), start.Add(-time.Duration(i)*6*time.Hour), fmt.Sprintf(`,"status":%q,"seen":%d`, []string{"open", "closed"}[i%2], seen))
+				}
+			}
+			put(1)
+			r.catchUp()
+			put(2)
+			r.told()
+			r.edit(c.edit)
+			r.catchUp()
+			r.tells()
+			if n := len(r.ledger.rows("contacts")); n != 40 {
+				t.Errorf("%d records", n)
+			}
+			api.put("7", r.now, `,"status":"gone","seen":3`)
+			r.catchUp()
+			if told := r.told(); len(told) != 1 || !strings.HasPrefix(told[0], "updated ") {
+				t.Errorf("events %q", told)
+			}
+		})
+	}
+}
+
+func TestT22P10ARecordWithDetailsWhoseListFailedJustAfterAnEditIsNoNews(t *testing.T) {
+	l, seen := newLists("a", "b"), 1
+	l.bodies = func(string) (out []string) {
+		for i := range 5 {
+			out = append(out, fmt.Sprintf(`{"id":%d,"seen":%d}`, i, seen))
+		}
+		return out
+	}
+	r := l.rig(t, func(s *Source) { s.Ignore, s.Detail.URL = paths("seen"), "/d/{record.id}" })
+	r.want(Complete)
+	for _, how := range []int{1, 2} {
+		seen++
+		l.broken["b"] = how
+		r.edit(func(s *Source) { s.Ignore = nil })
+		r.want(Partial)
+		clear(l.broken)
+		r.want(Complete)
+		r.tells()
+		r.edit(func(s *Source) { s.Ignore = paths("seen") })
+		r.want(Complete)
+	}
+	r.edit(func(s *Source) { s.Ignore = nil })
+	r.want(Complete)
+	seen++
+	r.want(Complete)
+	if n := len(r.told()); n != 10 {
+		t.Errorf("%d records were told", n)
+	}
+}
+
+func TestDetailsThatAreAddedAreNoNewsOfWhatWaitsSinceAnEdit(t *testing.T) {
+	l := newLists("a", "b")
+	l.bodies = func(string) (out []string) {
+		for i := range 5 {
+			out = append(out, fmt.Sprintf(`{"id":%d,"status":1}`, i))
+		}
+		return out
+	}
+	r := l.rig(t, func(s *Source) { s.Ignore = paths("seen") })
+	r.want(Complete)
+	l.broken["b"] = 1
+	r.edit(func(s *Source) { s.Ignore = nil })
+	r.want(Partial)
+	clear(l.broken)
+	r.edit(func(s *Source) { s.Detail.URL = "/d/{record.id}" })
+	r.want(Complete)
+	r.untouched(func() { r.want(Unchanged) })
+	r.tells()
+	if len(l.asked) != 5 {
+		t.Errorf("details %v", l.asked)
+	}
+}
+
+func TestARecordThatAnEditDropsWhileItsListBreaksOffIsNotToldAsDeleted(t *testing.T) {
+	g := newRegions("a", "b")
+	for _, l := range g.lists {
+		l.set("1", `{"id":"1","n":1}`)
+	}
+	r := g.rig(t, []string{"a", "b"}, func(s *Source) { s.Ignore = paths("n") })
+	r.want(Complete)
+	g.lists["b"].set("1", `{"id":"1","n":9}`)
+	g.broken["b 2"] = http.StatusInternalServerError
+	r.edit(func(s *Source) { s.Where = conditions(`n != 9`) })
+	r.want(Partial)
+	clear(g.broken)
+	r.want(Complete)
+	r.tells()
+	if _, known := r.ledger.rows("contacts")[`["b","1"]`]; known {
+		t.Error("it is still known")
+	}
+}
+
+func TestAChangeWhoseDetailFailsWhileAnEditComesAndGoesIsTold(t *testing.T) {
+	g := newCatalogue("1", "2")
+	r := g.detailed(t, nil)
+	r.want(Complete)
+	g.add("1", 2)
+	g.single["/contacts/1"] = http.StatusInternalServerError
+	r.want(Partial)
+	r.edit(func(s *Source) { s.Ignore = paths("name", "v") })
+	r.want(Partial)
+	r.edit(func(s *Source) { s.Ignore = nil })
+	g.add("1", 2)
+	r.want(Complete)
+	r.tells("updated 1 name,v")
+}
+
+func TestASourceOfWhichNobodyWasToldSinceAResetIsNotHeld(t *testing.T) {
+	g := newCatalogue("1", "2")
+	r := g.detailed(t, func(s *Source) { s.Initial = "emit" })
+	r.want(Complete)
+	r.tells("created 1", "created 2")
+	if _, err := r.poller.Reset(t.Context(), ResetRecords); err != nil {
+		t.Fatal(err)
+	}
+	r.edit(func(s *Source) { s.Detail.URL, s.Detail.On404 = "/nowhere/{key}", "fail" })
+	r.want(Partial)
+	r.edit(func(s *Source) { s.Key, s.Detail.URL = paths("v"), "/contacts/{record.id}" })
+	if got := r.poll(); got.Verdict == Held {
+		t.Errorf("held: %s", got.Message)
+	}
+}
+
+func TestASourceOfWhichSomebodyWasToldIsHeldAlsoWhenTheRestIsSilent(t *testing.T) {
+	g := newCatalogue(numbered(1, 9)...)
+	for _, id := range numbered(1, 9) {
+		g.listed.set(id, fmt.Sprintf(`{"id":%q,"no":"n%s"}`, id, id))
+	}
+	r := g.detailed(t, func(s *Source) { s.Detail.URL, s.Detail.Max, s.Initial = "/contacts/{record.id}", 2, "emit" })
+	r.want(Partial)
+	r.tells("created 1", "created 2")
+	r.edit(func(s *Source) { s.Initial = "baseline" })
+	g.listed.set("1", `{"id":"1","no":"n1","v":2}`)
+	r.want(Partial)
+	r.tells()
+	r.edit(func(s *Source) { s.Key = paths("no") })
+	r.want(Held)
+}
+
+// Nothing changes upstream: no edit makes an event, whatever fails meanwhile, and in the end what is selected is known.
+func TestP10EditsOfAStandingListAreNoNews(t *testing.T) {
+	const records = 10
+	body := func(i int) string { return fmt.Sprintf(`{"id":%d,"n":%d,"m":%d,"k":%d}`, i, i%3, i%2, i%5) }
+	for seed := range uint64(20) {
+		rnd, l := rand.New(rand.NewPCG(seed, 7)), newLists("a", "b", "c")
+		l.bodies = func(string) (out []string) {
+			for i := range records {
+				out = append(out, body(i))
+			}
+			return out
+		}
+		r := l.rig(t, func(s *Source) {
+			if seed%2 > 0 {
+				s.Detail.URL, s.Detail.Max, s.Detail.Concurrency = "/d/{record.id}", 4, 1
+			}
+		})
+		for range 10 {
+			r.poll()
+		}
+		var log []string
+		for range 12 {
+			if rnd.IntN(2) == 0 {
+				ignored, where := [][]string{nil, {"n"}, {"m"}, {"n", "m"}}[rnd.IntN(4)], [][]string{nil, {"n == 0"}, {"m == 1"}, {"k < 3"}}[rnd.IntN(4)]
+				r.edit(func(s *Source) { s.Ignore, s.Where = paths(ignored...), conditions(where...) })
+				log = append(log, fmt.Sprint("ignore ", ignored, " where ", where))
+			}
+			clear(l.broken)
+			for _, name := range l.names {
+				l.broken[name] = rnd.IntN(4)
+			}
+			if rnd.IntN(3) == 0 {
+				r.restart()
+			}
+			log = append(log, fmt.Sprint("broken ", l.broken, " ", r.poll().Verdict))
+		}
+		clear(l.broken)
+		for range 20 {
+			r.poll()
+		}
+		want := 0
+		for i := range records {
+			if r.poller.selected.admits([]byte(body(i))) {
+				want += len(l.names)
+			}
+		}
+		told, state := r.told(), r.ledger.sources["contacts"].State
+		if have := len(r.ledger.rows("contacts")); len(told) > 0 || have != want || state.Edits != nil {
+			t.Errorf("seed %d: events %q; %d records, want %d; edits %v; after\n%s", seed, told, have, want, state.Edits, strings.Join(log, "\n"))
+		}
+		r.api.Close()
+	}
+}
+
+// Lists that fail, edits and changes at any time: each record is judged by what counted when it was read last.
+func TestP10EachRecordIsJudgedByWhatCountedWhenItWasReadLast(t *testing.T) {
+	members := [3]string{"x", "y", "z"}
+	type values [3]int
+	differ := func(a, b values, ignored int) bool {
+		for i := range a {
+			if ignored&(1<<i) == 0 && a[i] != b[i] {
+				return true
+			}
+		}
+		return false
+	}
+	for seed := range uint64(40) {
+		rnd, l := rand.New(rand.NewPCG(seed, 9)), newLists("a", "b", "c")
+		now, stored := map[string]*values{}, map[string]values{}
+		by := map[string][]int{} // what may have been ignored when a record was read last
+		for _, name := range l.names {
+			for i := range 4 {
+				key := fmt.Sprintf(`["%s","%d"]`, name, i)
+				now[key], stored[key], by[key] = &values{}, values{}, []int{0}
+			}
+		}
+		l.bodies = func(list string) (out []string) {
+			for i := range 4 {
+				v := now[fmt.Sprintf(`["%s","%d"]`, list, i)]
+				out = append(out, fmt.Sprintf(`{"id":%d,"x":%d,"y":%d,"z":%d}`, i, v[0], v[1], v[2]))
+			}
+			return out
+		}
+		r := l.rig(t, nil)
+		r.poll()
+		ignored := 0
+		for range 14 {
+			switch rnd.IntN(3) {
+			case 0:
+				ignored = rnd.IntN(8)
+				r.edit(func(s *Source) {
+					s.Ignore = nil
+					for i, m := range members {
+						if ignored&(1<<i) != 0 {
+							s.Ignore = append(s.Ignore, paths(m)...)
+						}
+					}
+				})
+			case 1:
+				r.restart()
+			}
+			for _, key := range slices.Sorted(maps.Keys(now)) {
+				if rnd.IntN(4) == 0 {
+					now[key][rnd.IntN(3)]++
+				}
+			}
+			for _, name := range l.names {
+				l.broken[name] = max(rnd.IntN(5)-2, 0)
+			}
+			got, told := r.poll(), r.told()
+			for key, v := range now {
+				is := slices.ContainsFunc(told, func(e string) bool { return strings.Contains(e, key) })
+				if how := l.broken[partitionOf(key)]; how > 0 || got.Verdict == Failed {
+					if is {
+						t.Fatalf("seed %d: %s is told, and was not read", seed, key)
+					}
+					if how == 2 && got.Verdict != Failed && *v == stored[key] { // that it is as it was may count as read, or not
+						by[key] = append(by[key], ignored)
+					}
+					continue
+				}
+				changed := differ(stored[key], *v, ignored)
+				may := slices.ContainsFunc(by[key], func(was int) bool { return changed && (was == ignored || differ(stored[key], *v, was)) })
+				must := !slices.ContainsFunc(by[key], func(was int) bool { return !changed || was != ignored && !differ(stored[key], *v, was) })
+				if is && !may || !is && must {
+					t.Fatalf("seed %d: %s is told: %t; it may be: %t, must be: %t; was %v, is %v, ignored %b, before %b", seed, key, is, may, must, stored[key], *v, ignored, by[key])
+				}
+				if changed {
+					stored[key] = *v
+				}
+				by[key] = []int{ignored}
+			}
+		}
+		r.api.Close()
+	}
+}

@@ -55,7 +55,7 @@ func (d *details) want(kind differ.Kind, hash differ.Hash, raw uint64, rec diffe
 	known, _, _ := s.index.Get(hash)
 	unread, edited := s.unread(known), kind == differ.Updated && s.p.onlyEdited(known.Raw, raw)
 	if unread != nil && !edited {
-		s.index.SetRaw(hash, unread.marks(known.Raw)) // until its detail is there
+		s.index.SetRaw(hash, unread.marks(known.Raw)|markListed) // until its detail is there
 		s.p.known.dirty = true
 	}
 	failing := d.w.p.known.failing[hash]
@@ -235,8 +235,18 @@ func (d *details) complete(c *pending, merged []byte) bool {
 	return true
 }
 
-// waiting says that some records are not taken in as they are.
-func (d *details) waiting() bool { return d != nil && d.left+d.failed > 0 }
+// waits counts the records that are not taken in as they are.
+func (d *details) waits() int {
+	if d == nil {
+		return 0
+	}
+	return d.left + d.failed
+}
+
+func (d *details) waiting() bool { return d.waits() > 0 }
+
+// owes says that some records are not as the list says: their details wait, or there are none.
+func (d *details) owes() bool { return d.waiting() || d != nil && d.absent > 0 }
 
 // report says what is still to be done, and whether the poll must go on with it.
 func (d *details) report() (text string, unfinished bool) {

@@ -372,23 +372,3 @@ func TestT22P10WhatWaitsSinceAnEditIsNoNewsAfterAnotherOne(t *testing.T) {
 		})
 	}
 }
-
-func TestASourceRemembersEachFormerEditOnceHoweverOftenItGoesBackAndForth(t *testing.T) {
-	g := newRegions("a", "b")
-	r := g.rig(t, []string{"a", "b"}, nil)
-	r.want(Complete)
-	g.broken["b 1"] = http.StatusInternalServerError
-	for range 4 {
-		r.edit(func(s *Source) { s.Ignore = paths("status") })
-		r.want(Partial)
-		r.edit(func(s *Source) { s.Ignore = nil })
-		if got := r.want(Partial); len(got.State.Edits.formers()) != 2 {
-			t.Fatalf("formers %q", got.State.Edits.formers())
-		}
-	}
-	clear(g.broken)
-	if got := r.want(Complete); got.State.Edits != nil {
-		t.Errorf("formers %q", got.State.Edits.formers())
-	}
-	r.tells()
-}

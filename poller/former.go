@@ -39,18 +39,20 @@ type former struct {
 }
 
 // A record that was not read since an edit has a mark in the upper bits of Print.Raw: the place of what was before that edit in
-// Edits.Formers, from 1. The others are its fingerprint.
+// Edits.Formers, from 1, and whether it was listed since, and waits for its detail. The others are its fingerprint.
 const (
-	rawBits  = 58
-	rawMask  = 1<<rawBits - 1
-	lastMark = 1<<(64-rawBits) - 1
+	rawBits    = 57
+	rawMask    = 1<<rawBits - 1
+	markBits   = 6
+	mostMarks  = 1<<markBits - 1
+	markListed = 1 << 63
 )
 
-func (f *former) marks(raw uint64) uint64 { return raw&rawMask | uint64(f.place+1)<<rawBits } //nolint:gosec // it is at most lastMark
+func (f *former) marks(raw uint64) uint64 { return raw&rawMask | uint64(f.place+1)<<rawBits } //nolint:gosec // it is at most mostMarks
 
 // of gives the former configuration that a record is marked with; nil: with none.
 func (m *memory) of(known differ.Print) *former {
-	if mark := known.Raw >> rawBits; mark > 0 && mark <= uint64(len(m.formers)) {
+	if mark := known.Raw >> rawBits & mostMarks; mark > 0 && mark <= uint64(len(m.formers)) {
 		return m.formers[mark-1]
 	}
 	return nil
@@ -78,10 +80,7 @@ func (m *memory) edit() *former {
 }
 
 func (p *Poller) revive(m *memory, text string) {
-	f := &former{text: text, place: min(len(m.formers), lastMark-1), shape: p.shape}
-	if again := slices.Index(m.state.Edits.formers(), text); again >= 0 {
-		f.place = again
-	}
+	f := &former{text: text, place: min(len(m.formers), mostMarks-1), shape: p.shape}
 	m.formers = append(m.formers, f)
 	var c, now comparison
 	if json.Unmarshal([]byte(text), &c) != nil {
@@ -120,13 +119,11 @@ func (w *walk) outdated() *Edits {
 			e.Behind[name] = list[0].place
 		}
 	}
-	if len(m.formers) == 0 || len(e.Behind) == 0 && !w.scan.details.waiting() {
+	if len(m.formers) == 0 || len(e.Behind) == 0 && !w.more && !w.reach.ahead && !w.scan.details.owes() {
 		return nil
 	}
-	for i, f := range m.formers {
-		if f.place == i {
-			e.Formers = append(e.Formers, f.text)
-		}
+	for _, f := range m.formers[:min(len(m.formers), mostMarks)] {
+		e.Formers = append(e.Formers, f.text)
 	}
 	return e
 }
@@ -136,18 +133,27 @@ func (w *walk) missed(name string) bool {
 	return w.scan.unfinished || w.parts != nil && !w.parts.wasRead(name)
 }
 
-// unread gives how a known record was compared when it was last read, if what counts of it was edited since; nil: it was not.
+// unread gives how a known record was compared when it was last read, if what counts of it was edited since; nil: it was not. Where a list
+// is read as far as it is asked for, a record that it did not show since an edit is as it is known.
 func (s *scan) unread(known differ.Print) *former {
-	if f := s.p.known.of(known); f != nil {
+	if f := s.p.known.of(known); f != nil && (known.Raw&markListed != 0 || len(s.formers) > 0) {
 		return f
 	}
 	return s.p.known.edit()
 }
 
+// unreadRaw gives the Print.Raw of a record that a poll did not read.
+func (m *memory) unreadRaw(known differ.Print) uint64 {
+	if edit := m.edit(); edit != nil && m.of(known) == nil {
+		return edit.marks(known.Raw)
+	}
+	return known.Raw
+}
+
 // disown marks what was not read by the first poll after an edit.
 func (s *scan) disown() {
 	s.index.Unseen(func(h differ.Hash, known differ.Print, _ int) bool {
-		s.index.SetRaw(h, s.unread(known).marks(known.Raw))
+		s.index.SetRaw(h, s.p.known.unreadRaw(known))
 		return true
 	})
 }

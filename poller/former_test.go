@@ -333,6 +333,308 @@ func TestASourceOfWhichSomebodyWasToldIsHeldAlsoWhenTheRestIsSilent(t *testing.T
 	r.want(Held)
 }
 
+func TestAChangeInAListThatFollowsChangesIsToldAlthoughAnotherListFailsSinceAnEdit(t *testing.T) {
+	l, api := newLists("a", "b"), map[string]*changes{}
+	var r *rig
+	for _, n := range l.names {
+		api[n] = newChanges(func() time.Time { return r.now })
+		l.serve[n] = api[n]
+	}
+	r = l.rig(t, func(s *Source) {
+		s.Deletes.Detect, s.Ignore = "off", paths("at", "n")
+		s.Cursor.Field, s.Cursor.Param = paths("at")[0], "since"
+	})
+	at := r.now.Add(-10 * time.Hour)
+	for _, list := range api {
+		for i := range 5 {
+			list.put(strconv.Itoa(i), at.Add(time.Duration(i)*time.Minute), `,"n":1`)
+		}
+	}
+	r.want(Complete)
+	r.now = r.now.Add(time.Hour)
+	r.poll()
+	l.broken["b"] = 1
+	r.edit(func(s *Source) { s.Ignore = paths("at") })
+	r.poll()
+	r.tells()
+	r.now = r.now.Add(time.Hour)
+	api["a"].put("2", r.now, `,"n":2`)
+	r.poll()
+	r.tells(`updated ["a","2"] n`)
+}
+
+func TestAChangeIsToldAlthoughADetailFailsSinceAnEdit(t *testing.T) {
+	var r *rig
+	api := newChanges(func() time.Time { return r.now })
+	r = newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		if id, ok := strings.CutPrefix(q.URL.Path, "/d/"); ok {
+			if id == "bad" {
+				w.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			fmt.Fprint(w, `{"more":1}`)
+			return
+		}
+		api.ServeHTTP(w, q)
+	}, func(s *Source) {
+		s.Deletes.Detect, s.Ignore, s.Detail.URL = "off", paths("at", "n"), "/d/{key}"
+		s.Cursor.Field, s.Cursor.Param = paths("at")[0], "since"
+	})
+	at := r.now.Add(-10 * time.Hour)
+	for i := range 5 {
+		api.put(strconv.Itoa(i), at.Add(time.Duration(i)*time.Minute), `,"n":1`)
+	}
+	r.want(Complete)
+	api.put("bad", r.now, `,"n":1`)
+	r.poll()
+	r.edit(func(s *Source) { s.Ignore = paths("at") })
+	for range 3 {
+		r.poll()
+	}
+	r.tells()
+	for i := range 5 {
+		r.now = r.now.Add(24 * time.Hour)
+		api.put(strconv.Itoa(i), r.now, `,"n":2`)
+		r.poll()
+		r.tells(fmt.Sprintf(`updated %d n`, i))
+	}
+}
+
+func TestT22P10FieldsAndWhereThatAreEditedTogetherAreNoNews(t *testing.T) {
+	list := newShelf()
+	r := newRig(t, list.ServeHTTP, func(s *Source) {
+		s.Fields, s.Guard = paths("id", "name"), Guard{MaxDeletes: 1, MinDeletes: 1000, Empty: "allow"}
+	})
+	for i := range 40 {
+		list.set(strconv.Itoa(i), fmt.Sprintf(`{"id":"%d","name":"n","status":"open"}`, i))
+	}
+	r.want(Complete)
+	for i := range 30 { // does not count
+		list.set(strconv.Itoa(i), fmt.Sprintf(`{"id":"%d","name":"n","status":"closed"}`, i))
+	}
+	r.want(Unchanged)
+	r.edit(func(s *Source) { s.Fields, s.Where = paths("id", "name", "status"), conditions(`status == "open"`) })
+	r.want(Complete)
+	r.want(Unchanged)
+	r.tells()
+	if n := len(r.ledger.rows("contacts")); n != 10 {
+		t.Errorf("%d records", n)
+	}
+}
+
+func TestT22P10ConditionsAreAboutTheEntryOfTheListAlsoWhenTheyAreEdited(t *testing.T) {
+	g := newCatalogue(numbered(1, 9)...)
+	r := g.detailed(t, func(s *Source) { s.Detail.Merge = "replace" })
+	r.want(Complete)
+	g.add("9", 2)
+	r.want(Complete)
+	r.tells("updated 9 name")
+	for _, c := range []struct {
+		where string
+		rows  int
+	}{{`v > 0`, 9}, {`v > 1`, 1}} {
+		g.asked = nil
+		r.edit(func(s *Source) { s.Where = conditions(c.where) })
+		r.want(Complete)
+		r.want(Unchanged)
+		if n := len(r.ledger.rows("contacts")); n != c.rows || len(g.asked) > 0 {
+			t.Errorf("%s: %d records, %d details were asked for", c.where, n, len(g.asked))
+		}
+	}
+	r.tells()
+}
+
+func TestAListThatWasBehindIsFollowedAgainAlthoughADetailElsewhereFails(t *testing.T) {
+	l, api, since := newLists("a", "b"), map[string]*changes{}, map[string]string{}
+	var r *rig
+	for _, n := range l.names {
+		api[n] = newChanges(func() time.Time { return r.now })
+		l.serve[n] = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			since[n] = q.URL.Query().Get("since")
+			api[n].ServeHTTP(w, q)
+		})
+	}
+	r = newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		if strings.HasPrefix(q.URL.Path, "/d/") && strings.Contains(q.URL.Path, "bad") {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		l.ServeHTTP(w, q)
+	}, func(s *Source) {
+		s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/r/{partition}"
+		s.Partitions.Values = l.names
+		s.Deletes.Detect, s.Ignore, s.Detail.URL = "off", paths("at", "n"), "/d/{record.id}"
+		s.Cursor.Field, s.Cursor.Param = paths("at")[0], "since"
+	})
+	for _, list := range api {
+		for i := range 5 {
+			list.put(strconv.Itoa(i), r.now.Add(-10*time.Hour), `,"n":1`)
+		}
+	}
+	r.want(Complete)
+	r.now = r.now.Add(time.Hour)
+	api["a"].put("bad", r.now, `,"n":1`)
+	r.poll()
+	l.broken["b"] = 1
+	r.edit(func(s *Source) { s.Ignore = paths("at") })
+	r.poll()
+	clear(l.broken)
+	for range 30 {
+		r.poll()
+		clear(since)
+	}
+	r.poll()
+	if since["b"] == "" || since["a"] == "" {
+		t.Errorf("asked %q: it is read as a whole for ever", since)
+	}
+}
+
+func TestAListThatIsNewIsAskedForAsAWholeUntilAllItsDetailsAreThere(t *testing.T) {
+	l, api, failing := newLists("a"), map[string]*changes{}, true
+	var r *rig
+	for _, n := range []string{"a", "b"} {
+		api[n] = newChanges(func() time.Time { return r.now })
+		l.serve[n] = api[n]
+	}
+	r = newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		if failing && q.URL.Path == "/d/b2" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		l.ServeHTTP(w, q)
+	}, func(s *Source) {
+		s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/r/{partition}"
+		s.Partitions.Values = l.names
+		s.Deletes.Detect, s.Detail.URL = "off", "/d/{record.id}"
+		s.Cursor.Field, s.Cursor.Param = paths("at")[0], "since"
+	})
+	for n, list := range api {
+		for i := range 3 {
+			list.put(n+strconv.Itoa(i), r.now.Add(-10*time.Hour), "")
+		}
+	}
+	r.want(Complete)
+	r.now = r.now.Add(time.Hour)
+	api["a"].put("a1", r.now, "")
+	r.poll()
+	r.edit(func(s *Source) { s.Partitions.Values = []string{"a", "b"} })
+	r.poll()
+	r.poll()
+	failing = false
+	r.poll()
+	if n := len(r.ledger.rows("contacts")); n != 6 {
+		t.Errorf("%d records", n)
+	}
+}
+
+func TestWhatWaitsInAWindowThatIsReadAgainIsNoNewsOfAnEdit(t *testing.T) {
+	var r *rig
+	broken := false
+	api := newChanges(func() time.Time { return r.now })
+	r = newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		if id, ok := strings.CutPrefix(q.URL.Path, "/d/"); ok {
+			if broken && (id == "35" || id == "37") {
+				w.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			fmt.Fprint(w, `{"more":1}`)
+			return
+		}
+		api.ServeHTTP(w, q)
+	}, func(s *Source) {
+		s.Deletes.Detect, s.Cursor.Field, s.Cursor.Param = "off", paths("at")[0], "since"
+		s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = "10d", setting.Duration(24*time.Hour), "until"
+		s.Ignore, s.Detail.URL = paths("seen"), "/d/{key}"
+	})
+	start := r.now
+	put := func(seen int) {
+		for i := range 40 {
+			api.put(strconv.Itoa(i), start.Add(-time.Duration(i)*6*time.Hour), fmt.Sprintf(`,"status":%q,"seen":%d`, []string{"open", "closed"}[i%2], seen))
+		}
+	}
+	put(1)
+	r.catchUp()
+	put(2)
+	r.told()
+	broken = true
+	r.edit(func(s *Source) { s.Ignore, s.Where = nil, conditions("status") })
+	r.catchUp()
+	r.tells()
+	broken = false
+	r.catchUp()
+	r.tells()
+}
+
+func TestARecordWhoseDetailIsGoneJustAfterAnEditIsNoNews(t *testing.T) {
+	for _, on := range []string{"skip", "deleted", "fail"} {
+		t.Run(on, func(t *testing.T) {
+			g := newCatalogue("1", "2", "3")
+			r := g.detailed(t, func(s *Source) { s.Ignore, s.Detail.On404, s.Deletes.Confirm = paths("v", "name"), on, 3 })
+			r.want(Complete)
+			g.add("1", 2)
+			g.single["/contacts/1"] = http.StatusNotFound
+			r.edit(func(s *Source) { s.Ignore = nil })
+			r.poll()
+			g.single["/contacts/1"] = http.StatusOK
+			r.poll()
+			r.tells()
+		})
+	}
+}
+
+func TestARecordIsToldAlthoughAnEditThatWasTakenBackExcludedIt(t *testing.T) {
+	g := newRegions("a", "b")
+	r := g.rig(t, []string{"a", "b"}, nil)
+	r.want(Complete)
+	g.broken["b 1"] = http.StatusInternalServerError
+	r.edit(func(s *Source) { s.Where = conditions(`status == "new"`) })
+	r.want(Partial)
+	r.edit(func(s *Source) { s.Where = nil })
+	r.want(Partial)
+	r.want(Partial)
+	g.lists["a"].put("8", "open")
+	r.want(Partial)
+	r.tells(`created ["a","8"]`)
+	delete(g.broken, "b 1")
+	g.broken["a 1"] = http.StatusInternalServerError
+	r.edit(func(s *Source) { s.Ignore = paths("zz") })
+	r.want(Partial)
+	g.lists["a"].put("9", "open")
+	clear(g.broken)
+	r.want(Complete)
+	r.tells(`created ["a","9"]`)
+}
+
+// In stores of before, the fingerprint had the bits of the mark.
+func TestAStoreWhoseFingerprintsHaveMoreBitsIsReadOn(t *testing.T) {
+	for _, edit := range []func(*Source){nil, func(s *Source) { s.Ignore = nil }} {
+		g := newCatalogue(numbered(1, 50)...)
+		r := g.detailed(t, func(s *Source) { s.Ignore = paths("zz") })
+		r.want(Complete)
+		src := r.ledger.sources["contacts"]
+		i := uint64(0)
+		for h, row := range src.Rows {
+			i++
+			row.Print.Raw |= i << rawBits
+			src.Rows[h] = row
+		}
+		g.asked = nil
+		if edit != nil {
+			r.edit(edit)
+		} else {
+			r.restart()
+		}
+		r.want(Complete)
+		r.untouched(func() { r.want(Unchanged) })
+		r.restart()
+		r.untouched(func() { r.want(Unchanged) })
+		r.tells()
+		if len(g.asked) > 0 {
+			t.Errorf("asked %d", len(g.asked))
+		}
+	}
+}
+
 // Nothing changes upstream: no edit makes an event, whatever fails meanwhile, and in the end what is selected is known.
 func TestP10EditsOfAStandingListAreNoNews(t *testing.T) {
 	const records = 10

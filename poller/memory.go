@@ -104,7 +104,7 @@ func (p *Poller) reshape(ctx context.Context) error {
 			}
 			print.Canon = p.hasher.Canon(p.shape, body)
 			m.index.Put(h, print, missing)
-			if edit.other && !p.selected.admits(body) {
+			if edit.other && !completed && !p.selected.admits(body) {
 				edit.excluded = append(edit.excluded, h)
 			}
 			return nil

@@ -28,6 +28,7 @@ type parts struct {
 	names   []string
 	pending []string        // whose records are no news
 	whole   map[string]bool // read to their end; the value says that there were no records
+	waiting map[string]bool // of which not all details are there
 	broken  []brokenPart
 	total   Poll // counts of all
 	done    bool
@@ -51,7 +52,7 @@ func (w *walk) runAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.parts = &parts{names: names, pending: w.p.pendingPartitions(), whole: map[string]bool{}}
+	w.parts = &parts{names: names, pending: w.p.pendingPartitions(), whole: map[string]bool{}, waiting: map[string]bool{}}
 	quiet, aimed := w.scan.quiet, w.values
 	w.p.nextPartition = ""
 	for _, name := range names {
@@ -103,7 +104,7 @@ func (w *walk) part(ctx context.Context, name string) error {
 	w.walker, w.asked, w.shown = newWalker(w.p.source.Pages), map[uint64]bool{}, map[uint64]int{}
 	w.values.partition, w.pagesBefore = name, w.result.Pages
 	s.begin(name)
-	saved := s.save()
+	saved, waiting := s.save(), s.details.waits()
 	err := w.run(ctx)
 	if err == nil && s.counts.Skipped > 0 && s.counts.Skipped == s.counts.Records {
 		err = errors.New(s.skippedMessage())
@@ -128,6 +129,7 @@ func (w *walk) part(ctx context.Context, name string) error {
 			w.parts.whole[name] = s.counts.Records == 0
 		}
 	}
+	w.parts.waiting[name] = s.details.waits() > waiting
 	s.changes = nil
 	w.parts.add(&s.counts)
 	return nil
@@ -245,10 +247,10 @@ func (w *walk) emptied(deleted []differ.Hash) (name string, known int, err error
 }
 
 // followed lists the partitions that were read from their start, now or earlier, up to a watermark.
-func (t *parts) followed(was *PartitionState, taken bool) []string {
+func (t *parts) followed(was *PartitionState) []string {
 	var names []string
 	for _, name := range t.names {
-		if was != nil && slices.Contains(was.Followed, name) || taken && t.isWhole(name) {
+		if was != nil && slices.Contains(was.Followed, name) || !t.waiting[name] && t.isWhole(name) {
 			names = append(names, name)
 		}
 	}
@@ -284,7 +286,7 @@ func (w *walk) remembers(proven bool) *PartitionState {
 	}
 	slices.Sort(now.Pending)
 	if p.cursor != nil {
-		now.Followed = t.followed(was, !w.scan.details.waiting())
+		now.Followed = t.followed(was)
 		now.Followed = slices.DeleteFunc(now.Followed, func(name string) bool { return len(p.known.since(name)) > 0 && w.missed(name) })
 	}
 	return now
@@ -340,9 +342,7 @@ func (s *scan) takeBack(to savepoint) error {
 			s.index.Remove(c.known.Hash)
 			continue
 		}
-		if f := s.unread(c.known.Print); f != nil { // it is seen, but not read: see disown
-			c.known.Print.Raw = f.marks(c.known.Print.Raw)
-		}
+		c.known.Print.Raw = s.p.known.unreadRaw(c.known.Print) // it is seen, but not read
 		s.index.Set(c.known.Hash, c.known.Print)
 		s.index.SetMissing(c.known.Hash, c.known.Missing)
 	}

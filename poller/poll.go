@@ -294,6 +294,7 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 		scheduled = r.At
 	}
 	if edit := p.known.edit(); edit != nil {
+		s.keyInBytes = s.keyInBytes && !edit.other // those that are as they were are looked at, too
 		for _, h := range edit.excluded {
 			s.dropped[h] = true
 		}

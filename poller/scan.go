@@ -100,15 +100,17 @@ func (s *scan) record(rec differ.Record) error {
 	}
 	switch sighting {
 	case differ.Same:
+		s.stays(hash, s.p.known.edit(), rec.Raw)
 		return nil
 	case differ.Differs:
 		if was, _, _ := s.index.Get(hash); was.Raw&rawMask == raw {
 			s.witness = hash
+			s.stays(hash, s.unread(was), rec.Raw)
 			return s.unmark(hash, differ.Print{Raw: raw, Canon: canon})
 		}
 		s.gauge.news(rec.Raw)
-		if s.leaves(hash, true, raw, canon, rec.Raw) {
-			return nil
+		if leaves, err := s.leaves(hash, true, raw, canon, rec.Raw); leaves || err != nil {
+			return err
 		}
 		s.witness = hash
 		if s.details != nil {
@@ -123,8 +125,8 @@ func (s *scan) record(rec differ.Record) error {
 			s.cameBack()
 			return nil
 		}
-		if s.leaves(hash, false, raw, canon, rec.Raw) {
-			return nil
+		if leaves, err := s.leaves(hash, false, raw, canon, rec.Raw); leaves || err != nil {
+			return err
 		}
 		if s.details != nil {
 			return s.details.want(differ.Created, hash, raw, rec)

@@ -44,22 +44,30 @@ func (sel *selection) admits(body []byte) bool {
 func (sel *selection) flagged(body []byte) bool { return sel.flag.Match(body) }
 
 // leaves says whether a record is not followed (any more). A known one whose bytes differ is put aside: it is gone, unless it
-// was only the configuration that changed. An unchanged one was admitted when it was stored.
-func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []byte) bool {
+// was only the configuration that changed.
+func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []byte) (bool, error) {
 	sel := s.p.selected
 	if sel.admits(body) {
 		delete(s.dropped, hash)
-		return false
+		return false, nil
 	}
 	if !known {
-		return true
+		return true, nil
 	}
 	now := s.p.hasher.Canon(s.p.shape, body)
 	was, _, _ := s.index.Get(hash)
-	if f := s.unread(was); f != nil && f.other && (s.dropped[hash] || now == canon && f.selection.admits(body)) {
-		s.touch(hash)
-		s.dropped[hash] = true
-		return true
+	if f := s.unread(was); f != nil && f.other {
+		edited := s.dropped[hash] || now == canon && f.selection.admits(body)
+		if !edited && s.details == nil && f.selection.admits(body) {
+			var err error
+			if edited, err = s.asFormerly(f, hash, body); err != nil {
+				return false, err
+			}
+		}
+		if edited {
+			s.drop(hash)
+			return true, nil
+		}
 	}
 	s.touch(hash)
 	s.index.Set(hash, differ.Print{Raw: raw, Canon: now})
@@ -70,7 +78,33 @@ func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []by
 	} else {
 		s.deleted = append(s.deleted, hash)
 	}
-	return true
+	return true, nil
+}
+
+// asFormerly says whether a record is as it is stored in what counted before an edit.
+func (s *scan) asFormerly(f *former, hash differ.Hash, body []byte) (same bool, err error) {
+	err = s.p.opts.Ledger.Bodies(s.ctx, s.p.source.Name, []differ.Hash{hash}, func(_ differ.Hash, _ string, stored []byte) error {
+		h := s.p.hasher
+		same = h.Canon(f.shape, stored) == h.Canon(f.shape, body)
+		return nil
+	})
+	if err != nil {
+		return false, s.p.storeFault("stored records cannot be compared", err)
+	}
+	return same, nil
+}
+
+// stays looks at a record that is as it was when it was admitted: the configuration may exclude it since then.
+func (s *scan) stays(hash differ.Hash, since *former, body []byte) {
+	if since != nil && since.other && !s.p.selected.admits(body) {
+		s.drop(hash)
+	}
+}
+
+// drop puts a known record aside that only the configuration excludes.
+func (s *scan) drop(hash differ.Hash) {
+	s.touch(hash)
+	s.dropped[hash] = true
 }
 
 // joins says that an unknown record may be there only because the configuration excludes less than it did: that is no news.

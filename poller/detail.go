@@ -235,15 +235,22 @@ func (d *details) complete(c *pending, merged []byte) bool {
 	return true
 }
 
-// waits counts the records that are not taken in as they are.
-func (d *details) waits() int {
+func (d *details) countLeft() int {
 	if d == nil {
 		return 0
 	}
-	return d.left + d.failed
+	return d.left
 }
 
-func (d *details) waiting() bool { return d.waits() > 0 }
+func (d *details) countFailed() int {
+	if d == nil {
+		return 0
+	}
+	return d.failed
+}
+
+// waiting says that some records are not taken in as they are.
+func (d *details) waiting() bool { return d.countLeft()+d.countFailed() > 0 }
 
 // owes says that some records are not as the list says: their details wait, or there are none.
 func (d *details) owes() bool { return d.waiting() || d != nil && d.absent > 0 }

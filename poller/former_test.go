@@ -771,3 +771,178 @@ func TestP10EachRecordIsJudgedByWhatCountedWhenItWasReadLast(t *testing.T) {
 		r.api.Close()
 	}
 }
+
+// Nothing changes upstream, which is asked for what has changed, in windows or at once, with details or without: no edit makes an event, and
+// each source ends with what is selected, and with polls for what has changed.
+func TestP10EditsOfAListThatFollowsChangesAreNoNews(t *testing.T) {
+	const records = 10
+	body := func(i int) string { return fmt.Sprintf(`,"n":%d,"m":%d,"k":%d`, i%3, i%2, i%5) }
+	for seed := range uint64(32) {
+		rnd, l, api := rand.New(rand.NewPCG(seed, 77)), newLists("a", "b", "c"), map[string]*changes{}
+		several := seed%2 == 0
+		if !several {
+			l.names = l.names[:1]
+		}
+		var r *rig
+		for _, name := range l.names {
+			api[name] = newChanges(func() time.Time { return r.now })
+			l.serve[name] = api[name]
+		}
+		r = l.rig(t, func(s *Source) {
+			s.Deletes.Detect, s.Cursor.Field, s.Cursor.Param = "off", paths("at")[0], "since"
+			if seed&2 == 0 {
+				s.Detail.URL, s.Detail.Max, s.Detail.Concurrency = "/d/{record.id}", 3, 1
+			}
+			if seed&4 == 0 {
+				s.Cursor.FullScan = "1d"
+			}
+			if seed&8 == 0 {
+				s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = "10d", setting.Duration(48*time.Hour), "until"
+			}
+			if seed&16 == 0 {
+				s.WhereExit = "silent"
+			}
+			if !several {
+				s.Partitions.Values, s.URL = nil, strings.Replace(s.URL, "{partition}", "a", 1)
+			}
+		})
+		for _, list := range api {
+			for i := range records {
+				list.put(strconv.Itoa(i), r.now.Add(-time.Duration(i)*20*time.Hour), body(i))
+			}
+		}
+		polls := func(n int) (last Result) {
+			for range n {
+				last = r.poll()
+			}
+			return last
+		}
+		polls(30)
+		var log, where []string
+		for range 14 {
+			if rnd.IntN(3) == 0 {
+				ignored := [][]string{nil, {"n"}, {"m"}, {"n", "m"}}[rnd.IntN(4)]
+				if rnd.IntN(2) == 0 {
+					where = [][]string{nil, {"n == 0"}, {"m == 1"}, {"k < 3"}}[rnd.IntN(4)]
+				}
+				r.edit(func(s *Source) { s.Ignore, s.Where = paths(ignored...), conditions(where...) })
+				log = append(log, fmt.Sprint("ignore ", ignored, " where ", where))
+			}
+			for _, name := range l.names {
+				l.broken[name] = max(rnd.IntN(3)-1, 0)
+			}
+			switch rnd.IntN(8) {
+			case 0, 1:
+				r.restart()
+			case 2:
+				r.now = r.now.Add(25 * time.Hour)
+			}
+			got := r.poll()
+			log = append(log, fmt.Sprint("broken ", l.broken, " ", got.Verdict, " ", got.Mode))
+		}
+		clear(l.broken)
+		last, want := polls(40), 0
+		for i := range records {
+			if r.poller.selected.admits([]byte("{" + body(i)[1:] + "}")) {
+				want += len(l.names)
+			}
+		}
+		told, state := r.told(), r.ledger.sources["contacts"].State
+		have, followed := len(r.ledger.rows("contacts")), !several || len(state.Partitions.Followed) == len(l.names)
+		if len(told) > 0 || have != want || state.Edits != nil || last.Mode != Incremental || !followed {
+			t.Errorf("seed %d: events %q; %d records, want %d; edits %v; mode %s, followed %t; after\n%s", seed, told, have, want, state.Edits, last.Mode, followed, strings.Join(log, "\n"))
+		}
+		r.api.Close()
+	}
+}
+
+// What changes after its list was read under the present configuration is told by the next poll that reads it, whatever fails elsewhere.
+func TestP10WhatChangesBehindAnEditIsTold(t *testing.T) {
+	type record struct{ n, m, k int }
+	for seed := range uint64(32) {
+		rnd, l, api := rand.New(rand.NewPCG(seed, 78)), newLists("a", "b", "c"), map[string]*changes{}
+		var r *rig
+		for _, name := range l.names {
+			api[name] = newChanges(func() time.Time { return r.now })
+			l.serve[name] = api[name]
+		}
+		r = l.rig(t, func(s *Source) {
+			s.Deletes.Detect, s.Ignore = "off", paths("at")
+			if seed&1 == 0 {
+				s.Cursor.Field, s.Cursor.Param = paths("at")[0], "since"
+			}
+			if seed&2 == 0 {
+				s.Detail.URL = "/d/{record.id}"
+			}
+			if seed&5 == 0 {
+				s.Cursor.FullScan = "1d"
+			}
+		})
+		all, read, must := map[string]*record{}, map[string]bool{}, map[string]string{}
+		keyOf := func(list string, i int) string { return fmt.Sprintf(`["%s","%d"]`, list, i) }
+		put := func(list string, i int, kind, member string) {
+			v := all[keyOf(list, i)]
+			api[list].put(strconv.Itoa(i), r.now, fmt.Sprintf(`,"n":%d,"m":%d,"k":%d`, v.n, v.m, v.k))
+			counts := !slices.Contains(texts(r.source.Ignore), member) && r.poller.selected.admits(fmt.Appendf(nil, `{"k":%d}`, v.k))
+			if read[list] && counts {
+				must[keyOf(list, i)] = kind
+			}
+		}
+		const records = 6
+		for _, list := range l.names {
+			for i := range records {
+				all[keyOf(list, i)] = &record{k: i}
+				put(list, i, "created", "")
+			}
+		}
+		r.poll()
+		r.poll()
+		for step := range 20 {
+			if rnd.IntN(3) == 0 {
+				ignored, where, was := [][]string{{"at"}, {"at", "n"}, {"at", "m"}, {"at", "n", "m"}}[rnd.IntN(4)], [][]string{nil, {"k > 1"}, {"k < 3"}}[rnd.IntN(3)], r.poller.compare
+				if r.edit(func(s *Source) { s.Ignore, s.Where = paths(ignored...), conditions(where...) }); was != r.poller.compare {
+					clear(read)
+				}
+				clear(must)
+			}
+			r.now = r.now.Add(10 * time.Minute)
+			for _, list := range l.names {
+				for i := range records {
+					switch v := all[keyOf(list, i)]; rnd.IntN(10) {
+					case 0:
+						v.n++
+						put(list, i, "updated", "n")
+					case 1:
+						v.m++
+						put(list, i, "updated", "m")
+					}
+				}
+				if rnd.IntN(4) == 0 {
+					all[keyOf(list, records+step)] = &record{k: rnd.IntN(5)}
+					put(list, records+step, "created", "")
+				}
+				l.broken[list] = max(rnd.IntN(3)-1, 0)
+			}
+			if rnd.IntN(4) == 0 {
+				r.restart()
+			}
+			got, told := r.poll(), r.told()
+			if got.Verdict == Failed {
+				continue
+			}
+			for _, list := range l.names {
+				read[list] = read[list] || l.broken[list] == 0
+			}
+			maps.DeleteFunc(must, func(key, kind string) bool {
+				if l.broken[partitionOf(key)] > 0 {
+					return false
+				}
+				if !slices.ContainsFunc(told, func(e string) bool { return strings.HasPrefix(e, kind+" "+key) || strings.HasPrefix(e, "created "+key) }) {
+					t.Errorf("seed %d, step %d: %s %s is not told", seed, step, kind, key)
+				}
+				return true
+			})
+		}
+		r.api.Close()
+	}
+}

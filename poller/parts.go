@@ -29,6 +29,7 @@ type parts struct {
 	pending []string        // whose records are no news
 	whole   map[string]bool // read to their end; the value says that there were no records
 	waiting map[string]bool // of which not all details are there
+	left    map[string]bool // of which not all details were asked for
 	broken  []brokenPart
 	total   Poll // counts of all
 	done    bool
@@ -52,7 +53,7 @@ func (w *walk) runAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.parts = &parts{names: names, pending: w.p.pendingPartitions(), whole: map[string]bool{}, waiting: map[string]bool{}}
+	w.parts = &parts{names: names, pending: w.p.pendingPartitions(), whole: map[string]bool{}, waiting: map[string]bool{}, left: map[string]bool{}}
 	quiet, aimed := w.scan.quiet, w.values
 	w.p.nextPartition = ""
 	for _, name := range names {
@@ -104,7 +105,7 @@ func (w *walk) part(ctx context.Context, name string) error {
 	w.walker, w.asked, w.shown = newWalker(w.p.source.Pages), map[uint64]bool{}, map[uint64]int{}
 	w.values.partition, w.pagesBefore = name, w.result.Pages
 	s.begin(name)
-	saved, waiting := s.save(), s.details.waits()
+	saved, left, failed := s.save(), s.details.countLeft(), s.details.countFailed()
 	err := w.run(ctx)
 	if err == nil && s.counts.Skipped > 0 && s.counts.Skipped == s.counts.Records {
 		err = errors.New(s.skippedMessage())
@@ -129,7 +130,8 @@ func (w *walk) part(ctx context.Context, name string) error {
 			w.parts.whole[name] = s.counts.Records == 0
 		}
 	}
-	w.parts.waiting[name] = s.details.waits() > waiting
+	w.parts.left[name] = s.details.countLeft() > left
+	w.parts.waiting[name] = w.parts.left[name] || s.details.countFailed() > failed
 	s.changes = nil
 	w.parts.add(&s.counts)
 	return nil
@@ -287,7 +289,9 @@ func (w *walk) remembers(proven bool) *PartitionState {
 	slices.Sort(now.Pending)
 	if p.cursor != nil {
 		now.Followed = t.followed(was)
-		now.Followed = slices.DeleteFunc(now.Followed, func(name string) bool { return len(p.known.since(name)) > 0 && w.missed(name) })
+		now.Followed = slices.DeleteFunc(now.Followed, func(name string) bool {
+			return len(p.known.since(name)) > 0 && (t.left[name] || !t.wasRead(name))
+		})
 	}
 	return now
 }

@@ -68,17 +68,17 @@ func (a *alerts) tell(ctx context.Context, now time.Time) (next time.Time, err e
 	}
 	a.recount()
 	c := a.config()
-	tells := len(c.Alerts.To) > 0
-	if tells {
-		if err := a.read(ctx); err != nil {
-			return time.Time{}, err
-		}
+	if len(c.Alerts.To) == 0 { // nobody wants to know
+		a.tried = nil
+		a.settle(a.gather(c, now))
+		return a.next(c, now), nil
+	}
+	if err := a.read(ctx); err != nil {
+		return time.Time{}, err
 	}
 	r := a.gather(c, now)
-	if tells {
-		if err := a.commit(ctx, c, r); err != nil {
-			return time.Time{}, err
-		}
+	if err := a.commit(ctx, c, r); err != nil {
+		return time.Time{}, err
 	}
 	a.settle(r)
 	return a.next(c, now), nil

@@ -143,3 +143,23 @@ func TestAnAlertIsToldOnceWhateverBecomesOfItsCommit(t *testing.T) {
 		}
 	}
 }
+
+func TestAlertsThatNobodyWantsForAWhileEndNothing(t *testing.T) {
+	a, l := newToldAlerts(t)
+	c, now := a.config(), time.Now()
+	l.after = func() error { return errors.New("i/o timeout") }
+	baselines(a, 3)
+	if _, err := a.tell(t.Context(), now); err == nil {
+		t.Fatal("it does not say that it failed")
+	}
+	to := c.Alerts.To
+	for _, c.Alerts.To = range [][]string{nil, to} {
+		if _, err := a.tell(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	baselines(a, 1)
+	if _, err := a.tell(t.Context(), now); err != nil || len(l.told) != 4 {
+		t.Errorf("told %q, %v", l.told, err)
+	}
+}

@@ -635,6 +635,75 @@ func TestAStoreWhoseFingerprintsHaveMoreBitsIsReadOn(t *testing.T) {
 	}
 }
 
+func TestT22P10WhereIsEditedWhileTheListOfRecordsWithDetailsChangesInWhatDoesNotCount(t *testing.T) {
+	g := newCatalogue()
+	put := func(seen int) {
+		for i, id := range numbered(1, 20) {
+			g.add(id, 1)
+			g.listed.set(id, fmt.Sprintf(`{"id":%q,"status":"s%d","seen":%d}`, id, i%2, seen))
+		}
+	}
+	put(1)
+	r := g.detailed(t, func(s *Source) { s.Ignore = paths("seen") })
+	r.want(Complete)
+	put(2)
+	r.edit(func(s *Source) { s.Where = conditions(`status == "s0"`) })
+	r.want(Complete)
+	r.want(Unchanged)
+	r.tells()
+	if n := len(r.ledger.rows("contacts")); n != 10 {
+		t.Errorf("%d records", n)
+	}
+}
+
+func TestWhatWaitsForItsDetailSinceAnEditDoesSoBehindARestart(t *testing.T) {
+	l, seen, failing := newLists("a", "b"), 1, false
+	l.bodies = func(list string) (out []string) {
+		for i := range 3 {
+			out = append(out, fmt.Sprintf(`{"id":"%s%d","seen":%d}`, list, i, seen))
+		}
+		return out
+	}
+	r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+		if failing && strings.HasPrefix(q.URL.Path, "/d/b") {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		l.ServeHTTP(w, q)
+	}, func(s *Source) {
+		s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/r/{partition}"
+		s.Partitions.Values, s.Ignore, s.Detail.URL = l.names, paths("seen"), "/d/{record.id}"
+	})
+	r.want(Complete)
+	seen, l.broken["b"] = 2, 1
+	r.edit(func(s *Source) { s.Ignore = nil })
+	r.want(Partial)
+	clear(l.broken)
+	failing = true
+	r.want(Partial)
+	r.restart()
+	failing = false
+	r.want(Complete)
+	r.tells()
+}
+
+func TestEqualCopiesOfARecordThatAnEditExcludesDoNoHarm(t *testing.T) {
+	status := "open"
+	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+		record := fmt.Sprintf(`{"id":"1","name":"n","status":%q}`, status)
+		fmt.Fprintf(w, `[%s,%s,{"id":"2","name":"n","status":"open"}]`, record, record)
+	}, func(s *Source) {
+		s.Fields, s.Guard = paths("id", "name"), Guard{MaxDeletes: 1, MinDeletes: 1000, Empty: "allow"}
+	})
+	r.want(Complete)
+	status = "closed"
+	r.want(Unchanged)
+	r.edit(func(s *Source) { s.Fields, s.Where = paths("id", "name", "status"), conditions(`status == "open"`) })
+	r.want(Complete)
+	r.want(Unchanged)
+	r.tells()
+}
+
 // Nothing changes upstream: no edit makes an event, whatever fails meanwhile, and in the end what is selected is known.
 func TestP10EditsOfAStandingListAreNoNews(t *testing.T) {
 	const records = 10

@@ -106,7 +106,7 @@ func (s *scan) record(rec differ.Record) error {
 		if was, _, _ := s.index.Get(hash); was.Raw&rawMask == raw {
 			s.witness = hash
 			s.stays(hash, s.unread(was), rec.Raw)
-			return s.unmark(hash, differ.Print{Raw: raw, Canon: canon})
+			return s.reprint(hash, differ.Print{Raw: raw, Canon: canon})
 		}
 		s.gauge.news(rec.Raw)
 		if leaves, err := s.leaves(hash, true, raw, canon, rec.Raw); leaves || err != nil {
@@ -173,7 +173,7 @@ func (s *scan) differs(hash differ.Hash, raw, canon uint64, rec differ.Record) e
 	if now == canon {
 		s.counts.Ignored++
 		if was.Raw > rawMask {
-			return s.unmark(hash, differ.Print{Raw: raw, Canon: canon})
+			return s.reprint(hash, differ.Print{Raw: raw, Canon: canon})
 		}
 		s.touch(hash)
 		s.index.SetRaw(hash, raw)
@@ -186,8 +186,8 @@ func (s *scan) differs(hash differ.Hash, raw, canon uint64, rec differ.Record) e
 	return s.queue(differ.Updated, s.quiet || edited, edited, hash, differ.Print{Raw: raw, Canon: now}, rec)
 }
 
-// unmark notes that a record was read that is as it was: see former.
-func (s *scan) unmark(hash differ.Hash, now differ.Print) error {
+// reprint changes nothing of a known record but its fingerprints.
+func (s *scan) reprint(hash differ.Hash, now differ.Print) error {
 	s.touch(hash)
 	s.p.known.dirty = true
 	s.index.SetRaw(hash, now.Raw)

@@ -57,15 +57,14 @@ func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []by
 	now := s.p.hasher.Canon(s.p.shape, body)
 	was, _, _ := s.index.Get(hash)
 	if f := s.unread(was); f != nil && f.other {
-		edited := s.dropped[hash] || now == canon && f.selection.admits(body)
-		if !edited && s.details == nil && f.selection.admits(body) {
-			var err error
-			if edited, err = s.asFormerly(f, hash, body); err != nil {
-				return false, err
-			}
+		edited, err := s.onlyExcluded(f, hash, now == canon, body)
+		if err != nil {
+			return false, err
 		}
 		if edited {
 			s.drop(hash)
+			s.index.Set(hash, differ.Print{Raw: raw, Canon: now})
+			s.p.known.dirty = true
 			return true, nil
 		}
 	}
@@ -81,9 +80,13 @@ func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []by
 	return true, nil
 }
 
-// asFormerly says whether a record is as it is stored in what counted before an edit.
-func (s *scan) asFormerly(f *former, hash differ.Hash, body []byte) (same bool, err error) {
-	err = s.p.opts.Ledger.Bodies(s.ctx, s.p.source.Name, []differ.Hash{hash}, func(_ differ.Hash, _ string, stored []byte) error {
+// onlyExcluded says whether a record that is not followed is not because of an edit alone: it was admitted, and what counted then is as it
+// is stored. With details, what the list said of it is not stored.
+func (s *scan) onlyExcluded(f *former, hash differ.Hash, same bool, body []byte) (bool, error) {
+	if s.dropped[hash] || !f.selection.admits(body) || same || s.details != nil {
+		return s.dropped[hash] || f.selection.admits(body), nil
+	}
+	err := s.p.opts.Ledger.Bodies(s.ctx, s.p.source.Name, []differ.Hash{hash}, func(_ differ.Hash, _ string, stored []byte) error {
 		h := s.p.hasher
 		same = h.Canon(f.shape, stored) == h.Canon(f.shape, body)
 		return nil

@@ -46,7 +46,7 @@ func (r *reading) excluded(key string, was known) bool {
 	}
 	same := was.by.and(r.s.compared)
 	return r.u.history.had(idOf(key), r.from, r.to, func(body string) bool {
-		return !r.s.follows(body) && same.canon(body) == same.canon(was.body) &&
+		return !r.s.follows(body) && (r.u.kind.detail != "" || same.canon(body) == same.canon(was.body)) && // what the list said of it is not stored
 			slices.ContainsFunc(formers, func(where string) bool { return admits(where, body) })
 	})
 }

@@ -82,8 +82,8 @@ func (j *journal) left(source string) {
 	delete(j.alerts, " source="+source)
 }
 
-// gone says that something is away, and has been for long enough to leave nothing under way.
-func (w *world) gone(away func(*settings) bool) bool {
+// without says that something is away, and has been for long enough to leave nothing under way.
+func (w *world) without(away func(*settings) bool) bool {
 	return away(w.running) && w.other == nil && time.Since(w.reloaded) > inFlightAfter
 }
 
@@ -94,14 +94,14 @@ func (w *world) checkConfigured(u *upstream) {
 	}
 	w.truth.mu.Lock()
 	defer w.truth.mu.Unlock()
-	if w.gone(func(s *settings) bool { return s.source(u.name).away }) {
+	if w.without(func(s *settings) bool { return s.source(u.name).away }) {
 		w.violated(10, "%s is asked, and is not configured", u.name)
 	}
 }
 
 // checkHook wants nothing to be sent to a webhook that is not configured (P10).
 func (w *world) checkHook(r *receiver) {
-	if w.gone(func(s *settings) bool { return s.hook(r.name).away }) {
+	if w.without(func(s *settings) bool { return s.hook(r.name).away }) {
 		w.violated(10, "%s gets something, and is not configured", r.name)
 	}
 }
@@ -144,10 +144,23 @@ func (w *world) learnForgotten(ctx context.Context, st store.Store) {
 	w.truth.mu.Lock()
 	defer w.truth.mu.Unlock()
 	for source, m := range w.truth.sources {
-		listed := slices.ContainsFunc(rows, func(row store.SourceRow) bool { return row.Name == source })
-		if !listed && m.state.Version > 0 && !m.forgotten && m.maybe == nil && m.doing == nil {
-			w.forgotten(source, m)
+		if m.doing != nil || slices.ContainsFunc(rows, func(row store.SourceRow) bool { return row.Name == source }) {
+			continue
 		}
+		if state, err := st.Look().Load(ctx, source); err == nil {
+			w.gone(source, m, state)
+		}
+	}
+}
+
+// gone takes in what the store says of a source that it does not list: what was known of it is deleted, its version and its sequence are
+// not. A commit of unknown outcome was made before that, if at all.
+func (w *world) gone(source string, m *memory, state poller.State) {
+	if m.maybe != nil && state.Version == m.maybe.expect+2 { // the deletion counts as one
+		w.truth.apply(source, m.maybe)
+	}
+	if m.maybe = nil; m.state.Version > 0 && !m.forgotten {
+		w.forgotten(source, m)
 	}
 }
 

@@ -393,14 +393,18 @@ func (w *world) checkStore(st store.Store) {
 		stored[row.Name] = row.State
 	}
 	for source, m := range w.truth.sources {
-		state := stored[source]
+		state, listed := stored[source]
+		if !listed {
+			if state, err = st.Look().Load(w.t.Context(), source); err != nil {
+				w.violated(1, "the store cannot be read: %v", err)
+				return
+			}
+			w.gone(source, m, state)
+		}
 		if m.maybe != nil && state.Version == m.maybe.expect+1 {
 			w.truth.apply(source, m.maybe)
 		}
 		m.maybe = nil
-		if _, there := stored[source]; !there && m.state.Version > 0 {
-			state = w.checkGone(st, source, m)
-		}
 		if state.Version != m.state.Version || state.Sequence != m.state.Sequence || state.Records != int64(len(m.known)) {
 			w.violated(1, "the store has version %d, sequence %d and %d records of %s; confirmed were %d, %d and %d",
 				state.Version, state.Sequence, state.Records, source, m.state.Version, m.state.Sequence, len(m.known))

@@ -3,9 +3,6 @@ package simtest
 import (
 	"slices"
 	"time"
-
-	"github.com/deltahook/deltahook/internal/store"
-	"github.com/deltahook/deltahook/poller"
 )
 
 // noteSelection remembers which records a source has followed, and that it was edited.
@@ -87,18 +84,6 @@ func (r *reading) joined(key, record string) {
 		return
 	}
 	r.violated(10, "%s %s is created because of an edit (%q, was %q):\n%s", r.u.name, key, r.s.where, formers, record)
-}
-
-// checkGone looks at a source that the store does not list: what was known of it may be deleted, its sequence not.
-func (w *world) checkGone(st store.Store, source string, m *memory) poller.State {
-	state, err := st.Look().Load(w.t.Context(), source)
-	if err != nil {
-		w.violated(1, "the store cannot be read: %v", err)
-	}
-	if !m.forgotten {
-		w.forgotten(source, m)
-	}
-	return state
 }
 
 // newWish is what a webhook wants from now on.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -22,15 +23,18 @@ type lists struct {
 	bodies func(list string) []string // of all records
 	serve  map[string]http.Handler    // lists that serve themselves
 	asked  map[string]int             // details
+	bad    map[string]bool            // details that cannot be had
 }
 
 func newLists(names ...string) *lists {
-	return &lists{names: names, broken: map[string]int{}, serve: map[string]http.Handler{}, asked: map[string]int{}}
+	return &lists{names: names, broken: map[string]int{}, serve: map[string]http.Handler{}, asked: map[string]int{}, bad: map[string]bool{}}
 }
 
 func (l *lists) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	name := path.Base(q.URL.Path)
 	switch list, own := l.serve[name]; {
+	case strings.HasPrefix(q.URL.Path, "/d/") && l.bad[name]:
+		w.WriteHeader(http.StatusBadRequest)
 	case strings.HasPrefix(q.URL.Path, "/d/"):
 		l.asked[name]++
 		fmt.Fprint(w, `{"more":1}`)
@@ -55,6 +59,35 @@ func (l *lists) rig(t *testing.T, edit func(*Source)) *rig {
 			edit(s)
 		}
 	})
+}
+
+// follows has the lists tell what has changed since a moment, and a source ask for that. One list alone is not a partition.
+func (l *lists) follows(t *testing.T, edit func(*Source)) (*rig, map[string]*changes) {
+	t.Helper()
+	var r *rig
+	api := map[string]*changes{}
+	for _, name := range l.names {
+		api[name] = newChanges(func() time.Time { return r.now })
+		l.serve[name] = api[name]
+	}
+	r = l.rig(t, func(s *Source) {
+		s.Deletes.Detect, s.Cursor.Field, s.Cursor.Param = "off", paths("at")[0], "since"
+		if len(l.names) == 1 {
+			s.Partitions.Values, s.URL = nil, strings.Replace(s.URL, "{partition}", l.names[0], 1)
+		}
+		edit(s)
+	})
+	return r, api
+}
+
+// five gives five records with a member of this value.
+func five(member string, value *int) func(string) []string {
+	return func(string) (out []string) {
+		for i := range 5 {
+			out = append(out, fmt.Sprintf(`{"id":%d,%q:%d}`, i, member, *value))
+		}
+		return out
+	}
 }
 
 func TestARecordOfAListThatWasReadIsToldHoweverManyEditsOthersWaitFor(t *testing.T) {
@@ -84,10 +117,6 @@ func TestARecordOfAListThatWasReadIsToldHoweverManyEditsOthersWaitFor(t *testing
 
 // The whole listing behind an edit does not take in all, and those after it show only what changed since.
 func TestT22P10WhatAWholeListingLeftIsReadBeforeOnlyChangesAreAskedFor(t *testing.T) {
-	incremental := func(s *Source) {
-		s.Deletes.Detect, s.Ignore = "off", paths("seen")
-		s.Cursor.Field, s.Cursor.Param, s.Cursor.FullScan = paths("at")[0], "since", "1d"
-	}
 	for name, c := range map[string]struct {
 		source, edit func(*Source)
 	}{
@@ -97,22 +126,13 @@ func TestT22P10WhatAWholeListingLeftIsReadBeforeOnlyChangesAreAskedFor(t *testin
 	} {
 		for _, several := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, several lists %t", name, several), func(t *testing.T) {
-				var r *rig
-				l, api := newLists("a", "b"), map[string]*changes{}
+				l := newLists("a", "b")
 				if !several {
 					l.names = l.names[:1]
 				}
-				for _, n := range l.names {
-					api[n] = newChanges(func() time.Time { return r.now })
-					l.serve[n] = api[n]
-				}
-				r = l.rig(t, func(s *Source) {
-					incremental(s)
-					if c.source != nil {
+				r, api := l.follows(t, func(s *Source) {
+					if s.Ignore, s.Cursor.FullScan = paths("seen"), "1d"; c.source != nil {
 						c.source(s)
-					}
-					if !several {
-						s.Partitions.Values, s.URL = nil, strings.Replace(s.URL, "{partition}", "a", 1)
 					}
 				})
 				at := r.now.Add(-10 * time.Hour)
@@ -166,7 +186,7 @@ func TestT22P10WhatLaterWindowsBringIsNoNewsEither(t *testing.T) {
 	for name, c := range map[string]struct{ source, edit func(*Source) }{
 		"of several lists": {
 			func(s *Source) {
-				s.URL, s.Partitions.Values = strings.Replace(s.URL, "/contacts", "/r/{partition}", 1), []string{"a"}
+				s.URL, s.Partitions.Values = strings.Replace(s.URL, "/r/a", "/r/{partition}", 1), []string{"a"}
 				s.Where, s.Ignore = conditions(`status == "open"`), paths("seen")
 			}, func(s *Source) { s.Where = nil },
 		},
@@ -176,19 +196,11 @@ func TestT22P10WhatLaterWindowsBringIsNoNewsEither(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var r *rig
-			api := newChanges(func() time.Time { return r.now })
-			r = newRig(t, func(w http.ResponseWriter, q *http.Request) {
-				if strings.HasPrefix(q.URL.Path, "/d/") {
-					fmt.Fprint(w, `{"more":1}`)
-					return
-				}
-				api.ServeHTTP(w, q)
-			}, func(s *Source) {
-				s.Deletes.Detect, s.Cursor.Field, s.Cursor.Param = "off", paths("at")[0], "since"
+			r, lists := newLists("a").follows(t, func(s *Source) {
 				s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = "10d", setting.Duration(24*time.Hour), "until"
 				c.source(s)
 			})
+			api := lists["a"]
 			start := r.now
 			put := func(seen int) {
 				for i := range 40 {
@@ -216,12 +228,7 @@ func TestT22P10WhatLaterWindowsBringIsNoNewsEither(t *testing.T) {
 
 func TestT22P10ARecordWithDetailsWhoseListFailedJustAfterAnEditIsNoNews(t *testing.T) {
 	l, seen := newLists("a", "b"), 1
-	l.bodies = func(string) (out []string) {
-		for i := range 5 {
-			out = append(out, fmt.Sprintf(`{"id":%d,"seen":%d}`, i, seen))
-		}
-		return out
-	}
+	l.bodies = five("seen", &seen)
 	r := l.rig(t, func(s *Source) { s.Ignore, s.Detail.URL = paths("seen"), "/d/{record.id}" })
 	r.want(Complete)
 	for _, how := range []int{1, 2} {
@@ -245,13 +252,8 @@ func TestT22P10ARecordWithDetailsWhoseListFailedJustAfterAnEditIsNoNews(t *testi
 }
 
 func TestDetailsThatAreAddedAreNoNewsOfWhatWaitsSinceAnEdit(t *testing.T) {
-	l := newLists("a", "b")
-	l.bodies = func(string) (out []string) {
-		for i := range 5 {
-			out = append(out, fmt.Sprintf(`{"id":%d,"status":1}`, i))
-		}
-		return out
-	}
+	l, status := newLists("a", "b"), 1
+	l.bodies = five("status", &status)
 	r := l.rig(t, func(s *Source) { s.Ignore = paths("seen") })
 	r.want(Complete)
 	l.broken["b"] = 1
@@ -334,16 +336,8 @@ func TestASourceOfWhichSomebodyWasToldIsHeldAlsoWhenTheRestIsSilent(t *testing.T
 }
 
 func TestAChangeInAListThatFollowsChangesIsToldAlthoughAnotherListFailsSinceAnEdit(t *testing.T) {
-	l, api := newLists("a", "b"), map[string]*changes{}
-	var r *rig
-	for _, n := range l.names {
-		api[n] = newChanges(func() time.Time { return r.now })
-		l.serve[n] = api[n]
-	}
-	r = l.rig(t, func(s *Source) {
-		s.Deletes.Detect, s.Ignore = "off", paths("at", "n")
-		s.Cursor.Field, s.Cursor.Param = paths("at")[0], "since"
-	})
+	l := newLists("a", "b")
+	r, api := l.follows(t, func(s *Source) { s.Ignore = paths("at", "n") })
 	at := r.now.Add(-10 * time.Hour)
 	for _, list := range api {
 		for i := range 5 {
@@ -364,22 +358,10 @@ func TestAChangeInAListThatFollowsChangesIsToldAlthoughAnotherListFailsSinceAnEd
 }
 
 func TestAChangeIsToldAlthoughADetailFailsSinceAnEdit(t *testing.T) {
-	var r *rig
-	api := newChanges(func() time.Time { return r.now })
-	r = newRig(t, func(w http.ResponseWriter, q *http.Request) {
-		if id, ok := strings.CutPrefix(q.URL.Path, "/d/"); ok {
-			if id == "bad" {
-				w.WriteHeader(http.StatusBadRequest)
-				return
-			}
-			fmt.Fprint(w, `{"more":1}`)
-			return
-		}
-		api.ServeHTTP(w, q)
-	}, func(s *Source) {
-		s.Deletes.Detect, s.Ignore, s.Detail.URL = "off", paths("at", "n"), "/d/{key}"
-		s.Cursor.Field, s.Cursor.Param = paths("at")[0], "since"
-	})
+	l := newLists("a")
+	l.bad["bad"] = true
+	r, lists := l.follows(t, func(s *Source) { s.Ignore, s.Detail.URL = paths("at", "n"), "/d/{key}" })
+	api := lists["a"]
 	at := r.now.Add(-10 * time.Hour)
 	for i := range 5 {
 		api.put(strconv.Itoa(i), at.Add(time.Duration(i)*time.Minute), `,"n":1`)
@@ -445,28 +427,14 @@ func TestT22P10ConditionsAreAboutTheEntryOfTheListAlsoWhenTheyAreEdited(t *testi
 }
 
 func TestAListThatWasBehindIsFollowedAgainAlthoughADetailElsewhereFails(t *testing.T) {
-	l, api, since := newLists("a", "b"), map[string]*changes{}, map[string]string{}
-	var r *rig
-	for _, n := range l.names {
-		api[n] = newChanges(func() time.Time { return r.now })
+	l, since := newLists("a", "b"), map[string]string{}
+	l.bad["bad"] = true
+	r, api := l.follows(t, func(s *Source) { s.Ignore, s.Detail.URL = paths("at", "n"), "/d/{record.id}" })
+	for n, list := range api {
 		l.serve[n] = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 			since[n] = q.URL.Query().Get("since")
-			api[n].ServeHTTP(w, q)
+			list.ServeHTTP(w, q)
 		})
-	}
-	r = newRig(t, func(w http.ResponseWriter, q *http.Request) {
-		if strings.HasPrefix(q.URL.Path, "/d/") && strings.Contains(q.URL.Path, "bad") {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		l.ServeHTTP(w, q)
-	}, func(s *Source) {
-		s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/r/{partition}"
-		s.Partitions.Values = l.names
-		s.Deletes.Detect, s.Ignore, s.Detail.URL = "off", paths("at", "n"), "/d/{record.id}"
-		s.Cursor.Field, s.Cursor.Param = paths("at")[0], "since"
-	})
-	for _, list := range api {
 		for i := range 5 {
 			list.put(strconv.Itoa(i), r.now.Add(-10*time.Hour), `,"n":1`)
 		}
@@ -490,24 +458,9 @@ func TestAListThatWasBehindIsFollowedAgainAlthoughADetailElsewhereFails(t *testi
 }
 
 func TestAListThatIsNewIsAskedForAsAWholeUntilAllItsDetailsAreThere(t *testing.T) {
-	l, api, failing := newLists("a"), map[string]*changes{}, true
-	var r *rig
-	for _, n := range []string{"a", "b"} {
-		api[n] = newChanges(func() time.Time { return r.now })
-		l.serve[n] = api[n]
-	}
-	r = newRig(t, func(w http.ResponseWriter, q *http.Request) {
-		if failing && q.URL.Path == "/d/b2" {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		l.ServeHTTP(w, q)
-	}, func(s *Source) {
-		s.URL = strings.TrimSuffix(s.URL, "/contacts") + "/r/{partition}"
-		s.Partitions.Values = l.names
-		s.Deletes.Detect, s.Detail.URL = "off", "/d/{record.id}"
-		s.Cursor.Field, s.Cursor.Param = paths("at")[0], "since"
-	})
+	l := newLists("a", "b")
+	l.bad["b2"] = true
+	r, api := l.follows(t, func(s *Source) { s.Partitions.Values, s.Detail.URL = []string{"a"}, "/d/{record.id}" })
 	for n, list := range api {
 		for i := range 3 {
 			list.put(n+strconv.Itoa(i), r.now.Add(-10*time.Hour), "")
@@ -517,10 +470,10 @@ func TestAListThatIsNewIsAskedForAsAWholeUntilAllItsDetailsAreThere(t *testing.T
 	r.now = r.now.Add(time.Hour)
 	api["a"].put("a1", r.now, "")
 	r.poll()
-	r.edit(func(s *Source) { s.Partitions.Values = []string{"a", "b"} })
+	r.edit(func(s *Source) { s.Partitions.Values = l.names })
 	r.poll()
 	r.poll()
-	failing = false
+	clear(l.bad)
 	r.poll()
 	if n := len(r.ledger.rows("contacts")); n != 6 {
 		t.Errorf("%d records", n)
@@ -528,24 +481,12 @@ func TestAListThatIsNewIsAskedForAsAWholeUntilAllItsDetailsAreThere(t *testing.T
 }
 
 func TestWhatWaitsInAWindowThatIsReadAgainIsNoNewsOfAnEdit(t *testing.T) {
-	var r *rig
-	broken := false
-	api := newChanges(func() time.Time { return r.now })
-	r = newRig(t, func(w http.ResponseWriter, q *http.Request) {
-		if id, ok := strings.CutPrefix(q.URL.Path, "/d/"); ok {
-			if broken && (id == "35" || id == "37") {
-				w.WriteHeader(http.StatusBadRequest)
-				return
-			}
-			fmt.Fprint(w, `{"more":1}`)
-			return
-		}
-		api.ServeHTTP(w, q)
-	}, func(s *Source) {
-		s.Deletes.Detect, s.Cursor.Field, s.Cursor.Param = "off", paths("at")[0], "since"
+	l := newLists("a")
+	r, lists := l.follows(t, func(s *Source) {
 		s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = "10d", setting.Duration(24*time.Hour), "until"
 		s.Ignore, s.Detail.URL = paths("seen"), "/d/{key}"
 	})
+	api := lists["a"]
 	start := r.now
 	put := func(seen int) {
 		for i := range 40 {
@@ -556,11 +497,11 @@ func TestWhatWaitsInAWindowThatIsReadAgainIsNoNewsOfAnEdit(t *testing.T) {
 	r.catchUp()
 	put(2)
 	r.told()
-	broken = true
+	l.bad["35"], l.bad["37"] = true, true
 	r.edit(func(s *Source) { s.Ignore, s.Where = nil, conditions("status") })
 	r.catchUp()
 	r.tells()
-	broken = false
+	clear(l.bad)
 	r.catchUp()
 	r.tells()
 }
@@ -847,18 +788,12 @@ func TestP10EditsOfAListThatFollowsChangesAreNoNews(t *testing.T) {
 	const records = 10
 	body := func(i int) string { return fmt.Sprintf(`,"n":%d,"m":%d,"k":%d`, i%3, i%2, i%5) }
 	for seed := range uint64(32) {
-		rnd, l, api := rand.New(rand.NewPCG(seed, 77)), newLists("a", "b", "c"), map[string]*changes{}
+		rnd, l := rand.New(rand.NewPCG(seed, 77)), newLists("a", "b", "c")
 		several := seed%2 == 0
 		if !several {
 			l.names = l.names[:1]
 		}
-		var r *rig
-		for _, name := range l.names {
-			api[name] = newChanges(func() time.Time { return r.now })
-			l.serve[name] = api[name]
-		}
-		r = l.rig(t, func(s *Source) {
-			s.Deletes.Detect, s.Cursor.Field, s.Cursor.Param = "off", paths("at")[0], "since"
+		r, api := l.follows(t, func(s *Source) {
 			if seed&2 == 0 {
 				s.Detail.URL, s.Detail.Max, s.Detail.Concurrency = "/d/{record.id}", 3, 1
 			}
@@ -870,9 +805,6 @@ func TestP10EditsOfAListThatFollowsChangesAreNoNews(t *testing.T) {
 			}
 			if seed&16 == 0 {
 				s.WhereExit = "silent"
-			}
-			if !several {
-				s.Partitions.Values, s.URL = nil, strings.Replace(s.URL, "{partition}", "a", 1)
 			}
 		})
 		for _, list := range api {
@@ -929,16 +861,10 @@ func TestP10EditsOfAListThatFollowsChangesAreNoNews(t *testing.T) {
 func TestP10WhatChangesBehindAnEditIsTold(t *testing.T) {
 	type record struct{ n, m, k int }
 	for seed := range uint64(32) {
-		rnd, l, api := rand.New(rand.NewPCG(seed, 78)), newLists("a", "b", "c"), map[string]*changes{}
-		var r *rig
-		for _, name := range l.names {
-			api[name] = newChanges(func() time.Time { return r.now })
-			l.serve[name] = api[name]
-		}
-		r = l.rig(t, func(s *Source) {
-			s.Deletes.Detect, s.Ignore = "off", paths("at")
-			if seed&1 == 0 {
-				s.Cursor.Field, s.Cursor.Param = paths("at")[0], "since"
+		rnd, l := rand.New(rand.NewPCG(seed, 78)), newLists("a", "b", "c")
+		r, api := l.follows(t, func(s *Source) {
+			if s.Ignore = paths("at"); seed&1 != 0 {
+				s.Cursor.Field, s.Cursor.Param = differ.Path{}, ""
 			}
 			if seed&2 == 0 {
 				s.Detail.URL = "/d/{record.id}"

@@ -25,7 +25,7 @@ func modelOf(t *testing.T, in []byte, o Options) any {
 	t.Helper()
 	d := xml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(in, []byte("\xef\xbb\xbf"))))
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
-	doc := &node{}
+	doc := &node{texts: []string{""}}
 	stack := []*node{doc}
 	for {
 		token, err := d.Token()

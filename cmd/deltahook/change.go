@@ -10,8 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/deltahook/deltahook/emitter"
 	"github.com/deltahook/deltahook/internal/admin"
 	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/internal/store"
 )
 
 // changing is how a command goes about changing deliveries.
@@ -126,7 +128,7 @@ func (a *app) change(cmd *cobra.Command, c admin.Change, how changing, question,
 	if err != nil {
 		return failure(err)
 	}
-	if err := a.knows(cmd.Context(), view, c.Query.EventID, plan.Deliveries); err != nil {
+	if err := a.knows(cmd.Context(), view, &c.Query, plan.Deliveries); err != nil {
 		return err
 	}
 	if how.asJSON && (how.dryRun || plan.Deliveries == 0) {
@@ -154,13 +156,39 @@ func (a *app) change(cmd *cobra.Command, c admin.Change, how changing, question,
 	return nil
 }
 
-// knows says so when an event that was named is none, so that a misspelt id does not look like one that needs nothing.
-func (a *app) knows(ctx context.Context, view admin.View, event string, found int) error {
-	if event == "" || found > 0 {
+// knows says so when what was named is not there, so that a misspelt name does not look like one that needs nothing.
+func (a *app) knows(ctx context.Context, view admin.View, q *store.DeliveryQuery, found int) error {
+	if found > 0 || q.EventID == "" && q.Webhook == "" && q.Source == "" {
 		return nil
 	}
-	if _, err := view.Event(ctx, event); err != nil {
-		return failureHint(err, "list them: deltahook events")
+	if q.EventID != "" {
+		if _, err := view.Event(ctx, q.EventID); err != nil {
+			return failureHint(err, "list them: deltahook events")
+		}
+	}
+	status, err := view.Status(ctx)
+	if err != nil {
+		return failure(err)
+	}
+	for _, one := range []struct {
+		name       string
+		configured bool
+		deliveries store.DeliveryQuery
+		unknown    error
+	}{
+		{q.Webhook, slices.ContainsFunc(status.Webhooks, func(w admin.Webhook) bool { return w.Name == q.Webhook }), store.DeliveryQuery{Webhook: q.Webhook, Limit: 1}, admin.ErrNoWebhook},
+		{q.Source, slices.ContainsFunc(status.Sources, func(s admin.Source) bool { return s.Name == q.Source }), store.DeliveryQuery{Source: q.Source, Limit: 1}, admin.ErrNoSource},
+	} {
+		if one.name == "" || one.configured || one.name == emitter.Own {
+			continue
+		}
+		earlier, err := view.Deliveries(ctx, one.deliveries) // of one that is configured no more
+		if err != nil {
+			return failure(err)
+		}
+		if len(earlier) == 0 {
+			return failureHint(fmt.Errorf("%w: %s", one.unknown, one.name), "see: deltahook status")
+		}
 	}
 	return nil
 }

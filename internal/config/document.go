@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
 )
@@ -50,6 +51,9 @@ func parse(file File, order int, found *findings) []*document {
 			break
 		}
 		at := min(max(bad.Position.Start, 0), max(len(text)-1, 0))
+		for at > 0 && !utf8.RuneStart(text[at]) { // the end of the file may be in a character
+			at--
+		}
 		var gone span
 		if r, ok := x.repeatAt(at); ok {
 			doc.repeated(r, found)

@@ -41,8 +41,16 @@ func hexEncoded(l layout) layout {
 
 func base64Encoded(l layout) layout {
 	l.spare = &sync.Pool{}
-	l.encode, l.decode = base64.StdEncoding.AppendEncode, base64.StdEncoding.Strict().DecodeString
+	l.encode, l.decode = base64.StdEncoding.AppendEncode, decodeBase64
 	return l
+}
+
+// decodeBase64 takes no line breaks: a signature has one form.
+func decodeBase64(text string) ([]byte, error) {
+	if at := strings.IndexAny(text, "\r\n"); at >= 0 {
+		return nil, base64.CorruptInputError(at)
+	}
+	return base64.StdEncoding.Strict().DecodeString(text)
 }
 
 func (l *layout) key(secret string) (keyMaterial, error) { return l.read(secret) }

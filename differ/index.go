@@ -138,6 +138,11 @@ func (x *Index) Unseen(yield func(hash Hash, p Print, missing int) bool) {
 	x.each(yield, func(mark uint8) bool { return mark&seenMark == 0 })
 }
 
+// All calls yield for each record; the same rules as for Unseen hold.
+func (x *Index) All(yield func(hash Hash, p Print, missing int) bool) {
+	x.each(yield, func(uint8) bool { return true })
+}
+
 // Returned calls yield for each record that was seen since Begin although its missing count is not zero; the same rules as
 // for Unseen hold.
 func (x *Index) Returned(yield func(hash Hash, p Print, missing int) bool) {

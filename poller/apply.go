@@ -28,11 +28,20 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	if last := !w.more || !next.Held.decided(); last && next.Held.endsWith(s.proven) && !s.unfinished { // a decision is about all windows up to now
 		next.Held = nil
 	}
-	next.Edits = w.outdated()
+	edits, err := w.outdated()
+	if err != nil {
+		return err
+	}
+	next.Edits = edits
 	next.Partitions = w.remembers(proven)
 	anew := m.state.Version > 0 && m.state.Compare != p.compare
-	if anew && next.Edits != nil {
-		s.disown()
+	if anew {
+		s.disown(next.Edits != nil)
+	}
+	if next.Edits == nil && len(m.formers) > 0 {
+		if err := s.unmarkAll(); err != nil {
+			return err
+		}
 	}
 	if next.Baselined.IsZero() && !s.unfinished && !w.more {
 		next.Baselined = r.At
@@ -167,8 +176,7 @@ func (p *Poller) writes(s *scan, sequence int64, at time.Time, events *handover,
 			return
 		}
 		if anew {
-			s.index.Begin()
-			s.index.Unseen(func(h differ.Hash, print differ.Print, missing int) bool {
+			s.index.All(func(h differ.Hash, print differ.Print, missing int) bool {
 				return yield(Write{Known: Known{Hash: h, Print: print, Missing: missing}}, nil)
 			})
 		}

@@ -17,6 +17,9 @@ import (
 // ErrBackfilling says that a backfill of the source is under way.
 var ErrBackfilling = errors.New("a backfill of the source is under way")
 
+// errUnread says that what is stored is not what the configuration is about.
+var errUnread = errors.New("what counts of the records was edited: the next poll comes first")
+
 // Backfill is a backfill as it is stored: what it is to tell of, and how far it is. Each of its steps is a commit, between two
 // polls: a snapshot has its place in the sequence of the source like any change, so that it cannot overwrite what is newer.
 type Backfill struct {
@@ -138,6 +141,14 @@ func (p *Poller) StepBackfill(ctx context.Context, limit int) (Backfill, error) 
 		return *state.Backfill, nil
 	}
 	b := *state.Backfill
+	if state.Compare != p.compare {
+		return b, errUnread
+	}
+	if state.Edits != nil { // what waits since an edit is marked
+		if err := p.loadIndex(ctx); err != nil {
+			return b, err
+		}
+	}
 	if p.backfill == nil || !p.backfill.goesOn(&b) {
 		r, err := p.newBackfiller(&b)
 		if err != nil {
@@ -218,7 +229,7 @@ func (r *backfiller) todo(ctx context.Context) ([]differ.Hash, error) {
 func (r *backfiller) read(ctx context.Context, hashes []differ.Hash) ([]entry, error) {
 	var list []entry
 	err := r.p.opts.Ledger.Bodies(ctx, r.p.source.Name, hashes, func(h differ.Hash, key string, body []byte) error {
-		if body != nil && r.p.selected.admits(body) && r.where.Match(body) {
+		if body != nil && r.where.Match(body) {
 			list = append(list, entry{known: Known{Hash: h}, key: []byte(key), body: bytes.Clone(body)})
 		}
 		return nil
@@ -290,9 +301,26 @@ func (r *backfiller) writes(list []entry, sequence int64) iter.Seq2[Write, error
 				return
 			}
 			r.events.add(event)
-			if !yield(Write{Known: list[i].known, Key: string(list[i].key), Untouched: true, Event: event}, nil) {
+			w := Write{Known: list[i].known, Key: string(list[i].key), Untouched: true, Event: event}
+			r.told(&w)
+			if !yield(w, nil) {
 				return
 			}
 		}
 	}
+}
+
+// told ends the mark of a record: somebody has been told what is stored of it, and what differs from that is news. Its fingerprint is
+// broken, so that it is looked at when it is listed: perhaps it is followed no more.
+func (r *backfiller) told(w *Write) {
+	if r.p.known.state.Edits == nil {
+		return
+	}
+	print, missing, known := r.p.known.index.Get(w.Hash)
+	if !known || print.Raw <= rawMask {
+		return
+	}
+	print.Raw = print.Raw&rawMask ^ 1
+	r.p.known.index.SetRaw(w.Hash, print.Raw)
+	w.Known, w.Untouched = Known{Hash: w.Hash, Print: print, Missing: missing}, false
 }

@@ -3,7 +3,10 @@ package poller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/deltahook/deltahook/differ"
 )
 
 // conclude decides what a listing that was read up to its end means, and applies it.
@@ -29,7 +32,7 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 	}
 	w.remark()
 	w.garbled()
-	s.dismiss()
+	w.dismiss()
 	if err := w.miss(); err != nil {
 		return err
 	}
@@ -93,13 +96,36 @@ func (w *walk) miss() error {
 	}
 	gone := s.survey(p.confirmations(), out)
 	if p.verifier != nil && len(gone) > 0 {
-		if gone, err = w.verify(gone); err != nil {
+		forsaken, others, err := w.forsaken(gone)
+		if err != nil {
 			return err
 		}
+		if others, err = w.verify(others); err != nil {
+			return err
+		}
+		gone = slices.Concat(forsaken, others)
 	}
 	s.deleted = append(s.deleted, gone...)
 	s.emptied, s.lost, err = w.emptied(gone)
 	return err
+}
+
+// forsaken splits off what is gone because of the configuration, as a person has decided: all that is known under another identity, and
+// the records of partitions that left. Their own addresses say nothing about that.
+func (w *walk) forsaken(hashes []differ.Hash) (forsaken, others []differ.Hash, err error) {
+	p := w.p
+	if !p.reidentified() {
+		return nil, hashes, nil
+	}
+	left := p.leftPartitions()
+	err = w.eachKey(hashes, func(h differ.Hash, key string) {
+		if p.known.state.Identity != p.identity || slices.Contains(left, p.partitionOf(key)) {
+			forsaken = append(forsaken, h)
+		} else {
+			others = append(others, h)
+		}
+	})
+	return forsaken, others, err
 }
 
 // doubt says why a listing that was read up to its end does not prove that what it lacks is gone; empty when it does.

@@ -42,6 +42,7 @@ type cursorState struct {
 	Watermark string    `json:"watermark,omitempty"` // the latest that was read
 	Start     string    `json:"start,omitempty"`     // where the listing begins; empty: with the first record
 	Full      time.Time `json:"full,omitzero"`       // when the last whole listing was read
+	Anew      int64     `json:"anew,omitempty"`      // Unix seconds: when a window was read of all the records that are being read anew; 0: they are not
 }
 
 // newCursor compiles the cursor of a valid source; nil when it has none.

@@ -19,6 +19,7 @@ type details struct {
 	asked map[differ.Hash]uint64 // raw fingerprints, of this poll
 
 	failing map[differ.Hash]bool // of this poll and of earlier ones
+	joining map[differ.Hash]bool // that are followed since an edit only
 	aside   []pending            // records that failed in earlier polls
 
 	budget  int // questions that may still be asked
@@ -37,7 +38,7 @@ func newDetails(w *walk) *details {
 	if conf.URL == "" {
 		return nil
 	}
-	d := &details{w: w, conf: conf, asked: map[differ.Hash]uint64{}, failing: map[differ.Hash]bool{}, budget: conf.Max}
+	d := &details{w: w, conf: conf, asked: map[differ.Hash]uint64{}, failing: map[differ.Hash]bool{}, joining: map[differ.Hash]bool{}, budget: conf.Max}
 	maps.Copy(d.failing, w.p.known.failing)
 	if w.scan.watch != nil {
 		const enough = 20
@@ -71,8 +72,11 @@ func (d *details) want(kind differ.Kind, hash differ.Hash, raw uint64, rec diffe
 		kind: kind, quiet: s.quiet, unread: unread, key: bytes.Clone(s.key), body: bytes.Clone(rec.Raw),
 		Known: Known{Hash: hash, Print: differ.Print{Raw: raw, Canon: known.Canon}},
 	}
-	if edited || kind == differ.Created && s.joins(rec.Raw) {
+	if edited || kind == differ.Created && (s.joins(rec.Raw) || s.p.known.joining[hash]) {
 		c.quiet, c.edited = true, true
+	}
+	if c.edited && kind == differ.Created {
+		d.joining[hash] = true
 	}
 	const most = 1000
 	switch {
@@ -128,6 +132,15 @@ func (d *details) known(hash differ.Hash, raw uint64) bool {
 	}
 	earlier, asked := d.asked[hash]
 	return asked && earlier == raw || !asked && d.left > 0
+}
+
+// asks says whether the list showed a record whose detail was asked for.
+func (d *details) asks(hash differ.Hash) bool {
+	if d == nil {
+		return false
+	}
+	_, asked := d.asked[hash]
+	return asked
 }
 
 // particular is what came of the question for one detail.

@@ -1,7 +1,9 @@
 package poller
 
 import (
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 
@@ -12,13 +14,15 @@ import (
 type Edits struct {
 	Formers []string       `json:"formers"`          // what State.Compare was
 	Behind  map[string]int `json:"behind,omitempty"` // lists (partitions, or the empty name) that were not read as a whole since, and places in Formers
+	// Joining are hashes of the keys, in hex, of records that are followed since an edit only, and wait for their details.
+	Joining []string `json:"joining,omitempty"`
 }
 
 func (e *Edits) equal(o *Edits) bool {
 	if e == nil || o == nil {
 		return e == o
 	}
-	return slices.Equal(e.Formers, o.Formers) && maps.Equal(e.Behind, o.Behind)
+	return slices.Equal(e.Formers, o.Formers) && maps.Equal(e.Behind, o.Behind) && slices.Equal(e.Joining, o.Joining)
 }
 
 func (e *Edits) formers() []string {
@@ -35,7 +39,9 @@ type former struct {
 	shape     *differ.Shape
 	other     bool // it selects other records than the configuration does
 	selection *selection
-	excluded  []differ.Hash // known records that are followed no more since then, as they are stored
+	// excluded are known records that are followed no more since then, as they are stored, with their partitions.
+	excluded   map[differ.Hash]string
+	partitions map[string]bool // of the known records, when another source names them
 }
 
 // A record that was not read since an edit has a mark in the upper bits of Print.Raw: the place of what was before that edit in
@@ -63,6 +69,20 @@ func (p *Poller) recall(m *memory) {
 	for _, text := range m.state.Edits.formers() {
 		p.revive(m, text)
 	}
+	if m.joining = nil; m.state.Edits != nil {
+		m.joining = hashesOf(m.state.Edits.Joining)
+	}
+}
+
+func hashesOf(texts []string) map[differ.Hash]bool {
+	all := map[differ.Hash]bool{}
+	for _, text := range texts {
+		var h differ.Hash
+		if n, err := hex.Decode(h[:], []byte(text)); err == nil && n == len(h) {
+			all[h] = true
+		}
+	}
+	return all
 }
 
 // remind notes how records were compared and selected before an edit of which no poll has taken note yet.
@@ -79,8 +99,18 @@ func (m *memory) edit() *former {
 	return nil
 }
 
+// excludes says whether the edit of which no poll has taken note yet excludes a known record, as it is stored.
+func (m *memory) excludes(h differ.Hash) bool {
+	edit := m.edit()
+	if edit == nil {
+		return false
+	}
+	_, excluded := edit.excluded[h]
+	return excluded
+}
+
 func (p *Poller) revive(m *memory, text string) {
-	f := &former{text: text, place: min(len(m.formers), mostMarks-1), shape: p.shape}
+	f := &former{text: text, place: min(len(m.formers), mostMarks-1), shape: p.shape, excluded: map[differ.Hash]string{}, partitions: map[string]bool{}}
 	m.formers = append(m.formers, f)
 	var c, now comparison
 	if json.Unmarshal([]byte(text), &c) != nil {
@@ -109,23 +139,121 @@ func (m *memory) since(partition string) []*former {
 }
 
 // outdated gives what is to be remembered of edits since which not all records were read.
-func (w *walk) outdated() *Edits {
-	e, m, names := &Edits{Behind: map[string]int{}}, w.p.known, []string{""}
-	if w.parts != nil {
-		names = w.parts.names
+func (w *walk) outdated() (*Edits, error) {
+	e, m := &Edits{Behind: map[string]int{}, Joining: w.joining()}, w.p.known
+	if len(m.formers) == 0 {
+		return nil, nil //nolint:nilnil // there is nothing to remember
 	}
-	for _, name := range names {
+	if err := w.relieve(); err != nil {
+		return nil, err
+	}
+	for _, name := range w.lists() {
 		if list := m.since(name); len(list) > 0 && (w.more || w.missed(name)) {
 			e.Behind[name] = list[0].place
 		}
 	}
-	if len(m.formers) == 0 || len(e.Behind) == 0 && !w.more && !w.reach.ahead && !w.scan.details.owes() {
-		return nil
+	if len(e.Behind)+len(e.Joining) == 0 && !w.more && !w.reach.ahead && !w.scan.details.owes() && !m.waits() {
+		return nil, nil //nolint:nilnil // all was read
 	}
 	for _, f := range m.formers[:min(len(m.formers), mostMarks)] {
 		e.Formers = append(e.Formers, f.text)
 	}
-	return e
+	return e, nil
+}
+
+// lists names the lists whose records may not have been read since an edit: those of this poll, and partitions that have none in it.
+func (w *walk) lists() []string {
+	if w.parts == nil {
+		return []string{""}
+	}
+	m, names := w.p.known, slices.Clone(w.parts.names)
+	if edit := m.edit(); edit != nil {
+		names = slices.AppendSeq(names, maps.Keys(edit.partitions))
+	}
+	if m.state.Edits != nil && m.marked() { // else their records are gone
+		names = slices.AppendSeq(names, maps.Keys(m.state.Edits.Behind))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// marked says whether a record was not read since an edit.
+func (m *memory) marked() bool { return m.hasRaw(func(raw uint64) bool { return raw > rawMask }) }
+
+// waits says whether a record waits for its detail since an edit.
+func (m *memory) waits() bool { return m.hasRaw(func(raw uint64) bool { return raw&markListed != 0 }) }
+
+func (m *memory) hasRaw(is func(raw uint64) bool) (found bool) {
+	m.index.All(func(_ differ.Hash, p differ.Print, _ int) bool {
+		found = is(p.Raw)
+		return !found
+	})
+	return found
+}
+
+// relieve lets records no longer wait for their details that their lists lack.
+func (w *walk) relieve() error {
+	var waiting []differ.Hash
+	w.scan.index.Unseen(func(h differ.Hash, p differ.Print, _ int) bool {
+		if p.Raw&markListed != 0 && !w.scan.details.asks(h) {
+			waiting = append(waiting, h)
+		}
+		return true
+	})
+	var err error
+	failed := w.eachKey(waiting, func(h differ.Hash, key string) {
+		if w.proves(w.p.partitionOf(key)) {
+			err = errors.Join(err, w.scan.unmark(h))
+		}
+	})
+	return errors.Join(failed, err)
+}
+
+// unmark lets a record be judged by what counts now.
+func (s *scan) unmark(h differ.Hash) error {
+	print, missing, _ := s.index.Get(h)
+	print.Raw &= rawMask
+	s.p.known.dirty = true
+	s.index.SetRaw(h, print.Raw)
+	return s.spool.add(&entry{known: Known{Hash: h, Print: print, Missing: missing}})
+}
+
+// unmarkAll ends all marks with the edits that they are about: those of later edits would have the same places.
+func (s *scan) unmarkAll() error {
+	var marked []differ.Hash
+	s.index.All(func(h differ.Hash, p differ.Print, _ int) bool {
+		if p.Raw > rawMask {
+			marked = append(marked, h)
+		}
+		return true
+	})
+	for _, h := range marked {
+		if err := s.unmark(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// joining gives the records that are no news when their details come, as far as there is room for them.
+func (w *walk) joining() []string {
+	const most = 1000
+	d := w.scan.details
+	if d == nil {
+		return nil
+	}
+	joining := maps.Clone(d.joining)
+	if all := w.scan.proven && d.left == 0; !all {
+		maps.Copy(joining, w.p.known.joining)
+	}
+	var list []string
+	for h := range joining {
+		if _, _, known := w.scan.index.Get(h); !known {
+			list = append(list, hex.EncodeToString(h[:]))
+		}
+	}
+	slices.Sort(list)
+	return list[:min(len(list), most)]
 }
 
 // missed says that not all of a list was read and taken in, as far as it was asked for.
@@ -150,10 +278,19 @@ func (m *memory) unreadRaw(known differ.Print) uint64 {
 	return known.Raw
 }
 
-// disown marks what was not read by the first poll after an edit.
-func (s *scan) disown() {
+// disown marks what was not read by the first poll after an edit, as long as edits are remembered. Where the bytes of a listing are not
+// stored, only those that come back can show whether they are still followed: their fingerprint is broken, so that they are looked at.
+func (s *scan) disown(remembered bool) {
+	m := s.p.known
+	unsure := len(m.state.Details) > 0 && m.edit().other
 	s.index.Unseen(func(h differ.Hash, known differ.Print, _ int) bool {
-		s.index.SetRaw(h, s.p.known.unreadRaw(known))
+		if remembered {
+			known.Raw = m.unreadRaw(known)
+		}
+		if unsure {
+			known.Raw ^= 1
+		}
+		s.index.SetRaw(h, known.Raw)
 		return true
 	})
 }

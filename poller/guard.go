@@ -23,7 +23,7 @@ func (p *Poller) guard(s *scan) *Hold {
 		Reason: reasonGuard, Partial: !s.proven,
 		Deletes: len(s.deleted) + len(s.forgotten) + s.unclear, Creates: s.counts.Created, Updates: s.counts.Updated,
 	}
-	known := s.index.Len() - s.counts.Created - len(s.dropped)
+	known := int(state.Records) - len(s.dropped)
 	missing := h.Deletes - s.exits + len(s.absent)
 	events := h.Deletes + h.Creates + h.Updates
 	switch {

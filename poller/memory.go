@@ -21,6 +21,7 @@ type memory struct {
 	formers    []*former   // from before edits since which not all records were read: those of state, and one of which it has no note yet
 	// failing are records whose details failed in polls that left others unasked: those come first.
 	failing map[differ.Hash]bool
+	joining map[differ.Hash]bool // Edits.Joining
 }
 
 // load reads the state of the source unless it is known.
@@ -84,8 +85,7 @@ func (p *Poller) reshape(ctx context.Context) error {
 	edit := m.edit()
 	m.validators = Validators{}
 	var hashes []differ.Hash
-	m.index.Begin()
-	m.index.Unseen(func(h differ.Hash, _ differ.Print, _ int) bool {
+	m.index.All(func(h differ.Hash, _ differ.Print, _ int) bool {
 		hashes = append(hashes, h)
 		return true
 	})
@@ -97,15 +97,18 @@ func (p *Poller) reshape(ctx context.Context) error {
 			print, missing, _ := m.index.Get(h)
 			if !completed { // else the bytes of the listing are not in the store
 				raw := p.hasher.Raw(body)
-				if p.source.Partitions.used() {
-					raw ^= partitionSalt(partitionOf(key))
+				if partition := p.partitionOf(key); partition != "" {
+					raw ^= partitionSalt(partition)
 				}
 				print.Raw = print.Raw&^rawMask | raw&rawMask
 			}
 			print.Canon = p.hasher.Canon(p.shape, body)
 			m.index.Put(h, print, missing)
 			if edit.other && !completed && !p.selected.admits(body) {
-				edit.excluded = append(edit.excluded, h)
+				edit.excluded[h] = p.partitionOf(key)
+			}
+			if p.source.Partitions.Source != "" {
+				edit.partitions[partitionOf(key)] = true
 			}
 			return nil
 		})

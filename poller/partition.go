@@ -56,6 +56,14 @@ func partitionOf(key string) string {
 	return parts[0]
 }
 
+// partitionOf gives the partition of a record of the source; empty when it has none.
+func (p *Poller) partitionOf(key string) string {
+	if !p.source.Partitions.used() {
+		return ""
+	}
+	return partitionOf(key)
+}
+
 // keyIn appends the text of the key that a record has in a partition, if there are any.
 func (p *Poller) keyIn(dst []byte, partition string, rec differ.Record) ([]byte, error) {
 	if !p.source.Partitions.used() {

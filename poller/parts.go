@@ -76,10 +76,11 @@ func (w *walk) runAll(ctx context.Context) error {
 	return w.parts.none()
 }
 
-// followFromStart asks for all of a partition that a cursor does not follow yet, however little of the others is asked for.
+// followFromStart asks for all of a partition that a cursor does not follow yet, or of which more or less is compared since an edit,
+// however little of the others is asked for.
 func (w *walk) followFromStart(name string) {
 	known, c := w.p.known.state.Partitions, w.p.cursor
-	if c == nil || w.reach.full || known != nil && slices.Contains(known.Followed, name) {
+	if c == nil || w.reach.full || known != nil && slices.Contains(known.Followed, name) && w.p.known.edit() == nil {
 		return
 	}
 	whole := reach{full: true, from: w.reach.begin, until: c.limit(w.result.At.Add(w.p.behind))}
@@ -197,19 +198,36 @@ func (w *walk) unproven() (map[differ.Hash]bool, error) {
 		broken[b.name] = true
 	}
 	out := map[differ.Hash]bool{}
+	err := w.eachKey(unseen, func(h differ.Hash, key string) {
+		if broken[partitionOf(key)] {
+			out[h] = true
+		}
+	})
+	return out, err
+}
+
+// eachKey gives the keys of known records.
+func (w *walk) eachKey(hashes []differ.Hash, do func(h differ.Hash, key string)) error {
 	const batch = 512
-	for part := range slices.Chunk(unseen, batch) {
+	for part := range slices.Chunk(hashes, batch) {
 		err := w.p.opts.Ledger.Bodies(w.scan.ctx, w.p.source.Name, part, func(h differ.Hash, key string, _ []byte) error {
-			if broken[partitionOf(key)] {
-				out[h] = true
-			}
+			do(h, key)
 			return nil
 		})
 		if err != nil {
-			return nil, w.p.storeFault("missing records cannot be read", err)
+			return w.p.storeFault("missing records cannot be read", err)
 		}
 	}
-	return out, nil
+	return nil
+}
+
+// proves says whether all of a list was read, so that what it lacks is not there: the one of a partition, or of a source without any
+// when the name is empty.
+func (w *walk) proves(partition string) bool {
+	if w.parts == nil {
+		return w.scan.proven
+	}
+	return w.reach.full && w.parts.isWhole(partition)
 }
 
 func (t *parts) isWhole(name string) bool {
@@ -230,15 +248,8 @@ func (w *walk) emptied(deleted []differ.Hash) (name string, known int, err error
 		return "", 0, nil
 	}
 	lost := map[string]int{}
-	const batch = 512
-	for part := range slices.Chunk(deleted, batch) {
-		err := w.p.opts.Ledger.Bodies(w.scan.ctx, w.p.source.Name, part, func(_ differ.Hash, key string, _ []byte) error {
-			lost[partitionOf(key)]++
-			return nil
-		})
-		if err != nil {
-			return "", 0, w.p.storeFault("missing records cannot be read", err)
-		}
+	if err := w.eachKey(deleted, func(_ differ.Hash, key string) { lost[partitionOf(key)]++ }); err != nil {
+		return "", 0, err
 	}
 	for _, name := range w.parts.names {
 		if w.parts.whole[name] && lost[name] > conf.MinDeletes {

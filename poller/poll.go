@@ -295,9 +295,6 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 	}
 	if edit := p.known.edit(); edit != nil {
 		s.keyInBytes = s.keyInBytes && !edit.other // those that are as they were are looked at, too
-		for _, h := range edit.excluded {
-			s.dropped[h] = true
-		}
 	}
 	w := &walk{
 		p: p, scan: s, walker: newWalker(p.source.Pages), occasion: o, result: r,

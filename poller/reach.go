@@ -92,14 +92,15 @@ func (p *Poller) comparesAnew() bool {
 	return p.cursor.conf.FullScan != "" && len(since) > 0 && !slices.ContainsFunc(since, func(f *former) bool { return f.other })
 }
 
-// wantsAnew says whether all records are to be read again: there is no watermark, it is too old, or other records are followed
-// than before.
+// wantsAnew says whether all records are to be read again: there is no watermark, it is too old, other records are followed than before,
+// or more or less of them is compared. (Where there are whole listings now and then, that asks for one. Partitions are asked for each as
+// a whole.)
 func (p *Poller) wantsAnew(s cursorState, from mark, now time.Time, r *reach) bool {
 	edit, retention := p.known.edit(), p.cursor.conf.Retention.Std()
 	switch {
-	case from.none(), edit != nil && edit.other, !slices.Contains(p.known.state.formerDetails(), p.details):
+	case from.none(), edit != nil && (edit.other || p.cursor.conf.FullScan == "" && !p.source.Partitions.used()), !slices.Contains(p.known.state.formerDetails(), p.details):
 		return true
-	case retention > 0 && now.Sub(from.at) > retention:
+	case retention > 0 && now.Sub(from.at) > retention && now.Sub(time.Unix(s.Anew, 0)) > retention:
 		r.notice = fmt.Sprintf("the watermark %s is older than what the API keeps (cursor.retention = %q): what changed in between may be missing, all records are read again",
 			s.Watermark, p.cursor.conf.Retention)
 		return true
@@ -196,6 +197,9 @@ func (w *walk) advance(at time.Time, finished bool) (s cursorState, must bool) {
 	}
 	kept := w.kept(top)
 	s.Watermark = kept.String()
+	if s.Anew = 0; w.more && (r.anew || was.Anew > 0) {
+		s.Anew = at.Unix()
+	}
 	if finished && !w.more && (s.Full.IsZero() || r.full && c.due(s.Full, at)) {
 		s.Full = at
 	}

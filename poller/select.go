@@ -48,7 +48,6 @@ func (sel *selection) flagged(body []byte) bool { return sel.flag.Match(body) }
 func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []byte) (bool, error) {
 	sel := s.p.selected
 	if sel.admits(body) {
-		delete(s.dropped, hash)
 		return false, nil
 	}
 	if !known {
@@ -83,8 +82,9 @@ func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []by
 // onlyExcluded says whether a record that is not followed is not because of an edit alone: it was admitted, and what counted then is as it
 // is stored. With details, what the list said of it is not stored.
 func (s *scan) onlyExcluded(f *former, hash differ.Hash, same bool, body []byte) (bool, error) {
-	if s.dropped[hash] || !f.selection.admits(body) || same || s.details != nil {
-		return s.dropped[hash] || f.selection.admits(body), nil
+	excluded := s.p.known.excludes(hash)
+	if excluded || !f.selection.admits(body) || same || s.details != nil {
+		return excluded || f.selection.admits(body), nil
 	}
 	err := s.p.opts.Ledger.Bodies(s.ctx, s.p.source.Name, []differ.Hash{hash}, func(_ differ.Hash, _ string, stored []byte) error {
 		h := s.p.hasher
@@ -115,8 +115,18 @@ func (s *scan) joins(body []byte) bool {
 	return slices.ContainsFunc(s.formers, func(f *former) bool { return f.other && !f.selection.admits(body) })
 }
 
-// dismiss keeps known records that the configuration excludes since it was changed from being missed.
-func (s *scan) dismiss() {
+// dismiss keeps known records that the configuration excludes since it was changed from being missed. Those that a list lacked are
+// judged by what is stored of them, once all of the list was read.
+func (w *walk) dismiss() {
+	s := w.scan
+	if edit := s.p.known.edit(); edit != nil && len(edit.excluded) > 0 {
+		s.index.Unseen(func(h differ.Hash, _ differ.Print, _ int) bool {
+			if partition, excluded := edit.excluded[h]; excluded && w.proves(partition) {
+				s.dropped[h] = true
+			}
+			return true
+		})
+	}
 	for h := range s.dropped {
 		print, _, _ := s.index.Get(h)
 		s.index.Set(h, print)

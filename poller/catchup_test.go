@@ -1,0 +1,552 @@
+package poller
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/setting"
+)
+
+func TestT22P10WhatIsStoredOfARecordDoesNotExcludeItBeforeItsListIsRead(t *testing.T) {
+	for _, how := range []int{1, 2} {
+		l, status := newLists("a", "b"), 0
+		l.bodies = five("status", &status)
+		r := l.rig(t, func(s *Source) { s.Fields = paths("id") })
+		r.want(Complete)
+		status = 1
+		r.want(Unchanged)
+		l.broken["b"] = how
+		r.edit(func(s *Source) { s.Where = conditions("status == 1") })
+		r.want(Partial)
+		clear(l.broken)
+		r.want(Complete)
+		r.tells()
+		if n := len(r.ledger.rows("contacts")); n != 10 {
+			t.Errorf("%d records", n)
+		}
+	}
+}
+
+func TestT22P10WhatIsStoredOfARecordDoesNotExcludeItBeforeItsWindowIsRead(t *testing.T) {
+	r, api := follow(t, func(s *Source) {
+		s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = "10d", setting.Duration(24*time.Hour), "until"
+		s.Fields = paths("id", "name")
+	})
+	start := r.now
+	put := func(status string) {
+		for i := range 40 {
+			api.put(strconv.Itoa(i), start.Add(-time.Duration(i)*6*time.Hour), fmt.Sprintf(`,"name":"n","status":%q`, status))
+		}
+	}
+	put("draft")
+	r.catchUp()
+	put("open")
+	r.told()
+	r.edit(func(s *Source) { s.Where = conditions(`status == "open"`) })
+	r.catchUp()
+	r.tells()
+	if n := len(r.ledger.rows("contacts")); n != 40 {
+		t.Errorf("%d records", n)
+	}
+}
+
+func TestARecordThatAnEditExcludesAndItsListLacksIsForgottenSilently(t *testing.T) {
+	for _, names := range [][]string{{"a"}, {"a", "b"}} {
+		l, lacks := newLists(names...), false
+		l.bodies = func(string) []string {
+			if lacks {
+				return []string{`{"id":1,"n":1}`}
+			}
+			return []string{`{"id":1,"n":1}`, `{"id":2,"n":2}`}
+		}
+		r := l.rig(t, nil)
+		r.want(Complete)
+		lacks = true
+		r.edit(func(s *Source) { s.Where = conditions("n == 1") })
+		r.want(Complete)
+		r.want(Unchanged)
+		r.tells()
+		if n := len(r.ledger.rows("contacts")); n != len(names) {
+			t.Errorf("%d records", n)
+		}
+	}
+}
+
+// What a record with details is in its list is not stored: whether it is still followed shows when it comes back.
+func TestARecordWithDetailsThatAnEditExcludesAndItsListLackedGoesWhenItComesBack(t *testing.T) {
+	for _, verify := range []string{"", "/contacts/{key}"} {
+		g := newCatalogue("1", "2", "3")
+		r := g.detailed(t, func(s *Source) { s.Deletes.Verify = verify })
+		r.want(Complete)
+		body := g.listed.items["2"]
+		g.listed.remove("2")
+		r.edit(func(s *Source) { s.Where = conditions(`v > 5`) })
+		r.poll()
+		g.listed.set("2", body)
+		r.poll()
+		r.tells("deleted 2")
+		if rows := r.ledger.rows("contacts"); len(rows) > 0 {
+			t.Errorf("still known: %v", rows)
+		}
+	}
+}
+
+func TestABackfillComesAfterThePollThatTakesNoteOfAnEdit(t *testing.T) {
+	s := newShelf()
+	put := func(n int) {
+		for i := range 5 {
+			s.set(strconv.Itoa(i), fmt.Sprintf(`{"id":"%d","n":%d}`, i, n))
+		}
+	}
+	put(1)
+	r := newRig(t, s.ServeHTTP, func(s *Source) { s.Ignore = paths("n") })
+	r.want(Complete)
+	put(2)
+	r.want(Unchanged)
+	r.edit(func(s *Source) { s.Ignore = nil })
+	r.backfill(Backfill{})
+	if b, err := r.poller.StepBackfill(t.Context(), 25); err == nil || b.Looked > 0 {
+		t.Errorf("%+v, %v", b, err)
+	}
+	r.want(Complete)
+	if b := r.fill(25, nil); b.Told != 5 {
+		t.Errorf("%+v", b)
+	}
+	r.holds("1")
+}
+
+// holds wants a receiver that applies all events to hold a record as upstream has it.
+func (r *rig) holds(key string) {
+	r.t.Helper()
+	if held, known := r.applied()[key], r.ledger.rows("contacts")[key]; held != known || known == "" {
+		r.t.Errorf("a receiver holds %s of %s, upstream %s", held, key, known)
+	}
+}
+
+func TestWhatABackfillHasToldIsComparedWithThatFromThenOn(t *testing.T) {
+	for _, details := range []string{"", "/d/{record.id}"} {
+		l, n := newLists("a", "b"), 1
+		l.bodies = five("n", &n)
+		r := l.rig(t, func(s *Source) { s.Ignore, s.Detail.URL = paths("n"), details })
+		r.want(Complete)
+		n, l.broken["b"] = 2, 1
+		r.edit(func(s *Source) { s.Ignore = nil })
+		r.want(Partial)
+		r.backfill(Backfill{})
+		r.fill(3, func(int) { r.restart() })
+		clear(l.broken)
+		r.want(Complete)
+		r.want(Unchanged)
+		r.holds(`["b","1"]`)
+	}
+}
+
+func TestABackfillTellsWhatIsFollowedWhateverIsStoredOfIt(t *testing.T) {
+	t.Run("conditions on the entry of the list", func(t *testing.T) {
+		r := newCatalogue("1", "2", "3").detailed(t, func(s *Source) { s.Detail.Merge, s.Where = "replace", conditions(`v > 0`) })
+		r.want(Complete)
+		r.backfill(Backfill{})
+		if b := r.fill(25, nil); b.Told != 3 {
+			t.Errorf("%+v", b)
+		}
+	})
+	t.Run("conditions on what is not compared", func(t *testing.T) {
+		l, status := newLists("a"), 0
+		l.bodies = five("status", &status)
+		r := l.rig(t, func(s *Source) { s.Fields = paths("id") })
+		r.want(Complete)
+		status = 1
+		r.want(Unchanged)
+		r.edit(func(s *Source) { s.Where = conditions("status == 1") })
+		r.want(Complete)
+		r.backfill(Backfill{})
+		if b := r.fill(25, nil); b.Told != 5 {
+			t.Errorf("%+v", b)
+		}
+	})
+}
+
+// Without whole listings now and then, an edit of what is compared asks for one: otherwise the next one, whatever asks for it, would tell
+// what the edit brought to light.
+func TestT22P10AWholeListingLongAfterAnEditIsNoNews(t *testing.T) {
+	for name, c := range map[string]struct {
+		source func(*Source)
+		then   func(t *testing.T, r *rig)
+	}{
+		"the watermark is too old": {
+			func(s *Source) { s.Cursor.Retention = setting.Duration(30 * 24 * time.Hour) },
+			func(_ *testing.T, r *rig) { r.now = r.now.Add(60 * 24 * time.Hour) },
+		},
+		"reset --cursor": {nil, func(t *testing.T, r *rig) {
+			t.Helper()
+			if _, err := r.poller.Reset(t.Context(), ResetCursor); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"an edit of where":  {nil, func(_ *testing.T, r *rig) { r.edit(func(s *Source) { s.Where = conditions("status") }) }},
+		"an edit of cursor": {nil, func(_ *testing.T, r *rig) { r.edit(func(s *Source) { s.Cursor.Timezone = "Europe/Berlin" }) }},
+	} {
+		for _, names := range [][]string{{"a"}, {"a", "b"}} {
+			t.Run(fmt.Sprint(name, ", lists ", names), func(t *testing.T) {
+				r, api := newLists(names...).follows(t, func(s *Source) {
+					if s.Ignore = paths("at", "seen"); c.source != nil {
+						c.source(s)
+					}
+				})
+				put := func(seen int) {
+					for _, list := range api {
+						for i := range 40 {
+							list.put(strconv.Itoa(i), r.now.Add(-time.Duration(i)*time.Minute), fmt.Sprintf(`,"status":"a","seen":%d`, seen))
+						}
+					}
+				}
+				put(1)
+				r.want(Complete)
+				r.now = r.now.Add(3 * time.Hour)
+				put(2)
+				r.poll()
+				api["a"].put("0", r.now, `,"status":"b","seen":2`)
+				r.poll()
+				r.told()
+				r.now = r.now.Add(3 * time.Hour)
+				r.edit(func(s *Source) { s.Ignore = paths("at") })
+				r.poll()
+				if got := r.poll(); got.Mode != Incremental {
+					t.Errorf("mode %s", got.Mode)
+				}
+				c.then(t, r)
+				r.poll()
+				r.tells()
+			})
+		}
+	}
+}
+
+// projected is a source whose lists are named by another one.
+func (l *lists) projected(t *testing.T, edit func(*Source)) *rig {
+	t.Helper()
+	r := l.rig(t, func(s *Source) {
+		s.Partitions = Partitions{Source: "projects", Path: differ.MustPath("slug")}
+		edit(s)
+	})
+	r.projects("a", "b")
+	return r
+}
+
+func TestT22P10AListThatIsNotNamedForAWhileIsNoNewsSinceAnEdit(t *testing.T) {
+	for _, named := range []bool{true, false} {
+		l, n := newLists("a", "b"), 1
+		l.bodies = five("n", &n)
+		r := l.projected(t, func(s *Source) { s.Ignore, s.Deletes.Confirm, s.Deletes.Detect = paths("n"), 3, "scan" })
+		r.want(Complete)
+		n = 2
+		r.want(Unchanged)
+		if l.broken["b"] = 1; !named {
+			r.projects("a")
+		}
+		r.edit(func(s *Source) { s.Ignore = nil })
+		r.poll()
+		r.projects("a")
+		r.poll()
+		clear(l.broken)
+		r.projects("a", "b")
+		r.want(Complete)
+		r.tells()
+		if r.want(Unchanged); r.ledger.sources["contacts"].State.Edits != nil {
+			t.Error("edits are remembered")
+		}
+	}
+}
+
+func TestAListThatIsNotNamedAnyMoreIsNotWaitedFor(t *testing.T) {
+	l, n := newLists("a", "b"), 1
+	l.bodies = five("n", &n)
+	r := l.projected(t, func(s *Source) { s.Ignore = paths("n") })
+	r.want(Complete)
+	r.projects("a")
+	r.edit(func(s *Source) { s.Ignore = nil })
+	r.poll()
+	r.poll()
+	r.poll()
+	if e := r.ledger.sources["contacts"].State.Edits; e != nil || len(r.ledger.rows("contacts")) != 5 {
+		t.Errorf("edits %+v, %d records", e, len(r.ledger.rows("contacts")))
+	}
+}
+
+func TestTheGuardDoesNotCountWhatAnEditLetsIn(t *testing.T) {
+	s := newShelf()
+	for i := range 100 {
+		s.set("o"+strconv.Itoa(i), fmt.Sprintf(`{"id":"o%d","status":"open"}`, i))
+	}
+	r := newRig(t, s.ServeHTTP, func(s *Source) { s.Where, s.Deletes.Confirm = conditions(`status == "open"`), 1 })
+	r.want(Complete)
+	for i := range 1000 {
+		s.set("c"+strconv.Itoa(i), fmt.Sprintf(`{"id":"c%d","status":"closed"}`, i))
+	}
+	for i := range 90 {
+		s.remove("o" + strconv.Itoa(i))
+	}
+	r.edit(func(s *Source) { s.Where = nil })
+	r.want(Held)
+}
+
+func TestT22P10WhatAnEditLetsInIsNoNewsWhenItsDetailComesLater(t *testing.T) {
+	g := newCatalogue(numbered(1, 50)...)
+	r := g.detailed(t, func(s *Source) { s.Where = conditions(`v > 5`) })
+	r.want(Complete)
+	for i, id := range numbered(1, 50) {
+		if i%3 > 0 {
+			g.single["/contacts/"+id] = http.StatusInternalServerError
+		}
+	}
+	r.edit(func(s *Source) { s.Where = nil })
+	r.poll()
+	r.restart()
+	r.poll()
+	clear(g.single)
+	for _, id := range numbered(1, 51) {
+		g.single["/contacts/"+id] = http.StatusOK
+	}
+	g.add("51", 1)
+	r.poll()
+	r.tells("created 51")
+	if n := len(r.ledger.rows("contacts")); n != 51 {
+		t.Errorf("%d records", n)
+	}
+}
+
+func TestWhatAPersonDecidedAboutIsNotVerified(t *testing.T) {
+	for d, want := range map[Decision]int{Discard: 0, Release: 10} {
+		g := newRegistry()
+		for _, id := range numbered(1, 5) {
+			g.listed.set(id, fmt.Sprintf(`{"id":%q,"no":"n%s"}`, id, id))
+			g.single["/contacts/"+id] = http.StatusOK
+		}
+		r := g.rig(t, func(s *Source) { s.Deletes.Verify, s.Deletes.Confirm = "/contacts/{record.id}", 1 })
+		r.want(Complete)
+		r.edit(func(s *Source) { s.Key = paths("no") })
+		r.want(Held)
+		if err := r.poller.Decide(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		r.want(Complete)
+		if told, n := r.told(), len(r.ledger.rows("contacts")); len(told) != want || n != 5 {
+			t.Errorf("%d records; told %q", n, told)
+		}
+	}
+}
+
+func TestRecordsOfAPartitionThatLeftAreNotVerifiedAndOthersAre(t *testing.T) {
+	l, lacks := newLists("a", "b"), 0
+	l.bodies = func(list string) []string {
+		return []string{fmt.Sprintf(`{"id":"%s1"}`, list), fmt.Sprintf(`{"id":"%s2"}`, list)}[:2-lacks]
+	}
+	r := l.rig(t, func(s *Source) { s.Deletes.Verify = "/d/{record.id}" })
+	r.want(Complete)
+	r.edit(func(s *Source) { s.Partitions.Values = []string{"a"} })
+	r.want(Held)
+	if err := r.poller.Decide(t.Context(), Release); err != nil {
+		t.Fatal(err)
+	}
+	lacks = 1
+	r.poll()
+	r.tells(`deleted ["b","b1"]`, `deleted ["b","b2"]`)
+}
+
+// An outage that is longer than the retention, and a listing that begins before it, are read in windows to their end.
+func TestWhatIsReadAnewInWindowsIsReadToItsEnd(t *testing.T) {
+	for _, start := range []string{"10d", "60d"} {
+		r, api := follow(t, func(s *Source) {
+			s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = start, setting.Duration(24*time.Hour), "until"
+			s.Cursor.Retention = setting.Duration(30 * 24 * time.Hour)
+		})
+		for i := range 40 {
+			api.put(strconv.Itoa(i), r.now.Add(-time.Duration(i)*6*time.Hour), `,"status":"open"`)
+		}
+		for range 100 {
+			r.poll()
+		}
+		if n := len(r.ledger.rows("contacts")); n != 40 {
+			t.Errorf("start %s: %d records", start, n)
+		}
+		r.now = r.now.Add(50 * 24 * time.Hour)
+		api.put("new", r.now.Add(-time.Hour), `,"status":"open"`)
+		api.put("1", r.now.Add(-time.Hour), `,"status":"closed"`)
+		for i := range 150 {
+			if r.poll(); i == 20 {
+				r.restart()
+			}
+		}
+		r.tells("updated 1 at,status", "created new")
+		if s := r.ledger.sources["contacts"].State.Cursor; strings.Contains(string(s), "anew") {
+			t.Errorf("cursor %s", s)
+		}
+	}
+}
+
+func TestAnOutageAmidWindowsThatIsLongerThanTheRetentionBeginsAnew(t *testing.T) {
+	r, api := follow(t, func(s *Source) {
+		s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = "10d", setting.Duration(24*time.Hour), "until"
+		s.Cursor.Retention = setting.Duration(30 * 24 * time.Hour)
+	})
+	api.put("1", r.now.Add(-9*24*time.Hour), "")
+	r.poll()
+	r.poll()
+	first := r.poll().From
+	r.now = r.now.Add(29 * 24 * time.Hour)
+	if next := r.poll().From; next <= first {
+		t.Errorf("it began anew at %s, after %s", next, first)
+	}
+	r.now = r.now.Add(31 * 24 * time.Hour)
+	if again := r.poll().From; again >= first {
+		t.Errorf("it goes on at %s, after %s", again, first)
+	}
+}
+
+func TestADetailThatFailsSinceAnEditAndThenItsListAreNoNews(t *testing.T) {
+	l, seen := newLists("a", "b"), 1
+	l.bodies = func(list string) (out []string) {
+		for i := range 20 {
+			out = append(out, fmt.Sprintf(`{"id":"%s%d","seen":%d}`, list, i, seen))
+		}
+		return out
+	}
+	r := l.rig(t, func(s *Source) { s.Ignore, s.Detail.URL = paths("seen"), "/d/{record.id}" })
+	r.want(Complete)
+	for i := 0; i < 20; i += 2 {
+		l.bad["b"+strconv.Itoa(i)] = true
+	}
+	seen = 2
+	r.edit(func(s *Source) { s.Ignore = nil })
+	r.want(Partial)
+	clear(l.bad)
+	l.broken["b"] = 1
+	r.want(Partial)
+	clear(l.broken)
+	r.want(Complete)
+	r.tells()
+	r.unmarked()
+}
+
+// unmarked wants no edits to be remembered, and no record to wait since one.
+func (r *rig) unmarked() {
+	r.t.Helper()
+	stored := r.ledger.sources["contacts"]
+	if stored.State.Edits != nil {
+		r.t.Errorf("edits %+v", stored.State.Edits)
+	}
+	for _, row := range stored.Rows {
+		if row.Print.Raw > rawMask {
+			r.t.Errorf("record %s has a mark", row.Key)
+		}
+	}
+}
+
+func TestADetailThatFailsInTheWholeListingSinceAnEditIsNoNewsInTheNext(t *testing.T) {
+	l := newLists("a")
+	r, api := l.follows(t, func(s *Source) { s.Ignore, s.Detail.URL, s.Cursor.FullScan = paths("seen"), "/d/{key}", "1d" })
+	start := r.now
+	put := func(seen int) {
+		for i := range 20 {
+			api["a"].put(strconv.Itoa(i), start.Add(-time.Duration(i)*time.Hour), fmt.Sprintf(`,"seen":%d`, seen))
+		}
+	}
+	put(1)
+	r.want(Complete)
+	r.poll()
+	put(2)
+	for i := 0; i < 20; i += 2 {
+		l.bad[strconv.Itoa(i)] = true
+	}
+	r.edit(func(s *Source) { s.Ignore = nil })
+	r.poll()
+	clear(l.bad)
+	r.poll()
+	r.now = r.now.Add(25 * time.Hour)
+	r.poll()
+	r.tells()
+	r.unmarked()
+}
+
+func TestARecordThatWaitsForItsDetailAndThatItsListLacksIsNotWaitedFor(t *testing.T) {
+	l := newLists("a")
+	r, api := l.follows(t, func(s *Source) { s.Ignore, s.Detail.URL, s.Cursor.FullScan = paths("seen"), "/d/{key}", "1d" })
+	for i := range 3 {
+		api["a"].put(strconv.Itoa(i), r.now.Add(-time.Duration(i)*time.Hour), `,"seen":1`)
+	}
+	r.want(Complete)
+	api["a"].put("1", r.now.Add(-time.Hour), `,"seen":2`)
+	l.bad["1"] = true
+	r.edit(func(s *Source) { s.Ignore = nil })
+	r.poll()
+	delete(api["a"].rows, "1")
+	r.now = r.now.Add(25 * time.Hour)
+	r.poll()
+	r.tells()
+	r.unmarked()
+}
+
+// A mark names an edit by its place: none may outlive the edits that it is about.
+func TestAChangeIsToldWhoseDetailFailedThroughEditsAndWholeListings(t *testing.T) {
+	l := newLists("a")
+	r, api := l.follows(t, func(s *Source) { s.Detail.URL, s.Cursor.FullScan = "/d/{key}", "7d" })
+	start := r.now
+	for i := range 10 {
+		api["a"].put(strconv.Itoa(i), start.Add(-time.Duration(i)*time.Hour), `,"v":1`)
+	}
+	r.want(Complete)
+	r.poll()
+	api["a"].put("5", start.Add(-5*time.Hour), `,"v":2`)
+	l.bad["5"] = true
+	for _, ignored := range [][]string{{"zz"}, {"zz", "v"}} {
+		r.edit(func(s *Source) { s.Ignore = paths(ignored...) })
+		r.poll()
+		r.poll()
+	}
+	clear(l.bad)
+	r.edit(func(s *Source) { s.Ignore = paths("zz") })
+	for range 3 {
+		r.poll()
+		r.now = r.now.Add(8 * 24 * time.Hour)
+	}
+	r.tells("updated 5 v")
+}
+
+func TestNoMarkStaysOnARecordThatItsListLacksOnceAllListsWereRead(t *testing.T) {
+	l, n, bodies := newLists("a", "b"), 1, 5
+	all := five("n", &n)
+	l.bodies = func(list string) []string { return all(list)[:bodies] }
+	r := l.rig(t, func(s *Source) { s.Ignore, s.Deletes.Detect = paths("n"), "off" })
+	r.want(Complete)
+	n, bodies, l.broken["b"] = 2, 4, 1
+	r.edit(func(s *Source) { s.Ignore = nil })
+	r.want(Partial)
+	clear(l.broken)
+	r.want(Complete)
+	r.tells()
+	r.unmarked()
+}
+
+func TestWhatABackfillHasToldAndAnEditExcludesIsDeletedWhenItsListIsRead(t *testing.T) {
+	l, n := newLists("a", "b"), 1
+	l.bodies = five("n", &n)
+	r := l.rig(t, nil)
+	r.want(Complete)
+	l.broken["b"] = 1
+	r.edit(func(s *Source) { s.Where = conditions("n > 1") })
+	r.want(Partial)
+	r.backfill(Backfill{Keys: []string{`["b","1"]`}})
+	r.fill(25, nil)
+	r.restart()
+	clear(l.broken)
+	r.want(Complete)
+	r.tells(`snapshot ["b","1"]`, `deleted ["b","1"]`)
+	if rows := r.ledger.rows("contacts"); len(rows) > 0 {
+		t.Errorf("still known: %v", rows)
+	}
+}

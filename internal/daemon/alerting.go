@@ -71,7 +71,7 @@ func (a *alerts) tell(ctx context.Context, now time.Time) (next time.Time, err e
 	if len(c.Alerts.To) == 0 { // nobody wants to know
 		a.tried = nil
 		a.settle(a.gather(c, now))
-		return a.next(c, now), nil
+		return a.next(c, now), a.forget(ctx, c)
 	}
 	if err := a.read(ctx); err != nil {
 		return time.Time{}, err
@@ -88,6 +88,7 @@ func (a *alerts) tell(ctx context.Context, now time.Time) (next time.Time, err e
 func (a *alerts) gather(c *config.Config, now time.Time) *round {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.begin(c, now)
 	r := &round{at: now, term: a.term, notices: len(a.notices), over: slices.Clone(a.over)}
 	r.alerts = slices.Clone(a.notices)
 	for _, one := range a.over {
@@ -112,13 +113,20 @@ func (a *alerts) gather(c *config.Config, now time.Time) *round {
 		}
 		stay = append(stay, &will)
 	}
-	r.memory = memoryOf(stay)
+	owed := false
 	for webhook, p := range a.parked {
 		if at := p.due(); !at.IsZero() && !at.After(now) {
 			r.parked = append(r.parked, webhook)
 			r.alerts = append(r.alerts, p.alert(webhook))
+			a.told.parkedUpTo(webhook, p.last)
+		} else {
+			owed = owed || p.count > 0
 		}
 	}
+	if !owed {
+		a.told.prune(now)
+	}
+	r.memory = memory{stay, a.told}.text()
 	return r
 }
 

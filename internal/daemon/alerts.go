@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"maps"
 	"slices"
@@ -33,18 +32,19 @@ type alerts struct {
 	over    []*alarm // that were told and have ended since
 	notices []alert  // to be told once
 	parked  map[string]*parked
+	told    tellings
 	term    int // how often the telling was left to others
 	wake    chan struct{}
 
-	sums      map[string]parkedSum // what was ever parked here, by webhook, for the other replicas
-	baselines map[string]time.Time // of sources that others poll
+	sums map[string]parkedSum // what was ever parked here, by webhook, for the other replicas
 
-	ledger poller.Ledger
-	seed   differ.Seed
-	config func() *config.Config
-	hooks  func() []emitter.Stats // of the webhooks, now
-	ours   atomic.Bool            // they are ours to tell: the shard of our own source is
-	anew   atomic.Bool            // what is stored has to be read again
+	ledger  poller.Ledger
+	archive archive
+	seed    differ.Seed
+	config  func() *config.Config
+	hooks   func() []emitter.Stats // of the webhooks, now
+	ours    atomic.Bool            // they are ours to tell: the shard of our own source is
+	anew    atomic.Bool            // what is stored has to be read again
 	// What is stored. One goroutine uses it.
 	state *poller.State // of our own source; nil: to be read
 	tried *round        // the last one that was to be stored, as long as its outcome is unknown
@@ -54,6 +54,7 @@ type alerts struct {
 const (
 	parkedFirst = time.Minute      // after the first of them
 	parkedPause = 10 * time.Minute // after others were told of
+	parkedIDs   = 10               // that are named, at most
 )
 
 // parked counts the events of a webhook that were parked and not told of yet.
@@ -62,13 +63,14 @@ type parked struct {
 	ids    []string
 	reason string
 	since  time.Time
+	last   time.Time // when the last one was parked, at the latest
 	toldAt time.Time
 }
 
 func newAlerts(log *slog.Logger, c func() *config.Config) *alerts {
 	return &alerts{
 		log: log, config: c, alarms: map[alarmKey]*alarm{}, parked: map[string]*parked{}, wake: make(chan struct{}, 1),
-		sums: map[string]parkedSum{}, baselines: map[string]time.Time{},
+		sums: map[string]parkedSum{},
 	}
 }
 
@@ -143,6 +145,7 @@ func (a *alerts) polled(r *poller.Result) {
 	} else {
 		a.clear(end, about, alertSourceQuiet)
 	}
+	a.baselined(r.Source, r.State.Baselined, r.State.Records)
 }
 
 func (a *alerts) failures(about subject) int {
@@ -157,12 +160,10 @@ func (a *alerts) failures(about subject) int {
 // turned hears what a poll alone does not say.
 func (a *alerts) turned(t *poller.Transition) {
 	switch t.Turn {
-	case poller.Baselined:
-		a.notice(alert{kind: alertBaselined, About: subject{Source: t.Source}, State: "baselined", Records: t.Records, Since: t.At.UTC()})
 	case poller.Failing: // also when the server puts polls off again and again
 		about := subject{Source: t.Source} // which may have failed before a restart, too
 		a.raise(alertSourceFailing, about, t.Since, max(t.Failures, a.failures(about)), t.Message, t.Hint)
-	case poller.Recovered, poller.Halted, poller.Released, poller.Quiet, poller.Stirred:
+	case poller.Baselined, poller.Recovered, poller.Halted, poller.Released, poller.Quiet, poller.Stirred:
 	}
 }
 
@@ -242,7 +243,6 @@ func (a *alerts) park(d *emitter.Delivery, reason string) (first bool) {
 		p = &parked{}
 		a.parked[d.Webhook] = p
 	}
-	const most = 10
 	if !a.ours.Load() { // whoever tells hears of it
 		first = time.Since(p.toldAt) > parkedPause
 		if first {
@@ -254,7 +254,8 @@ func (a *alerts) park(d *emitter.Delivery, reason string) (first bool) {
 		p.since, p.reason, first = time.Now(), reason, time.Since(p.toldAt) > parkedPause
 		a.nudge()
 	}
-	if p.count++; len(p.ids) < most {
+	p.last = time.Now()
+	if p.count++; len(p.ids) < parkedIDs {
 		p.ids = append(p.ids, d.ID)
 	}
 	return first
@@ -293,6 +294,7 @@ func (a *alerts) keep(c *config.Config) {
 	maps.DeleteFunc(a.alarms, func(key alarmKey, _ *alarm) bool { return gone(key.about) })
 	maps.DeleteFunc(a.parked, func(webhook string, _ *parked) bool { return gone(subject{Webhook: webhook}) })
 	a.over = slices.DeleteFunc(a.over, func(one *alarm) bool { return gone(one.About) })
+	a.begin(c, time.Now())
 	a.nudge() // the times may be others
 }
 
@@ -331,43 +333,42 @@ func (a *alerts) gates(all []emitter.Stats) {
 	}
 }
 
-// memoryOf is what is stored of alarms: those that were told.
-func memoryOf(list []*alarm) string {
-	told := slices.DeleteFunc(slices.Clone(list), func(one *alarm) bool { return one.Told.IsZero() })
-	if len(told) == 0 {
-		return ""
-	}
-	sortAlarms(told)
-	text, err := json.Marshal(told)
-	if err != nil {
-		return ""
-	}
-	return string(text)
-}
-
 // restore reads what was told before; what is to be told is ours to tell from now on.
 func (a *alerts) restore(ctx context.Context) error {
 	state, err := a.ledger.Load(ctx, emitter.Own)
 	if err != nil {
 		return err
 	}
-	var list []*alarm
-	if len(state.Cursor) > 0 {
-		if err := json.Unmarshal(state.Cursor, &list); err != nil {
-			return err
-		}
+	m, err := memoryIn(state)
+	if err != nil {
+		return err
 	}
+	a.takeUp(m)
+	if err := a.catchUp(ctx); err != nil {
+		a.yield()
+		return err
+	}
+	return nil
+}
+
+// takeUp begins to tell where somebody has left off.
+func (a *alerts) takeUp(m memory) {
 	a.anew.Store(true)
-	a.ours.Store(true)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, one := range list {
+	a.ours.Store(true)
+	for _, one := range m.Alarms {
 		if one.Type != alertRejected && one.Type != alertDiffers { // we run, and will see
 			a.alarms[alarmKey{one.Type, one.About}] = one
 		}
 	}
+	if a.told = m.tellings; a.told.Baselined == nil {
+		a.told.Baselined = map[string]time.Time{}
+	}
+	if a.told.Parked == nil {
+		a.told.Parked = map[string]time.Time{}
+	}
 	a.nudge()
-	return nil
 }
 
 // yield leaves the telling to another replica.

@@ -57,7 +57,7 @@ func newToldAlerts(t *testing.T) (*alerts, *alertLedger) {
 	c := &config.Config{Webhooks: []*emitter.Webhook{&w}}
 	c.Alerts.To = []string{"crm"}
 	a, l := newAlerts(slog.New(slog.DiscardHandler), func() *config.Config { return c }), &alertLedger{}
-	a.hooks, a.ledger = func() []emitter.Stats { return nil }, l
+	a.hooks, a.ledger, a.archive = func() []emitter.Stats { return nil }, l, &alertArchive{}
 	a.ours.Store(true)
 	return a, l
 }

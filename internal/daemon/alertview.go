@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -44,21 +43,13 @@ func (a *alerts) look(c *config.Alerts) []admin.Alert {
 	return viewsOf(slices.Collect(maps.Values(a.alarms)), c)
 }
 
-// alarmsOf reads what is stored of alarms.
-func alarmsOf(state poller.State) (list []*alarm, err error) {
-	if len(state.Cursor) > 0 {
-		err = json.Unmarshal(state.Cursor, &list)
-	}
-	return list, err
-}
-
 // Told gives the troubles that were told, by what is stored of deltahook's own source. It is for those who look while nothing runs.
 func Told(state poller.State, c *config.Alerts) []admin.Alert {
-	list, err := alarmsOf(state)
+	m, err := memoryIn(state)
 	if err != nil {
 		return nil
 	}
-	views := viewsOf(list, c)
+	views := viewsOf(m.Alarms, c)
 	for i := range views {
 		views[i].Next = time.Time{} // nobody is there to tell
 	}

@@ -169,7 +169,7 @@ func (d *Daemon) build(ctx context.Context) error {
 	}
 	d.queues = newQueues(d.opts.Store, webhooks, d.opts.Log, &d.pulse)
 	d.alerts.ledger = &ledger{Member: d.member, dispatcher: d.dispatcher, journal: d.journal, metrics: d.opts.Metrics, fenced: d.keeper.Look}
-	d.alerts.seed, d.alerts.hooks = d.opts.Store.Seed(), d.dispatcher.Stats
+	d.alerts.archive, d.alerts.seed, d.alerts.hooks = d.opts.Store, d.opts.Store.Seed(), d.dispatcher.Stats
 	d.outlet = newOutlet(webhooks, d.opts.Store.Seed(), d.queues.full)
 	d.scheduler = poller.NewScheduler(poller.Options{
 		Ledger:    d.alerts.ledger,
@@ -199,6 +199,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 	}
 	d.alerts.keep(d.current().config)
 	d.alerts.gates(d.dispatcher.Stats())
+	d.alerts.first(ctx)
 	d.onStop("alerts", d.lastAlerts)
 	// Polls, and what they need, go on while shards are handed over: each is polled until its turn comes.
 	polling := d.loops("work beside polling", &d.beside)

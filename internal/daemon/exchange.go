@@ -89,8 +89,8 @@ func (d *Daemon) hear() {
 	for i := range sources {
 		d.alerts.reported(&sources[i])
 	}
-	for _, one := range hooks {
-		d.alerts.parkedElsewhere(one)
+	for i := range hooks {
+		d.alerts.parkedElsewhere(&hooks[i])
 	}
 	now := time.Now()
 	d.alerts.rejectedElsewhere(sight, d.member.ID(), now)
@@ -105,9 +105,10 @@ type memberReport struct {
 
 // parkedSum is what was parked here since the start.
 type parkedSum struct {
-	Count  int      `json:"count"`
-	IDs    []string `json:"ids"` // of the last ten
-	Reason string   `json:"reason"`
+	Count  int       `json:"count"`
+	IDs    []string  `json:"ids"` // of the last ten
+	Reason string    `json:"reason"`
+	Last   time.Time `json:"last"` // when the last one was parked, by the clock that the store has it from
 }
 
 func (d *Daemon) ownReport() memberReport {
@@ -120,6 +121,7 @@ func (d *Daemon) ownReport() memberReport {
 
 // reported hears of a source that another replica polls.
 func (a *alerts) reported(s *admin.Source) {
+	a.baselined(s.Name, s.Baselined, s.Records)
 	about := subject{Source: s.Name}
 	end := s.LastPoll
 	switch poller.Health(s.State) {
@@ -141,18 +143,6 @@ func (a *alerts) reported(s *admin.Source) {
 	} else if s.Hold == nil {
 		a.clear(end, about, alertSourceQuiet)
 	}
-	a.baselined(s)
-}
-
-// baselined tells of a baseline that another replica has saved since we looked last.
-func (a *alerts) baselined(s *admin.Source) {
-	a.mu.Lock()
-	was, seen := a.baselines[s.Name]
-	a.baselines[s.Name] = s.Baselined
-	a.mu.Unlock()
-	if seen && !s.Baselined.Equal(was) && !s.Baselined.IsZero() || !seen && time.Since(s.Baselined) < 2*lookPeriod {
-		a.notice(alert{kind: alertBaselined, About: subject{Source: s.Name}, State: "baselined", Records: s.Records, Since: s.Baselined.UTC()})
-	}
 }
 
 // parkedHere gives what was parked by this process.
@@ -169,38 +159,19 @@ func (a *alerts) parkedHere() map[string]parkedSum {
 
 // countParked counts an event that was parked here; a.mu is held.
 func (a *alerts) countParked(d *emitter.Delivery, reason string) {
-	const most = 10
 	s := a.sums[d.Webhook]
 	s.Count++
-	s.Reason = reason
-	if s.IDs = append(s.IDs, d.ID); len(s.IDs) > most {
-		s.IDs = slices.Delete(s.IDs, 0, len(s.IDs)-most)
+	s.Reason, s.Last = reason, time.Now().UTC()
+	if s.IDs = append(s.IDs, d.ID); len(s.IDs) > parkedIDs {
+		s.IDs = slices.Delete(s.IDs, 0, len(s.IDs)-parkedIDs)
 	}
 	a.sums[d.Webhook] = s
 }
 
 // parkedElsewhere hears of events that another replica has parked since it reported last.
-func (a *alerts) parkedElsewhere(one parkedNews) {
-	if !a.ours.Load() {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	p := a.parked[one.webhook]
-	if p == nil {
-		p = &parked{}
-		a.parked[one.webhook] = p
-	}
-	if p.count == 0 {
-		p.since, p.reason = time.Now(), one.reason
-		a.nudge()
-	}
-	const most = 10
-	p.count += one.count
-	for _, id := range one.ids {
-		if len(p.ids) < most {
-			p.ids = append(p.ids, id)
-		}
+func (a *alerts) parkedElsewhere(one *parkedNews) {
+	if a.ours.Load() {
+		a.parkedAlso(one.webhook, &parked{count: one.count, ids: one.ids, reason: one.reason, since: time.Now(), last: one.last})
 	}
 }
 

@@ -49,6 +49,7 @@ type parkedNews struct {
 	webhook, reason string
 	count           int
 	ids             []string
+	last            time.Time
 }
 
 // report is what another replica said of the sources of a shard.
@@ -296,7 +297,7 @@ func (r *peers) takeMember(name string, one *store.Report) error {
 			continue
 		}
 		ids := sum.IDs[max(len(sum.IDs)-more, 0):]
-		r.news = append(r.news, parkedNews{webhook: webhook, reason: sum.Reason, count: more, ids: ids})
+		r.news = append(r.news, parkedNews{webhook: webhook, reason: sum.Reason, count: more, ids: ids, last: sum.Last})
 	}
 	r.members[name] = now
 	return nil

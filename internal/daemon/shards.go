@@ -93,10 +93,10 @@ func (s *shards) own(list []int, ours bool) {
 
 // start begins to deliver what the first shards have.
 func (s *shards) start(ctx context.Context) error {
-	s.d.dispatcher.Take(shardsOf(s.first)...)
 	if err := s.resumeAlerts(ctx, shardsOf(s.first)); err != nil {
 		return fmt.Errorf("read what was told: %w", err)
 	}
+	s.d.dispatcher.Take(shardsOf(s.first)...) // what is parked from now on is counted
 	return nil
 }
 

@@ -238,6 +238,7 @@ type DeliveryQuery struct {
 	State                               string
 	Reason                              string    // a part of the row's Reason; case does not matter
 	Since, Until                        time.Time // of the event
+	SettledAfter                        time.Time // exclusive
 	Before                              int64     // Seq, exclusive
 	Limit                               int       // 0: 100 in lists, all in actions
 }

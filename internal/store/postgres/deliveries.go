@@ -89,6 +89,9 @@ func selectionOf(dq *store.DeliveryQuery) (f filter, err error) {
 	if !dq.Until.IsZero() {
 		f.restrict("e.at < ?", at(dq.Until))
 	}
+	if !dq.SettledAfter.IsZero() {
+		f.restrict("d.settled_at > ?", at(dq.SettledAfter))
+	}
 	if dq.State == "" {
 		return f, nil
 	}

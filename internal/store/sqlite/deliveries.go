@@ -76,6 +76,7 @@ func selectionOf(dq store.DeliveryQuery) (s selected, err error) {
 	s.text("instr(lower(d.reason), lower(?)) > 0", dq.Reason)
 	s.number("e.at >= ?", micros(dq.Since))
 	s.number("e.at < ?", micros(dq.Until))
+	s.number("d.settled_at > ?", micros(dq.SettledAfter))
 	if dq.State == "" {
 		return s, nil
 	}

@@ -53,6 +53,16 @@ func parkedSurvives(w *world) {
 		if rows[0].Settled.IsZero() || rows[1].Settled.IsZero() {
 			w.Fatalf("parked at an unknown time: %+v", rows)
 		}
+		first, last := rows[1], rows[0]
+		if last.Settled.Before(first.Settled) {
+			first, last = last, first
+		}
+		after := func(at time.Time) int {
+			return len(w.deliveries(store.DeliveryQuery{State: store.StateParked, SettledAfter: at}))
+		}
+		w.equal("parked after the first and the last one", []int{
+			after(first.Settled.Add(-time.Microsecond)), after(first.Settled), after(last.Settled),
+		}, []int{2, 1, 0})
 	}
 	check()
 	m = w.restart("b")

@@ -156,7 +156,7 @@ func (q *queue) concludeBundle(b *bundle, o Outcome, now time.Time) {
 			q.pauseGate(now, o.Error)
 		}
 		for _, it := range b.items {
-			it.fails++
+			q.age(it, o, now)
 		}
 		q.retryBundle(b, attemptOf(b.lead(), o), now)
 	case Withheld:
@@ -185,17 +185,15 @@ func (q *queue) failedBundle(b *bundle, o Outcome, now time.Time) {
 	lead := b.lead()
 	attempt := attemptOf(lead, o)
 	f := q.moveGate(lead, o, now)
-	var since time.Time // of the event that has waited least: none is given up before its time
 	for _, it := range b.items {
-		q.reschedule(it, f, now)
-		since = later(since, it.Since)
+		q.reschedule(it, o, f, now)
 		lead.due = later(lead.due, it.due)
 	}
 	for _, it := range b.items {
 		it.due = lead.due
 	}
-	if now.Sub(since) >= q.webhook.Retry.GiveUpAfter.Std() {
-		q.record.failBundle(q, b.items, attempt, Next{Park: "gave up after " + q.webhook.Retry.GiveUpAfter.String() + ": " + o.Error}, o)
+	if !b.until().After(now) {
+		q.record.failBundle(q, b.items, attempt, Next{Park: q.gaveUp(o.Error)}, o)
 		return
 	}
 	q.retryBundle(b, attempt, now)

@@ -42,7 +42,16 @@ type fakeRow struct {
 
 	state    string // pending, delivered, parked
 	reason   string
+	parked   time.Time
 	attempts []Attempt
+}
+
+// tried notes a failed attempt.
+func (r *fakeRow) tried(a Attempt, next time.Time) {
+	r.Attempts, r.NextAt, r.TriedAt, r.Status, r.Reason = a.Number, next, a.At, a.Status, a.Reason
+	if r.Since.IsZero() {
+		r.Since = a.At
+	}
 }
 
 func newFakeOutbox() *fakeOutbox {
@@ -187,13 +196,13 @@ func (f *fakeOutbox) FailBatch(_ context.Context, lane Lane, seqs []int64, attem
 		if row.state != "pending" {
 			continue
 		}
-		row.Attempts, row.NextAt = attempt.Number, next.At
+		row.tried(attempt, next.At)
 		row.attempts = append(row.attempts, attempt)
 		switch {
 		case next.Split:
 			row.Batch, row.Attempts = "", 0
 		case next.Park != "":
-			row.state, row.reason = "parked", next.Park
+			row.state, row.reason, row.parked = "parked", next.Park, time.Now()
 		}
 	}
 	return nil
@@ -233,10 +242,7 @@ func (f *fakeOutbox) Retry(_ context.Context, r Ref, attempt Attempt, next time.
 		return err
 	}
 	if row := f.find(r); row.state == "pending" {
-		row.Attempts, row.NextAt, row.TriedAt = attempt.Number, next, attempt.At
-		if row.Since.IsZero() {
-			row.Since = attempt.At
-		}
+		row.tried(attempt, next)
 		row.attempts = append(row.attempts, attempt)
 	}
 	return nil
@@ -252,7 +258,7 @@ func (f *fakeOutbox) Park(ctx context.Context, r Ref, reason string, attempt *At
 		return err
 	}
 	row := f.find(r)
-	row.state, row.reason = "parked", reason
+	row.state, row.reason, row.parked = "parked", reason, time.Now()
 	if attempt != nil {
 		row.Attempts = attempt.Number
 		row.attempts = append(row.attempts, *attempt)

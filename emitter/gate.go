@@ -164,6 +164,7 @@ type Failure struct {
 	Endpoint   bool    // cannot be the event's fault: nobody listens there, or it is overloaded
 	Repeated   bool    // the delivery had failed before
 	Probe      bool    // the attempt was made as a probe
+	Unsent     bool    // there was no attempt: nothing could be sent
 	Jitter     float64 // share that is added to the pause
 }
 
@@ -224,6 +225,7 @@ func (g *Gate) Failed(now time.Time, f Failure) (shut, changed bool) {
 		return false, g.stayShut(now, f)
 	case g.Probes() && f.Probe:
 		g.state.Failures++
+		g.state.Unsent = f.Unsent
 		g.rest(now, f)
 		return false, true
 	}
@@ -231,7 +233,7 @@ func (g *Gate) Failed(now time.Time, f Failure) (shut, changed bool) {
 }
 
 func (g *Gate) shut(now time.Time, f Failure) {
-	g.state = GateState{State: GateShut, Since: now, Failures: 1, Reason: f.Reason, At: now}
+	g.state = GateState{State: GateShut, Since: now, Failures: 1, Reason: f.Reason, At: now, Unsent: f.Unsent}
 	g.pause, g.pace, g.asked, g.firsts, g.certain = probeMin, unlimited, f.RetryAfter > 0, 0, false
 	g.wait(now, f)
 }
@@ -242,7 +244,7 @@ func (g *Gate) stayShut(now time.Time, f Failure) (changed bool) {
 	if f.Probe {
 		g.pause = min(g.pause*2, probeMax)
 		g.state.Failures++
-		g.state.Reason = f.Reason
+		g.state.Reason, g.state.Unsent = f.Reason, f.Unsent
 	}
 	g.asked = f.RetryAfter > 0 || g.asked && !f.Probe
 	longer := g.wait(now, f)

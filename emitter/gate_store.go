@@ -118,6 +118,7 @@ func (q *queue) follow(theirs GateState) {
 		return
 	}
 	was := q.gate.State()
+	q.failing = !theirs.Unsent && (q.failing || theirs.Failures > was.Failures)
 	q.turnTo(theirs, theirs.Gen)
 	q.noteTurn(was)
 	q.pump(time.Now())

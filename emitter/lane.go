@@ -20,6 +20,9 @@ type item struct {
 	bare  bool      // without Body
 	fixed bool      // sealed during this attempt: Body may be an older one
 
+	until time.Time // it is given up on then; zero: it has not failed
+	last  string    // what came of the last attempt, for people; empty: that is not in memory
+
 	replayed bool // in the store it is pending again, and anew
 
 	bundle *bundle // that carries it; nil: none, or the webhook has no batches
@@ -72,6 +75,8 @@ type lane struct {
 	in         *laneList
 	prev, next *lane // in that list
 	index      int   // in the heap of those that wait; -1: not there
+	until      time.Time
+	aging      int // in the heap of those whose first delivery has failed, by until; -1: not there
 }
 
 func (l *lane) head() *item { return l.items[0] }
@@ -122,6 +127,7 @@ func (l *lane) shift() {
 type agenda struct {
 	fresh, again laneList
 	waiting      laneHeap
+	aging        agingHeap
 	turn         int
 }
 
@@ -132,6 +138,7 @@ const againEvery = 4
 func (a *agenda) place(l *lane, now time.Time) {
 	head := l.head()
 	l.placed = now
+	a.age(l)
 	switch {
 	case head.due.After(now):
 		heap.Push(&a.waiting, l)
@@ -149,6 +156,9 @@ func (a *agenda) remove(l *lane) {
 	}
 	if l.index >= 0 {
 		heap.Remove(&a.waiting, l.index)
+	}
+	if l.aging >= 0 {
+		heap.Remove(&a.aging, l.aging)
 	}
 }
 

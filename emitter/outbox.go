@@ -30,6 +30,8 @@ type Delivery struct {
 	Attempts int       // made so far, since the replay if there was one
 	Since    time.Time // of the first attempt, or of the replay: from when give_up_after counts; zero: no attempt yet
 	TriedAt  time.Time // of the last attempt; zero: none yet
+	Status   int       // of the last attempt that failed, as in Attempt
+	Reason   string    // of that one
 	NextAt   time.Time // not before; zero: at once
 	Replay   bool      // sent again on request
 	Events   int       // of a delivery that stands for a batch: how many it has; 0: it is a single event
@@ -78,11 +80,12 @@ type GateState struct {
 	Since    time.Time `json:"since,omitzero"` // of the first failure in a row, or of the pause by a person or a 410
 	Until    time.Time `json:"until,omitzero"` // no attempt before; zero when paused: none at all
 	Reason   string    `json:"reason,omitempty"`
-	Slow     bool      `json:"slow,omitempty"`  // open again after an outage, and the rate still grows
-	At       time.Time `json:"at,omitzero"`     // when this was so: tells after a restart whether the clock was set back
-	Asked    bool      `json:"asked,omitempty"` // the receiver itself asked to be left alone until then
-	Doubt    bool      `json:"doubt,omitempty"` // shut by one event, which may be the cause itself
-	Gen      int64     `json:"-"`               // how often the gate was stored
+	Slow     bool      `json:"slow,omitempty"`   // open again after an outage, and the rate still grows
+	At       time.Time `json:"at,omitzero"`      // when this was so: tells after a restart whether the clock was set back
+	Asked    bool      `json:"asked,omitempty"`  // the receiver itself asked to be left alone until then
+	Doubt    bool      `json:"doubt,omitempty"`  // shut by one event, which may be the cause itself
+	Unsent   bool      `json:"unsent,omitempty"` // the last failure was that nothing could be sent
+	Gen      int64     `json:"-"`                // how often the gate was stored
 }
 
 // Outbox is the durable queue, as the emitter needs it. A store implements it.

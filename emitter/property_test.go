@@ -214,6 +214,13 @@ func TestEveryEventArrivesInOrderOrIsParkedWhateverHappensToBatches(t *testing.T
 	everythingArrives(t, func(w *Webhook) { w.Batch.MaxEvents = 6 })
 }
 
+// The same when events are given up on while others are on their way.
+func TestEveryEventArrivesInOrderOrIsParkedWhateverHappensWhenThereIsLittleTime(t *testing.T) {
+	hurry := func(w *Webhook) { w.Retry.GiveUpAfter = setting.Duration(3 * time.Second) }
+	everythingArrives(t, hurry)
+	everythingArrives(t, func(w *Webhook) { hurry(w); w.Batch.MaxEvents = 6 })
+}
+
 func everythingArrives(t *testing.T, edit func(*Webhook)) {
 	t.Helper()
 	runs := uint64(60)

@@ -39,6 +39,7 @@ type queue struct {
 	total    load
 	inFlight int
 	probing  bool
+	failing  bool // the last attempt has failed, here or at another member; false: nothing could be sent, or nothing was tried yet
 	timer    *time.Timer
 	wake     time.Time // when the timer fires; zero: it does not
 	reader   reader
@@ -101,6 +102,9 @@ func (q *queue) newItem(l *lane, d Delivery, now time.Time) *item {
 	}
 	if first := q.webhook.Retry.wait(0); first > 0 && d.Attempts == 0 && !d.Replay {
 		it.due = later(it.due, asOf(d.At.Add(first), d.At, now))
+	}
+	if d.tried() {
+		it.until = asOf(d.Since, d.TriedAt, now).Add(q.webhook.Retry.GiveUpAfter.Std())
 	}
 	return it
 }
@@ -215,7 +219,7 @@ func (q *queue) laneOf(w *window, d *Delivery) *lane {
 	key := keyOf(q.webhook.Order, d)
 	l := q.lanes[key]
 	if l == nil {
-		l = &lane{key: key, win: w, index: -1}
+		l = &lane{key: key, win: w, index: -1, aging: -1}
 		q.lanes[key] = l
 	}
 	return l
@@ -231,6 +235,7 @@ func (q *queue) sweep(l *lane) {
 
 // pump starts what may start now. It is called with the lock held, after anything that may allow more.
 func (q *queue) pump(now time.Time) {
+	q.giveUp(now)
 	for q.packs() {
 		b := q.nextBundle(now)
 		if b == nil {

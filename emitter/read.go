@@ -50,11 +50,13 @@ func (q *queue) wantRead() {
 }
 
 // nextTask begins to read the lane or window that has least in memory; nil when there is nothing to do. A gate that only
-// probes needs no more than a probe, but one that has not failed.
+// probes needs no more than a probe, but one that has not failed. What has failed stands before those in the store, and has to be in
+// memory, too, to be given up on in time: so it needs one of each window.
 func (q *queue) nextTask() *task {
-	if !q.running || q.gate.stopped() || q.gate.Probes() && q.total.events > 0 {
+	if !q.running || q.gate.stopped() {
 		return nil
 	}
+	enough := q.gate.Probes() && q.total.events > 0
 	var w *window
 	l := q.shortLane()
 	if l != nil {
@@ -62,6 +64,9 @@ func (q *queue) nextTask() *task {
 	}
 	if low := q.lowWindow(); low != nil && (l == nil || low.load.events == 0) {
 		w, l = low, nil
+	}
+	if enough && (w == nil || l != nil || w.load.events > 0) {
+		return nil
 	}
 	if w == nil {
 		return nil

@@ -32,7 +32,7 @@ const (
 type entry struct {
 	queue   *queue
 	item    *item
-	attempt Attempt
+	attempt Attempt   // its Number is 0 when there was none
 	next    time.Time // of a retry
 	park    string    // reason; empty: a retry
 	outcome Outcome   // of a park
@@ -115,6 +115,11 @@ func (r *recorder) retry(q *queue, it *item, attempt Attempt, next time.Time) {
 
 func (r *recorder) park(q *queue, it *item, attempt Attempt, reason string, o Outcome) {
 	r.enter(entry{queue: q, item: it, attempt: attempt, park: reason, outcome: o})
+}
+
+// giveUp parks deliveries of which no further attempt was made: one, or those of a batch.
+func (r *recorder) giveUp(q *queue, lead *item, bundle []*item, reason string, o Outcome) {
+	r.enter(entry{queue: q, item: lead, bundle: bundle, park: reason, outcome: o})
 }
 
 func (r *recorder) enter(e entry) {
@@ -291,17 +296,30 @@ func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept, res
 }
 
 func (e *entry) write(ctx context.Context, outbox Outbox) (op string, err error) {
-	if e.bundle != nil {
+	switch {
+	case e.park != "" && e.attempt.Number == 0:
+		return "park", e.parkUntried(ctx, outbox)
+	case e.bundle != nil:
 		seqs := make([]int64, len(e.bundle))
 		for i, it := range e.bundle {
 			seqs[i] = it.Seq
 		}
 		return "retry", outbox.FailBatch(ctx, e.item.Lane, seqs, e.attempt, Next{At: e.next, Split: e.split, Park: e.park})
-	}
-	if e.park != "" {
+	case e.park != "":
 		return "park", outbox.Park(ctx, e.item.Ref, e.park, &e.attempt)
 	}
 	return "retry", outbox.Retry(ctx, e.item.Ref, e.attempt, e.next)
+}
+
+// parkUntried parks without an attempt. When the store refuses in the middle of a batch, all of it is parked once more: what is parked
+// stays as it is.
+func (e *entry) parkUntried(ctx context.Context, outbox Outbox) error {
+	for _, it := range e.items() {
+		if err := outbox.Park(ctx, it.Ref, e.park, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // items are the deliveries that the entry is about.

@@ -176,8 +176,9 @@ func (q *queue) withheld(it *item, o Outcome, now time.Time) {
 func (q *queue) moveGate(it *item, o Outcome, now time.Time) Failure {
 	f := Failure{
 		Reason: o.Error, RetryAfter: o.RetryAfter, Endpoint: o.endpointFault(),
-		Repeated: !it.fresh(), Probe: it.probe, Jitter: q.webhook.Retry.spread(),
+		Repeated: !it.fresh(), Probe: it.probe, Unsent: o.Class == Withheld, Jitter: q.webhook.Retry.spread(),
 	}
+	q.failing = !f.Unsent
 	was := q.gate.State().State
 	shut, changed := q.gate.Failed(now, f)
 	if changed {
@@ -197,20 +198,17 @@ func (q *queue) moveGate(it *item, o Outcome, now time.Time) Failure {
 func (q *queue) failed(it *item, o Outcome, now time.Time) {
 	attempt := attemptOf(it, o)
 	f := q.moveGate(it, o, now)
-	q.reschedule(it, f, now)
-	if now.Sub(it.Since) >= q.webhook.Retry.GiveUpAfter.Std() {
-		q.park(it, o, "gave up after "+q.webhook.Retry.GiveUpAfter.String()+": "+o.Error)
+	q.reschedule(it, o, f, now)
+	if !it.until.After(now) {
+		q.park(it, o, q.gaveUp(o.Error))
 		return
 	}
 	q.retry(it, attempt, now)
 }
 
 // reschedule sets when a failed delivery is due. A probe leaves the schedule where it is: it was made for the gate's sake.
-func (q *queue) reschedule(it *item, f Failure, now time.Time) {
-	if it.Since.IsZero() {
-		it.Since = now
-	}
-	it.fails++
+func (q *queue) reschedule(it *item, o Outcome, f Failure, now time.Time) {
+	q.age(it, o, now)
 	wait := f.RetryAfter
 	if !f.Probe {
 		if !f.Endpoint {
@@ -239,7 +237,7 @@ func (q *queue) gone(it *item, o Outcome, now time.Time) {
 	if !q.gate.stopped() {
 		q.pauseGate(now, o.Error)
 	}
-	it.fails++
+	q.age(it, o, now)
 	q.retry(it, attempt, now)
 }
 

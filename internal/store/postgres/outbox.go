@@ -13,7 +13,7 @@ const (
 	lanesSQL = `WITH RECURSIVE ` + laneCTE + ` SELECT l.shard, n.text FROM lane l JOIN dh_name n ON n.id = l.webhook`
 	// The name of the source is looked up in memory. Each delivery, event and copy is looked for by itself, whatever is known of the
 	// tables: a page of a lane reads that page only.
-	pendingColumns = `SELECT q.seq, d.attempts, d.since, d.tried_at, d.next_at, d.replay, d.loose <> 0, d.batch, e.id, e.source, e.key, e.type, e.sequence, e.at,
+	pendingColumns = `SELECT q.seq, d.attempts, d.since, d.tried_at, d.next_at, d.replay, d.loose <> 0, d.batch, d.status, d.why, e.id, e.source, e.key, e.type, e.sequence, e.at,
 		CASE WHEN q.plain THEN e.body ELSE coalesce((SELECT c.body FROM dh_copy c WHERE c.seq = q.seq AND c.webhook = q.webhook), e.body) END`
 	pendingTables = ` q LEFT JOIN LATERAL (SELECT * FROM dh_delivery d WHERE NOT q.plain AND d.seq = q.seq AND d.webhook = q.webhook LIMIT 1) d ON true
 		CROSS JOIN LATERAL (SELECT * FROM dh_event e WHERE e.seq = q.seq LIMIT 1) e `
@@ -93,13 +93,14 @@ func (p *pendings) scan(r pgx.Row, lane emitter.Lane) error {
 	d := emitter.Delivery{Ref: emitter.Ref{Lane: lane}}
 	var key []byte
 	var source int32
-	var attempts *int
+	var attempts, status *int
 	var replay, loose *bool
-	var batch *string
-	err := r.Scan(&d.Seq, &attempts, (*instant)(&d.Since), (*instant)(&d.TriedAt), (*instant)(&d.NextAt), &replay, &loose, &batch, &d.ID, &source, &key, &d.Type, &d.Sequence, (*instant)(&d.At), &d.Body)
+	var batch, why *string
+	err := r.Scan(&d.Seq, &attempts, (*instant)(&d.Since), (*instant)(&d.TriedAt), (*instant)(&d.NextAt), &replay, &loose, &batch, &status, &why, &d.ID, &source, &key, &d.Type, &d.Sequence, (*instant)(&d.At), &d.Body)
 	d.Key, d.Body = string(key), notNil(d.Body)
 	if attempts != nil { // else it is plain
 		d.Attempts, d.Replay, d.Loose, d.Batch = *attempts, *replay, *loose, *batch
+		d.Status, d.Reason = *status, *why
 	}
 	p.list, p.sources = append(p.list, d), append(p.sources, source)
 	return err

@@ -10,24 +10,24 @@ import (
 )
 
 // pendingColumns are those of a delivery that is to be sent. Its body is that of the webhook, or else the event's.
-const pendingColumns = `SELECT d.seq, d.attempts, d.since, d.tried_at, d.next_at, d.replay, d.loose <> 0, d.batch,
+const pendingColumns = `SELECT d.seq, d.attempts, d.since, d.tried_at, d.next_at, d.replay, d.loose <> 0, d.batch, d.status, d.reason,
 	e.id, e.source, e.key, e.type, e.sequence, e.at, coalesce(c.body, b.body)`
 
 const pendingTables = ` CROSS JOIN event e ON e.seq = d.seq CROSS JOIN event_body b ON b.seq = d.seq LEFT JOIN event_copy c ON c.id = d.copy `
 
 // pendingRow reads rows of pendingColumns, one after the other into the same places: a backlog has many.
 type pendingRow struct {
-	seq, attempts, since, tried, next, replay, loose, source, sequence, at integer
+	seq, attempts, since, tried, next, replay, loose, status, source, sequence, at integer
 
-	batch, id, key, kind string
-	body                 blob
-	dest                 []any
+	batch, reason, id, key, kind string
+	body                         blob
+	dest                         []any
 }
 
 func newPendingRow() *pendingRow {
 	p := &pendingRow{}
 	p.dest = []any{
-		&p.seq, &p.attempts, &p.since, &p.tried, &p.next, &p.replay, &p.loose, &p.batch,
+		&p.seq, &p.attempts, &p.since, &p.tried, &p.next, &p.replay, &p.loose, &p.batch, &p.status, &p.reason,
 		&p.id, &p.source, &p.key, &p.kind, &p.sequence, &p.at, &p.body,
 	}
 	return p
@@ -57,7 +57,7 @@ func (p *pendingRow) delivery(lane emitter.Lane) emitter.Delivery {
 		Ref: emitter.Ref{Lane: lane, Seq: int64(p.seq)},
 		ID:  p.id, Key: p.key, Type: p.kind, Sequence: int64(p.sequence), At: fromMicros(int64(p.at)), Body: notNil(p.body),
 		Attempts: int(p.attempts), Since: fromMicros(int64(p.since)), TriedAt: fromMicros(int64(p.tried)), NextAt: fromMicros(int64(p.next)),
-		Replay: p.replay != 0, Loose: p.loose != 0, Batch: p.batch,
+		Replay: p.replay != 0, Loose: p.loose != 0, Batch: p.batch, Status: int(p.status), Reason: p.reason,
 	}
 }
 

@@ -20,7 +20,7 @@ func retrySurvives(w *world) {
 	w.must(m.Retry(w.ctx(), d.Ref, failedAttempt(2), next))
 	check := func() {
 		got := w.one(m, d.ID, "app")
-		w.equal("attempts and next", []any{got.Attempts, got.NextAt}, []any{2, next})
+		w.equal("attempts, next and the last failure", []any{got.Attempts, got.NextAt, got.Status, got.Reason}, []any{2, next, 503, "status_5xx"})
 		row := w.deliveries(store.DeliveryQuery{EventID: d.ID})[0]
 		w.equal("row", []any{row.State, row.Attempts, row.NextAt, row.Status, row.Took, row.Reason},
 			[]any{store.StatePending, 2, next, 503, 1500 * time.Millisecond, "status_5xx"})

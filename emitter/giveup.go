@@ -1,0 +1,147 @@
+package emitter
+
+import (
+	"container/heap"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// tried says whether a delivery has failed, since the replay if there was one. What nobody has tried does not age.
+func (d *Delivery) tried() bool {
+	return !d.Since.IsZero() && (d.Attempts > 0 || !d.Replay)
+}
+
+// age notes that an attempt has failed. The first one decides until when there are others.
+func (q *queue) age(it *item, o Outcome, now time.Time) {
+	it.fails++
+	it.Status, it.Reason, it.last = o.Status, o.Reason, o.Error
+	if it.Since.IsZero() {
+		it.Since = now
+	}
+	if it.until.IsZero() {
+		it.until = it.Since.Add(q.webhook.Retry.GiveUpAfter.Std())
+	}
+}
+
+// gaveUp is why a delivery is parked after the last attempt has failed like that.
+func (q *queue) gaveUp(failure string) string {
+	return "gave up after " + q.webhook.Retry.GiveUpAfter.String() + ": " + failure
+}
+
+// failure says what came of the last attempt. One of an earlier process is known by its status and reason only.
+func (it *item) failure() string {
+	switch {
+	case it.last != "":
+		return it.last
+	case it.Reason == ReasonAnswer:
+		return "the answer did not say that it succeeded"
+	case it.Status > 0:
+		return strings.TrimSpace(strconv.Itoa(it.Status) + " " + http.StatusText(it.Status))
+	}
+	return it.Reason
+}
+
+// giveUp parks what has failed for give_up_after, without another attempt: while the receiver is down, one probe after the other
+// goes to events that have failed less, and the turn of this one may never come. It sets the timer for the next one.
+func (q *queue) giveUp(now time.Time) {
+	if !q.running || q.gate.stopped() || !q.trust.Open(now) {
+		return
+	}
+	for l := q.agenda.eldest(); l != nil; l = q.agenda.eldest() {
+		if l.until.After(now) {
+			q.wakeAt(l.until, now)
+			return
+		}
+		if !q.hopeless(l, now) {
+			return
+		}
+		q.giveUpOn(l)
+	}
+}
+
+// hopeless says that no attempt is to be expected for now at what has had its time. Behind an open gate that is due gets its turn. The
+// time may also have passed while nothing was tried, because the webhook was paused, nothing could be sent, or deltahook was not
+// running: then the receiver has to fail once more first.
+func (q *queue) hopeless(l *lane, now time.Time) bool {
+	if q.gate.Probes() {
+		return q.failing
+	}
+	return l.head().due.After(now)
+}
+
+// giveUpOn parks the first delivery of a lane, or the batch that it goes out in. Like all that is parked it keeps its place until that
+// is durable.
+func (q *queue) giveUpOn(l *lane) {
+	lead := l.head()
+	items, bundle := []*item{lead}, []*item(nil)
+	if b := lead.bundle; b != nil {
+		items, bundle = b.items, b.items
+	}
+	for _, lane := range lanesOf(items) {
+		q.agenda.remove(lane)
+		lane.busy = true
+	}
+	failure := lead.failure()
+	o := Outcome{Class: Failed, Status: lead.Status, Reason: ReasonGaveUp, Error: failure}
+	q.record.giveUp(q, lead, bundle, q.gaveUp(failure), o)
+}
+
+// until gives when a batch is given up on: with the event that has waited least, so that none is given up on before its time. Zero:
+// one of them was not tried yet.
+func (b *bundle) until() (until time.Time) {
+	for _, it := range b.items {
+		if it.until.IsZero() {
+			return time.Time{}
+		}
+		until = later(until, it.until)
+	}
+	return until
+}
+
+// age keeps a lane among those that are given up on one day, when its first delivery has failed.
+func (a *agenda) age(l *lane) {
+	head := l.head()
+	if l.until = head.until; head.bundle != nil {
+		l.until = head.bundle.until()
+	}
+	if !l.until.IsZero() {
+		heap.Push(&a.aging, l)
+	}
+}
+
+// eldest gives the lane that is the first to be given up on; nil when none has failed.
+func (a *agenda) eldest() *lane {
+	if len(a.aging) == 0 {
+		return nil
+	}
+	return a.aging[0]
+}
+
+// agingHeap orders lanes that do not get through by when they are given up on.
+type agingHeap []*lane
+
+func (h agingHeap) Len() int           { return len(h) }
+func (h agingHeap) Less(i, j int) bool { return h[i].until.Before(h[j].until) }
+func (h agingHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].aging, h[j].aging = i, j
+}
+
+// Push adds a lane.
+func (h *agingHeap) Push(x any) {
+	l, _ := x.(*lane)
+	l.aging = len(*h)
+	*h = append(*h, l)
+}
+
+// Pop removes the last lane.
+func (h *agingHeap) Pop() any {
+	old := *h
+	l := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	l.aging = -1
+	return l
+}

@@ -2,6 +2,7 @@ package emitter
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
 	"net/url"
@@ -20,6 +21,7 @@ func (w *Webhook) Validate(secrets *setting.Secrets) setting.Problems {
 	w.validateURL(&p)
 	oneOf(&p, "method", w.Method, "POST", "PUT", "PATCH")
 	w.validateHeaders(&p)
+	w.warnOfLiterals(&p, secrets)
 	oneOf(&p, "sign", w.Sign, SignStyles()...)
 	oneOf(&p, "format", w.Format, Formats()...)
 	oneOf(&p, "order", w.Order, orderKey, orderSource, orderNone)
@@ -73,6 +75,18 @@ func (w *Webhook) validateURL(p *setting.Problems) {
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		p.Warn("use https://", "the url is plain http: records travel readable over the network", "url")
 	}
+}
+
+// warnOfLiterals warns of secrets that stand in the configuration itself: the url and the headers are sent as they stand, without
+// placeholders.
+func (w *Webhook) warnOfLiterals(p *setting.Problems, secrets *setting.Secrets) {
+	l := setting.Literals{Problems: p, Secrets: secrets, Hint: `write auth = { kind = "bearer", token = "env:NAME" }, or kind = "header" or "basic"`}
+	l.OfQuery(w.URL, "url")
+	headers := maps.Clone(w.Headers)
+	maps.DeleteFunc(headers, func(name, _ string) bool { // what is wrong has to go anyway
+		return slices.ContainsFunc(*p, func(one setting.Problem) bool { return slices.Equal(one.Key, []string{"headers", name}) })
+	})
+	l.Of("headers", headers)
 }
 
 func isLoopback(host string) bool {

@@ -86,6 +86,8 @@ func TestValidateFindsEachProblem(t *testing.T) {
 		{name: "header name", edit: header("X Y", "1"), key: "headers.X Y", says: "not a header name"},
 		{name: "own header", edit: header("Webhook-ID", "1"), key: "headers.Webhook-ID", says: "set by deltahook"},
 		{name: "header value", edit: header("X-A", "1\r\nX-B: 2"), key: "headers.X-A", says: "cannot be sent"},
+		{name: "secret in a header", edit: header("Authorization", "Bearer opensesame"), key: "headers.Authorization", says: "stands in the file", warning: true},
+		{name: "secret in the url", edit: func(w *Webhook) { w.URL += "?token=opensesame" }, key: "url", says: "token looks like a secret", warning: true},
 		{name: "header twice", edit: func(w *Webhook) { w.Headers = map[string]string{"X-A": "1", "x-a": "2"} }, key: "headers.x-a", says: "twice"},
 		{name: "max_in_flight", edit: func(w *Webhook) { w.MaxInFlight = 0 }, key: "max_in_flight", says: "nothing"},
 		{name: "timeout", edit: func(w *Webhook) { w.Timeout = 0 }, key: "timeout", says: "zero"},

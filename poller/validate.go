@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,8 +112,8 @@ func (c *check) request() {
 		c.problems.Warn(`set method = "POST" unless the API really reads the body of a GET`, "a GET with a body is often ignored", "body")
 	}
 	c.headers()
-	c.literals("query", s.Query)
-	c.literalsOfURL()
+	c.literals().Of("query", s.Query)
+	c.literals().OfQuery(s.URL, "url")
 	for i, host := range s.AllowedHosts {
 		if host == "" || strings.ContainsAny(host, "/?#@ *") {
 			c.add(`write "host" or "host:port"`, fmt.Sprintf("%q is not a host", host), "allowed_hosts", strconv.Itoa(i))
@@ -139,7 +138,7 @@ func (c *check) headers() {
 	if !isSendable(c.s.UserAgent) {
 		c.add(withoutControls, "user_agent cannot be sent", "user_agent")
 	}
-	c.literals("headers", c.s.Headers)
+	c.literals().Of("headers", c.s.Headers)
 }
 
 const withoutControls = "remove line breaks and control characters"
@@ -169,40 +168,8 @@ func isToken(name string) bool {
 }
 
 // literals warns of secrets that stand in the configuration itself, and keeps them out of messages.
-func (c *check) literals(key string, values map[string]string) {
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if !Secretive(name) || strings.Contains(values[name], "{") || values[name] == "" { // a placeholder is none
-			continue
-		}
-		c.problems.Warn(`write "{secret:env:NAME}"`, name+" looks like a secret that stands in the file itself", key, name)
-		c.secrets.Remember(values[name])
-	}
-}
-
-// literalsOfURL does the same for the query of url.
-func (c *check) literalsOfURL() {
-	_, query, _ := strings.Cut(c.s.URL, "?")
-	for segment := range strings.SplitSeq(query, "&") {
-		name, value, _ := strings.Cut(segment, "=")
-		if !Secretive(name) || value == "" || strings.Contains(value, "{") {
-			continue
-		}
-		c.problems.Warn(`write "{secret:env:NAME}"`, name+" looks like a secret that stands in the file itself", "url")
-		if plain, err := url.QueryUnescape(value); err == nil {
-			c.secrets.Remember(plain)
-		}
-	}
-}
-
-// Secretive says whether what goes by this name is a secret, as far as names tell.
-func Secretive(name string) bool {
-	name = strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(name))
-	for _, part := range []string{"authorization", "apikey", "token", "secret", "password", "cookie", "signature"} {
-		if strings.Contains(name, part) {
-			return true
-		}
-	}
-	return false
+func (c *check) literals() setting.Literals {
+	return setting.Literals{Problems: &c.problems, Secrets: c.secrets, Hint: `write "{secret:env:NAME}"`, Replaced: true}
 }
 
 func (c *check) resolve(ref setting.Secret, key ...string) {

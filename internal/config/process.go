@@ -50,6 +50,11 @@ func (s *Store) Validate(secrets *setting.Secrets) setting.Problems {
 			p.Add(`write "postgres://USER@HOST/DATABASE"; with a password, keep it all in a secret: url = "env:DELTAHOOK_STORE"`,
 				"the store url is not postgres://USER@HOST/DATABASE", "url")
 		}
+		if location == s.URL {
+			l := setting.Literals{Problems: &p, Secrets: secrets, Hint: `keep it all in a secret: url = "env:DELTAHOOK_STORE"`}
+			l.OfPassword(location, "url")
+			l.OfQuery(location, "url")
+		}
 	case kind != "sqlite" || path == "":
 		p.Add(`write "sqlite:" and the path of a file, like "sqlite:/var/lib/deltahook/deltahook.db", or "postgres://USER@HOST/DATABASE"`,
 			"the store url is neither sqlite:PATH nor postgres://…", "url")

@@ -118,7 +118,7 @@ func meaning() []string {
 		"admin-without-token", "bad-names", "duplicate-across-files", "empty-paths", "hosts", "no-source", "no-webhook", "no-webhook-to-name",
 		"partitions-of-nobody", "paths", "schedules", "store-url", "to-nobody", "unknown-webhook", "unset-secrets", "literal-secrets",
 		"long-and-tabbed-lines", "masked-lines", "empty", "auth", "crlf", "process-sections", "process", "source-auth", "source-cursors", "source-pages",
-		"source-schedules", "source-texts", "in-vain",
+		"source-schedules", "source-texts", "in-vain", "literal-secrets-elsewhere",
 	}
 }
 

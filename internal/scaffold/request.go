@@ -79,7 +79,7 @@ func refuseSecrets(address string) error {
 		return &setting.HintedError{Message: "the url has a user name or password in it", Hint: "--user NAME:env:PASSWORD"}
 	}
 	for name, values := range u.Query() {
-		if poller.Secretive(name) && !strings.Contains(values[0], "{secret:") {
+		if setting.Secretive(name) && !strings.Contains(values[0], "{secret:") {
 			return &setting.HintedError{
 				Message: "the url has a secret in it, to judge by its parameter " + name,
 				Hint:    fmt.Sprintf("export it, and write %s={secret:env:NAME}: only the reference goes into the file", name),
@@ -103,7 +103,7 @@ func (d *drafter) headers() error {
 			return &setting.HintedError{Message: fmt.Sprintf("%q is not a header", h), Hint: "--header 'Authorization: Bearer env:TOKEN'"}
 		}
 		secret := reference().FindStringSubmatch(value)
-		if poller.Secretive(name) && secret == nil && !strings.Contains(value, "{secret:") {
+		if setting.Secretive(name) && secret == nil && !strings.Contains(value, "{secret:") {
 			return &setting.HintedError{
 				Message: fmt.Sprintf("the value of %s looks like a secret, and would stand in the file", name),
 				Hint:    fmt.Sprintf("export it, and write --header '%s: %senv:NAME': only the reference goes into the file", name, scheme(value)),

@@ -310,8 +310,8 @@ func (r *backfiller) writes(list []entry, sequence int64) iter.Seq2[Write, error
 	}
 }
 
-// told ends the mark of a record: somebody has been told what is stored of it, and what differs from that is news. Its fingerprint is
-// broken, so that it is looked at when it is listed: perhaps it is followed no more.
+// told ends the mark of a record: somebody has been told what is stored of it, and what differs from that is news. It has no
+// fingerprint then, so that it is looked at when it is listed: perhaps it is followed no more.
 func (r *backfiller) told(w *Write) {
 	if r.p.known.state.Edits == nil {
 		return
@@ -320,7 +320,7 @@ func (r *backfiller) told(w *Write) {
 	if !known || print.Raw <= rawMask {
 		return
 	}
-	print.Raw = print.Raw&rawMask ^ 1
+	print.Raw = 0
 	r.p.known.index.SetRaw(w.Hash, print.Raw)
 	w.Known, w.Untouched = Known{Hash: w.Hash, Print: print, Missing: missing}, false
 }

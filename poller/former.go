@@ -279,7 +279,7 @@ func (m *memory) unreadRaw(known differ.Print) uint64 {
 }
 
 // disown marks what was not read by the first poll after an edit, as long as edits are remembered. Where the bytes of a listing are not
-// stored, only those that come back can show whether they are still followed: their fingerprint is broken, so that they are looked at.
+// stored, only those that come back can show whether they are still followed: they have no fingerprint, so that they are looked at.
 func (s *scan) disown(remembered bool) {
 	m := s.p.known
 	unsure := len(m.state.Details) > 0 && m.edit().other
@@ -288,7 +288,7 @@ func (s *scan) disown(remembered bool) {
 			known.Raw = m.unreadRaw(known)
 		}
 		if unsure {
-			known.Raw ^= 1
+			known.Raw &^= rawMask
 		}
 		s.index.SetRaw(h, known.Raw)
 		return true

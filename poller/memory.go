@@ -95,7 +95,7 @@ func (p *Poller) reshape(ctx context.Context) error {
 		part := hashes[start:min(start+batch, len(hashes))]
 		err := p.opts.Ledger.Bodies(ctx, p.source.Name, part, func(h differ.Hash, key string, body []byte) error {
 			print, missing, _ := m.index.Get(h)
-			if !completed { // else the bytes of the listing are not in the store
+			if !completed && print.Raw&rawMask != 0 { // else the bytes of the listing are not in the store, or are to be looked at in any case
 				raw := p.hasher.Raw(body)
 				if partition := p.partitionOf(key); partition != "" {
 					raw ^= partitionSalt(partition)

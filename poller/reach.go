@@ -203,7 +203,7 @@ func (w *walk) advance(at time.Time, finished bool) (s cursorState, must bool) {
 	if finished && !w.more && (s.Full.IsZero() || r.full && c.due(s.Full, at)) {
 		s.Full = at
 	}
-	return s, s != was && (r.full || r.more || kept != top)
+	return s, s != was && (r.full || r.more || kept != top || !s.Full.Equal(was.Full) || s.Anew != was.Anew)
 }
 
 // stepOver goes on with the next window, although this one or one before it must be read again: a record whose detail fails for

@@ -99,7 +99,7 @@ func (s *scan) onlyExcluded(f *former, hash differ.Hash, same bool, body []byte)
 
 // stays looks at a record that is as it was when it was admitted: the configuration may exclude it since then.
 func (s *scan) stays(hash differ.Hash, since *former, body []byte) {
-	if since != nil && since.other && !s.p.selected.admits(body) {
+	if since != nil && !s.p.selected.admits(body) {
 		s.drop(hash)
 	}
 }

@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -153,7 +154,11 @@ func TestBaselinesAreToldOnceWhenTheReplicaThatTellsDies(t *testing.T) {
 	p.sharedOut()
 	const kind = "deltahook.source.baselined"
 	until(t, "an alert of each baseline", func() bool { return p.told(kind) >= len(p.sources) })
-	text := p.text(append([]string{"late-1", "late-2", "late-3", "late-4"}, p.sources...), "[alerts]\nto = [\"ops\"]\nafter = \"0s\"\n")
+	late := make([]string, 12) // some of them are the other one's
+	for i := range late {
+		late[i] = fmt.Sprint("late-", i)
+	}
+	text := p.text(slices.Concat(late, p.sources), "[alerts]\nto = [\"ops\"]\nafter = \"0s\"\n")
 	sender := p.teller()
 	other := p.replicas[1-sender]
 	other.write(t, text) // the one that tells does not know of them
@@ -162,9 +167,9 @@ func TestBaselinesAreToldOnceWhenTheReplicaThatTellsDies(t *testing.T) {
 	}
 	until(t, "a new source", func() bool { return strings.Contains(other.log.String(), "source=late-") })
 	p.replicas[sender].cutOff(t)
-	until(t, "an alert of each baseline, also of the new sources", func() bool { return p.told(kind) >= len(p.sources)+4 })
+	until(t, "an alert of each baseline, also of the new sources", func() bool { return p.told(kind) >= len(p.sources)+len(late) })
 	time.Sleep(5 * time.Second) // of reports
-	if n := p.told(kind); n != len(p.sources)+4 {
-		t.Errorf("%d alerts of %d baselines", n, len(p.sources)+4)
+	if n := p.told(kind); n != len(p.sources)+len(late) {
+		t.Errorf("%d alerts of %d baselines", n, len(p.sources)+len(late))
 	}
 }

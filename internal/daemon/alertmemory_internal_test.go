@@ -67,7 +67,11 @@ func newKeptAlerts(t *testing.T) (*alerts, *alertLedger, *alertArchive) {
 	for _, name := range []string{"contacts", "orders"} {
 		c.Sources = append(c.Sources, &poller.Source{Name: name})
 	}
-	return a, l, a.archive.(*alertArchive)
+	archive, ok := a.archive.(*alertArchive)
+	if !ok {
+		t.Fatal("another archive")
+	}
+	return a, l, archive
 }
 
 // dies leaves what is stored, and what the archive has, to another process.

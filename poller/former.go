@@ -282,7 +282,8 @@ func (m *memory) unreadRaw(known differ.Print) uint64 {
 // stored, only those that come back can show whether they are still followed: they have no fingerprint, so that they are looked at.
 func (s *scan) disown(remembered bool) {
 	m := s.p.known
-	unsure := len(m.state.Details) > 0 && m.edit().other
+	edit := m.edit()
+	unsure := edit != nil && edit.other && len(m.state.Details) > 0
 	s.index.Unseen(func(h differ.Hash, known differ.Print, _ int) bool {
 		if remembered {
 			known.Raw = m.unreadRaw(known)

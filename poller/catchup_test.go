@@ -550,3 +550,27 @@ func TestWhatABackfillHasToldAndAnEditExcludesIsDeletedWhenItsListIsRead(t *test
 		t.Errorf("still known: %v", rows)
 	}
 }
+
+// In windows, what an edit excludes as it is stored goes with the last of them at the latest, whatever it has become and whether or not it
+// was shown.
+func TestT22P10WhatAnEditExcludesIsForgottenSilentlyInWindows(t *testing.T) {
+	r, api := follow(t, func(s *Source) {
+		s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = "10d", setting.Duration(24*time.Hour), "until"
+	})
+	start := r.now
+	for i := range 30 {
+		api.put(strconv.Itoa(i), start.Add(-time.Duration(i)*6*time.Hour), fmt.Sprintf(`,"n":1,"status":%q`, []string{"open", "closed"}[i%2]))
+	}
+	r.catchUp()
+	r.told()
+	hidden := api.rows["5"]
+	delete(api.rows, "5")
+	api.put("7", start.Add(-7*6*time.Hour), `,"n":2,"status":"closed"`)
+	r.edit(func(s *Source) { s.Where = conditions(`status == "open"`) })
+	r.catchUp()
+	r.tells()
+	api.rows["5"] = hidden
+	if n := len(r.ledger.rows("contacts")); n != 15 {
+		t.Errorf("%d records", n)
+	}
+}

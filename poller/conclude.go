@@ -32,7 +32,9 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 	}
 	w.remark()
 	w.garbled()
-	w.dismiss()
+	if err := w.dismiss(); err != nil {
+		return err
+	}
 	if err := w.miss(); err != nil {
 		return err
 	}
@@ -118,7 +120,7 @@ func (w *walk) forsaken(hashes []differ.Hash) (forsaken, others []differ.Hash, e
 		return nil, hashes, nil
 	}
 	left := p.leftPartitions()
-	err = w.eachKey(hashes, func(h differ.Hash, key string) {
+	err = w.each(hashes, func(h differ.Hash, key string, _ []byte) {
 		if p.known.state.Identity != p.identity || slices.Contains(left, p.partitionOf(key)) {
 			forsaken = append(forsaken, h)
 		} else {

@@ -34,13 +34,11 @@ func (e *Edits) formers() []string {
 
 // former is how records were compared and selected before an edit since which not all of them were read.
 type former struct {
-	text      string // as Edits has it
-	place     int    // in Edits.Formers
-	shape     *differ.Shape
-	other     bool // it selects other records than the configuration does
-	selection *selection
-	// excluded are known records that are followed no more since then, as they are stored, with their partitions.
-	excluded   map[differ.Hash]string
+	text       string // as Edits has it
+	place      int    // in Edits.Formers
+	shape      *differ.Shape
+	other      bool // it selects other records than the configuration does
+	selection  *selection
 	partitions map[string]bool // of the known records, when another source names them
 }
 
@@ -99,18 +97,8 @@ func (m *memory) edit() *former {
 	return nil
 }
 
-// excludes says whether the edit of which no poll has taken note yet excludes a known record, as it is stored.
-func (m *memory) excludes(h differ.Hash) bool {
-	edit := m.edit()
-	if edit == nil {
-		return false
-	}
-	_, excluded := edit.excluded[h]
-	return excluded
-}
-
 func (p *Poller) revive(m *memory, text string) {
-	f := &former{text: text, place: min(len(m.formers), mostMarks-1), shape: p.shape, excluded: map[differ.Hash]string{}, partitions: map[string]bool{}}
+	f := &former{text: text, place: min(len(m.formers), mostMarks-1), shape: p.shape, partitions: map[string]bool{}}
 	m.formers = append(m.formers, f)
 	var c, now comparison
 	if json.Unmarshal([]byte(text), &c) != nil {
@@ -201,7 +189,7 @@ func (w *walk) relieve() error {
 		return true
 	})
 	var err error
-	failed := w.eachKey(waiting, func(h differ.Hash, key string) {
+	failed := w.each(waiting, func(h differ.Hash, key string, _ []byte) {
 		if w.proves(w.p.partitionOf(key)) {
 			err = errors.Join(err, w.scan.unmark(h))
 		}

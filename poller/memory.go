@@ -104,9 +104,6 @@ func (p *Poller) reshape(ctx context.Context) error {
 			}
 			print.Canon = p.hasher.Canon(p.shape, body)
 			m.index.Put(h, print, missing)
-			if edit.other && !completed && !p.selected.admits(body) {
-				edit.excluded[h] = p.partitionOf(key)
-			}
 			if p.source.Partitions.Source != "" {
 				edit.partitions[partitionOf(key)] = true
 			}

@@ -198,7 +198,7 @@ func (w *walk) unproven() (map[differ.Hash]bool, error) {
 		broken[b.name] = true
 	}
 	out := map[differ.Hash]bool{}
-	err := w.eachKey(unseen, func(h differ.Hash, key string) {
+	err := w.each(unseen, func(h differ.Hash, key string, _ []byte) {
 		if broken[partitionOf(key)] {
 			out[h] = true
 		}
@@ -206,12 +206,12 @@ func (w *walk) unproven() (map[differ.Hash]bool, error) {
 	return out, err
 }
 
-// eachKey gives the keys of known records.
-func (w *walk) eachKey(hashes []differ.Hash, do func(h differ.Hash, key string)) error {
+// each gives known records, as they are stored. The body is valid during the call only.
+func (w *walk) each(hashes []differ.Hash, do func(h differ.Hash, key string, body []byte)) error {
 	const batch = 512
 	for part := range slices.Chunk(hashes, batch) {
-		err := w.p.opts.Ledger.Bodies(w.scan.ctx, w.p.source.Name, part, func(h differ.Hash, key string, _ []byte) error {
-			do(h, key)
+		err := w.p.opts.Ledger.Bodies(w.scan.ctx, w.p.source.Name, part, func(h differ.Hash, key string, body []byte) error {
+			do(h, key, body)
 			return nil
 		})
 		if err != nil {
@@ -248,7 +248,7 @@ func (w *walk) emptied(deleted []differ.Hash) (name string, known int, err error
 		return "", 0, nil
 	}
 	lost := map[string]int{}
-	if err := w.eachKey(deleted, func(_ differ.Hash, key string) { lost[partitionOf(key)]++ }); err != nil {
+	if err := w.each(deleted, func(_ differ.Hash, key string, _ []byte) { lost[partitionOf(key)]++ }); err != nil {
 		return "", 0, err
 	}
 	for _, name := range w.parts.names {

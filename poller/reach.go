@@ -206,6 +206,11 @@ func (w *walk) advance(at time.Time, finished bool) (s cursorState, must bool) {
 	return s, s != was && (r.full || r.more || kept != top || !s.Full.Equal(was.Full) || s.Anew != was.Anew)
 }
 
+// lastWindow says that the last one of the windows was read in which all records are read anew.
+func (w *walk) lastWindow() bool {
+	return w.p.known.cursor.Anew > 0 && !w.reach.full && !w.reach.more && !w.reach.ahead && !w.moved() && !w.scan.unfinished
+}
+
 // stepOver goes on with the next window, although this one or one before it must be read again: a record whose detail fails for
 // good must not keep all that is later from being seen. Behind the last window it begins again at the watermark.
 func (w *walk) stepOver() {

@@ -2,6 +2,7 @@ package poller
 
 import (
 	"bytes"
+	"cmp"
 	"maps"
 	"slices"
 
@@ -82,13 +83,12 @@ func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []by
 // onlyExcluded says whether a record that is not followed is not because of an edit alone: it was admitted, and what counted then is as it
 // is stored. With details, what the list said of it is not stored.
 func (s *scan) onlyExcluded(f *former, hash differ.Hash, same bool, body []byte) (bool, error) {
-	excluded := s.p.known.excludes(hash)
-	if excluded || !f.selection.admits(body) || same || s.details != nil {
-		return excluded || f.selection.admits(body), nil
+	if !f.selection.admits(body) || same || s.details != nil {
+		return f.selection.admits(body), nil
 	}
 	err := s.p.opts.Ledger.Bodies(s.ctx, s.p.source.Name, []differ.Hash{hash}, func(_ differ.Hash, _ string, stored []byte) error {
 		h := s.p.hasher
-		same = h.Canon(f.shape, stored) == h.Canon(f.shape, body)
+		same = !s.p.selected.admits(stored) || h.Canon(f.shape, stored) == h.Canon(f.shape, body)
 		return nil
 	})
 	if err != nil {
@@ -117,21 +117,29 @@ func (s *scan) joins(body []byte) bool {
 
 // dismiss keeps known records that the configuration excludes since it was changed from being missed. Those that a list lacked are
 // judged by what is stored of them, once all of the list was read.
-func (w *walk) dismiss() {
-	s := w.scan
-	if edit := s.p.known.edit(); edit != nil && len(edit.excluded) > 0 {
-		s.index.Unseen(func(h differ.Hash, _ differ.Print, _ int) bool {
-			if partition, excluded := edit.excluded[h]; excluded && w.proves(partition) {
-				s.dropped[h] = true
-			}
-			return true
-		})
+func (w *walk) dismiss() error {
+	s, m, last := w.scan, w.p.known, w.lastWindow()
+	var unread []differ.Hash
+	s.index.Unseen(func(h differ.Hash, known differ.Print, _ int) bool {
+		if f := cmp.Or(m.of(known), m.edit()); f != nil && f.other && s.details == nil { // else what the list said of it is not stored
+			unread = append(unread, h)
+		}
+		return true
+	})
+	err := w.each(unread, func(h differ.Hash, key string, stored []byte) {
+		if (last || w.proves(w.p.partitionOf(key))) && !w.p.selected.admits(stored) {
+			s.dropped[h] = true
+		}
+	})
+	if err != nil {
+		return err
 	}
 	for h := range s.dropped {
 		print, _, _ := s.index.Get(h)
 		s.index.Set(h, print)
 		s.p.known.dirty = true
 	}
+	return nil
 }
 
 // unannounced lists the known records that are gone without an event.

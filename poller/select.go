@@ -120,12 +120,14 @@ func (s *scan) joins(body []byte) bool {
 func (w *walk) dismiss() error {
 	s, m, last := w.scan, w.p.known, w.lastWindow()
 	var unread []differ.Hash
-	s.index.Unseen(func(h differ.Hash, known differ.Print, _ int) bool {
-		if f := cmp.Or(m.of(known), m.edit()); f != nil && f.other && s.details == nil { // else what the list said of it is not stored
-			unread = append(unread, h)
-		}
-		return true
-	})
+	if len(m.formers) > 0 && s.details == nil { // with details, what the list said of a record is not stored
+		s.index.Unseen(func(h differ.Hash, known differ.Print, _ int) bool {
+			if f := cmp.Or(m.of(known), m.edit()); f != nil && f.other {
+				unread = append(unread, h)
+			}
+			return true
+		})
+	}
 	err := w.each(unread, func(h differ.Hash, key string, stored []byte) {
 		if (last || w.proves(w.p.partitionOf(key))) && !w.p.selected.admits(stored) {
 			s.dropped[h] = true

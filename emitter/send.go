@@ -56,7 +56,7 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	if !ok {
 		return nil, fmt.Errorf("webhook %s: unknown format %q", o.Webhook.Name, o.Webhook.Format)
 	}
-	u, err := url.Parse(o.Webhook.URL)
+	u, err := outbound.ParseURL(o.Webhook.URL)
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("webhook %s: the url cannot be used", o.Webhook.Name)
 	}

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/deltahook/deltahook/internal/outbound"
 )
 
 // link is one link of a Link header field (RFC 8288, section 3).
@@ -22,10 +24,11 @@ func nextLink(fields []string, base *url.URL) (next *url.URL, found bool, err er
 			if l.anchor || l.empty || !l.is("next") {
 				continue
 			}
-			u, err := base.Parse(strings.TrimSpace(l.target))
+			u, err := outbound.ParseURL(strings.TrimSpace(l.target))
 			if err != nil {
 				return nil, true, err
 			}
+			u = base.ResolveReference(u)
 			u.Fragment, u.RawFragment = "", ""
 			return u, true, nil
 		}

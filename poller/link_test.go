@@ -33,6 +33,7 @@ func TestT16LinkHeadersAreReadAsTheRFCSays(t *testing.T) {
 		{"a relation that contains the word", []string{`<https://api.example.com/2>; rel="nextish"`}, ""},
 		{"a relation that is a URL", []string{`<https://api.example.com/2>; rel="https://example.com/next"`}, ""},
 		{"relative path", []string{`</x?page=2>; rel=next`}, "https://api.example.com/x?page=2"},
+		{"a slash inside a name, and a letter that is not ASCII", []string{`</a%2Fb/ü?page=2>; rel=next`}, "https://api.example.com/a%2Fb/%C3%BC?page=2"},
 		{"relative to the last segment", []string{`<contacts?page=2>; rel=next`}, "https://api.example.com/v1/contacts?page=2"},
 		{"only a query", []string{`<?page=2>; rel=next`}, "https://api.example.com/v1/list?page=2"},
 		{"another host", []string{`<//other.example.com/2>; rel=next`}, "https://other.example.com/2"},

@@ -11,6 +11,7 @@ import (
 	"github.com/tidwall/sjson"
 
 	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/outbound"
 )
 
 // The places of pages.param.
@@ -84,11 +85,11 @@ func (w *nextWalker) next(a *answer) (step, bool, error) {
 	if end || err != nil {
 		return step{}, end, err
 	}
-	u, err := a.url.Parse(strings.TrimSpace(target))
+	u, err := outbound.ParseURL(strings.TrimSpace(target))
 	if err != nil {
 		return step{}, false, fmt.Errorf("pages.next %q is not a URL in the answer of page %d", w.end.conf.Next, a.number)
 	}
-	return step{url: u}, false, nil
+	return step{url: a.url.ResolveReference(u)}, false, nil
 }
 
 func (w *nextWalker) shifted() bool { return w.end.moved }

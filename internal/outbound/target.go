@@ -24,7 +24,7 @@ func ParseTarget(text string) (Target, error) {
 	if rest, ok := strings.CutPrefix(text, "unix:"); ok {
 		return parseSocket(rest)
 	}
-	u, err := url.Parse(text)
+	u, err := ParseURL(text)
 	if err != nil {
 		return Target{}, errors.New("it is not a URL")
 	}
@@ -49,7 +49,7 @@ func parseSocket(rest string) (Target, error) {
 	if !ok || !strings.HasPrefix(socket, "/") || !strings.HasPrefix(path, "/") {
 		return Target{}, errors.New("a Unix socket is written as unix:/path.sock:/http/path")
 	}
-	u, err := url.Parse("http://" + socketHost(socket) + path)
+	u, err := ParseURL("http://" + socketHost(socket) + path)
 	if err != nil {
 		return Target{}, errors.New("the HTTP path behind the socket is not valid")
 	}
@@ -80,24 +80,37 @@ func (t Target) Origin() string {
 // String gives the address without its query, for people.
 func (t Target) String() string { return Display(t.URL) }
 
-// EscapeQuery escapes what may not stand in the query of a request (RFC 3986): blanks, letters that are not ASCII and the like, as
-// browsers do. The client of Go sends a query as it is, and servers refuse a request line with blanks in it. What is escaped stays so.
-func EscapeQuery(query string) string {
-	if !strings.ContainsFunc(query, unfit) {
-		return query
+// ParseURL parses a URL or a reference as net/url does, and escapes what may not stand in its path. Otherwise one letter that is not
+// ASCII would have the whole path written anew, and %2F, which is part of a name, would become a slash.
+func ParseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err == nil {
+		u.RawPath = escape(u.RawPath, func(c byte) bool { return unfit(c) || strings.IndexByte("\\^`{|}", c) >= 0 })
 	}
-	var b strings.Builder
-	for i := range len(query) {
-		if c := query[i]; unfit(rune(c)) {
-			fmt.Fprintf(&b, "%%%02X", c)
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
+	return u, err
 }
 
-func unfit(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '<' || r == '>' }
+// EscapeQuery escapes what may not stand in the query of a request (RFC 3986): blanks, letters that are not ASCII and the like, as
+// browsers do. The client of Go sends a query as it is, and servers refuse a request line with blanks in it. What is escaped stays so.
+func EscapeQuery(query string) string { return escape(query, unfit) }
+
+// escape writes the bytes of text that are not fit for where it stands as percent and two digits.
+func escape(text string, unfit func(byte) bool) string {
+	var b strings.Builder
+	done := 0
+	for i := range len(text) {
+		if unfit(text[i]) {
+			fmt.Fprintf(&b, "%s%%%02X", text[done:i], text[i])
+			done = i + 1
+		}
+	}
+	if done == 0 {
+		return text
+	}
+	return b.String() + text[done:]
+}
+
+func unfit(c byte) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' }
 
 func originOf(u *url.URL) string {
 	port := u.Port()

@@ -18,7 +18,7 @@ import (
 var ErrBackfilling = errors.New("a backfill of the source is under way")
 
 // errUnread says that what is stored is not what the configuration is about.
-var errUnread = errors.New("what counts of the records was edited: the next poll comes first")
+var errUnread = errors.New("what counts of the records was edited: it goes on after the next poll")
 
 // Backfill is a backfill as it is stored: what it is to tell of, and how far it is. Each of its steps is a commit, between two
 // polls: a snapshot has its place in the sequence of the source like any change, so that it cannot overwrite what is newer.

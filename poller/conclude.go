@@ -147,7 +147,7 @@ func (w *walk) doubt() string {
 	case s.seam != nil && s.seam.torn > 0:
 		return fmt.Sprintf("page %d shows none of the records before it again: the list was changed while it was read, by more than pages.overlap", s.seam.torn)
 	case s.repeated > 0:
-		return fmt.Sprintf("%d records appeared on two pages: the list was changed while it was read", s.repeated)
+		return fmt.Sprintf("records appeared on two pages (%d): the list was changed while it was read", s.repeated)
 	}
 	return ""
 }

@@ -385,7 +385,7 @@ func TestARecordOnTwoPagesProvesThatTheListWasShifting(t *testing.T) {
 	r.want(Complete)
 	pages = []string{`[{"id":5},{"id":1,"a":1}]`, `[{"id":1,"a":2},{"id":3}]`, `[]`} // 2 and 4 are gone, or were shifted away
 	got := r.want(Partial)
-	if !strings.Contains(got.Message, "1 records appeared on two pages") || got.Missing != 0 {
+	if !strings.Contains(got.Message, "records appeared on two pages (1)") || got.Missing != 0 {
 		t.Errorf("result %+v", got)
 	}
 	r.tells("created 5", "updated 1 a")

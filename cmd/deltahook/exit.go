@@ -40,7 +40,7 @@ func failure(err error) error {
 		return &exitError{code: exitTemporary, err: err}
 	}
 	if answer, ok := errors.AsType[*admin.Problem](err); ok && answer.Status == http.StatusUnauthorized {
-		return failureHint(err, "run the command as the user of the daemon, who may read the token beside its store, or give it a configuration with admin.token")
+		return failureHint(err, "run the command as the user of the daemon, who may read the token beside its store, or give it a configuration with admin.token; what that refers to, as with env:NAME, must be set for the command, too")
 	}
 	return &exitError{code: exitFailure, err: err}
 }

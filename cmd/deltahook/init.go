@@ -74,6 +74,9 @@ func (i *initiator) run(ctx context.Context) error {
 	o.Secrets, o.UserAgent, o.Now = i.newSecrets(), "deltahook/"+version, time.Now()
 	o.Progress = func(line string) { fmt.Fprintln(i.stderr, i.paint(grey, line)) }
 	draft, err := scaffold.Make(ctx, *o)
+	if wrong, ok := errors.AsType[*scaffold.OptionsError](err); ok {
+		return usage(wrong.Error(), setting.Hint(err))
+	}
 	if err != nil {
 		return failureHint(err, setting.Hint(err))
 	}

@@ -496,48 +496,49 @@ func TestInitSaysWhyItCannot(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name  string
+		exit  int
 		serve http.HandlerFunc
 		args  []string
 		says  []string
 	}{
-		{"401 that wants a token", status(401, `Bearer realm="crm"`), nil, []string{"answered 401", "--header 'Authorization: Bearer env:TOKEN'", `Bearer realm="crm"`}},
-		{"401 that wants a password", status(401, `Basic realm="crm"`), nil, []string{"answered 401", "--user NAME:env:PASSWORD"}},
-		{"401 that does not say", status(401, ""), nil, []string{"answered 401", "X-Api-Key: env:KEY", "does not say which"}},
-		{"401 in spite of credentials", status(401, ""), []string{"--header", "X-Api-Key: env:TOKEN"}, []string{"credentials were not accepted"}},
-		{"403", status(403, ""), nil, []string{"answered 403", "give credentials"}},
-		{"405", status(405, ""), nil, []string{"answered 405", "--body for a POST"}},
-		{"404", status(404, ""), nil, []string{"answered 404", "check url"}},
-		{"an HTML page", always("text/html", "<!doctype html><title>Sign in to CRM</title>"), nil, []string{`HTML page: "Sign in to CRM"`, "--header or --user"}},
-		{"an empty list", always(jsonType, `{"items":[],"total":0}`), nil, []string{`the list at "items" is empty`, "at least one record"}},
-		{"errors of GraphQL", always(jsonType, `{"errors":[{"message":"Cannot query field \"nme\""}],"data":null}`), nil, []string{
+		{"401 that wants a token", exitFailure, status(401, `Bearer realm="crm"`), nil, []string{"answered 401", "--header 'Authorization: Bearer env:TOKEN'", `Bearer realm="crm"`}},
+		{"401 that wants a password", exitFailure, status(401, `Basic realm="crm"`), nil, []string{"answered 401", "--user NAME:env:PASSWORD"}},
+		{"401 that does not say", exitFailure, status(401, ""), nil, []string{"answered 401", "X-Api-Key: env:KEY", "does not say which"}},
+		{"401 in spite of credentials", exitFailure, status(401, ""), []string{"--header", "X-Api-Key: env:TOKEN"}, []string{"credentials were not accepted"}},
+		{"403", exitFailure, status(403, ""), nil, []string{"answered 403", "give credentials"}},
+		{"405", exitFailure, status(405, ""), nil, []string{"answered 405", "--body for a POST"}},
+		{"404", exitFailure, status(404, ""), nil, []string{"answered 404", "check url"}},
+		{"an HTML page", exitFailure, always("text/html", "<!doctype html><title>Sign in to CRM</title>"), nil, []string{`HTML page: "Sign in to CRM"`, "--header or --user"}},
+		{"an empty list", exitFailure, always(jsonType, `{"items":[],"total":0}`), nil, []string{`the list at "items" is empty`, "at least one record"}},
+		{"errors of GraphQL", exitFailure, always(jsonType, `{"errors":[{"message":"Cannot query field \"nme\""}],"data":null}`), nil, []string{
 			`the answer tells of errors and has no other list, at "errors": Cannot query field "nme"`, "--records 'errors' if these are",
 		}},
-		{"an error of JSON-RPC", always(jsonType, `{"jsonrpc":"2.0","id":1,"error":{"code":100,"message":"Odoo Session Expired","data":{"arguments":[]}}}`), nil, []string{"the answer is an error: Odoo Session Expired"}},
-		{"an empty answer", always(jsonType, ""), nil, []string{"the answer is empty"}},
-		{"a bare value", always(jsonType, "42"), nil, []string{"one bare value and no list: 42"}},
-		{"text", always("text/plain", "ORA-00942: table or view does not exist"), nil, []string{"neither JSON, NDJSON, XML nor CSV", "ORA-00942"}},
-		{"a list of lists", always(jsonType, `{"rows":[[1,2],[3,4]]}`), nil, []string{`"rows" holds arrays`, "ask the API for objects"}},
-		{"a list of nulls", always(jsonType, `[null,null]`), nil, []string{"other things beside objects", "objects alone"}},
-		{"objects among other things", always(jsonType, `[{"id":1},null,5]`), nil, []string{"other things beside objects", "objects alone"}},
-		{"broken JSON", always(jsonType, `{"items":[{"id":1},`), nil, []string{"looks like JSON and is none", "cut off"}},
-		{"broken XML", always("text/xml", `<a><b></a>`), nil, []string{"cannot be read as xml"}},
-		{"records without values", always(jsonType, `[{"a":[]},{"a":[]}]`), nil, []string{"no plain values", "--key PATH"}},
-		{"a path that leads nowhere", always(jsonType, `{"a":[{"id":1}]}`), []string{"--records", "b"}, []string{`there is no list at "b"`}},
-		{"a key that is none", always(jsonType, `[{"id":1,"x":{}},{"id":2,"x":{}}]`), []string{"--key", "x"}, []string{"trial of what was guessed failed", "no usable key"}},
-		{"a secret in a header", status(500, ""), []string{"--header", "X-Api-Key: s3cr3t"}, []string{"looks like a secret", "X-Api-Key: env:NAME"}},
-		{"a secret as a token", status(500, ""), []string{"--header", "Authorization: Bearer s3cr3t"}, []string{"looks like a secret", "Authorization: Bearer env:NAME"}},
-		{"a secret as a password", status(500, ""), []string{"--user", "ann:s3cr3t"}, []string{"not a reference", "--user ann:env:PASSWORD"}},
-		{"a secret that is not set", status(500, ""), []string{"--user", "ann:env:NOBODY_SET_THIS"}, []string{"env:NOBODY_SET_THIS is not set"}},
-		{"a header that is none", status(500, ""), []string{"--header", "Accept"}, []string{`"Accept" is not a header`}},
-		{"a key of no source", status(500, ""), []string{"--set", "evry = 3"}, []string{`unknown key "evry"`}},
-		{"no line", status(500, ""), []string{"--set", "evry"}, []string{`"evry" is not a line of a configuration`}},
+		{"an error of JSON-RPC", exitFailure, always(jsonType, `{"jsonrpc":"2.0","id":1,"error":{"code":100,"message":"Odoo Session Expired","data":{"arguments":[]}}}`), nil, []string{"the answer is an error: Odoo Session Expired"}},
+		{"an empty answer", exitFailure, always(jsonType, ""), nil, []string{"the answer is empty"}},
+		{"a bare value", exitFailure, always(jsonType, "42"), nil, []string{"one bare value and no list: 42"}},
+		{"text", exitFailure, always("text/plain", "ORA-00942: table or view does not exist"), nil, []string{"neither JSON, NDJSON, XML nor CSV", "ORA-00942"}},
+		{"a list of lists", exitFailure, always(jsonType, `{"rows":[[1,2],[3,4]]}`), nil, []string{`"rows" holds arrays`, "ask the API for objects"}},
+		{"a list of nulls", exitFailure, always(jsonType, `[null,null]`), nil, []string{"other things beside objects", "objects alone"}},
+		{"objects among other things", exitFailure, always(jsonType, `[{"id":1},null,5]`), nil, []string{"other things beside objects", "objects alone"}},
+		{"broken JSON", exitFailure, always(jsonType, `{"items":[{"id":1},`), nil, []string{"looks like JSON and is none", "cut off"}},
+		{"broken XML", exitFailure, always("text/xml", `<a><b></a>`), nil, []string{"cannot be read as xml"}},
+		{"records without values", exitFailure, always(jsonType, `[{"a":[]},{"a":[]}]`), nil, []string{"no plain values", "--key PATH"}},
+		{"a path that leads nowhere", exitFailure, always(jsonType, `{"a":[{"id":1}]}`), []string{"--records", "b"}, []string{`there is no list at "b"`}},
+		{"a key that is none", exitFailure, always(jsonType, `[{"id":1,"x":{}},{"id":2,"x":{}}]`), []string{"--key", "x"}, []string{"trial of what was guessed failed", "no usable key"}},
+		{"a secret in a header", exitUsage, status(500, ""), []string{"--header", "X-Api-Key: s3cr3t"}, []string{"looks like a secret", "X-Api-Key: env:NAME"}},
+		{"a secret as a token", exitUsage, status(500, ""), []string{"--header", "Authorization: Bearer s3cr3t"}, []string{"looks like a secret", "Authorization: Bearer env:NAME"}},
+		{"a secret as a password", exitUsage, status(500, ""), []string{"--user", "ann:s3cr3t"}, []string{"not a reference", "--user ann:env:PASSWORD"}},
+		{"a secret that is not set", exitUsage, status(500, ""), []string{"--user", "ann:env:NOBODY_SET_THIS"}, []string{"env:NOBODY_SET_THIS is not set"}},
+		{"a header that is none", exitUsage, status(500, ""), []string{"--header", "Accept"}, []string{`"Accept" is not a header`}},
+		{"a key of no source", exitUsage, status(500, ""), []string{"--set", "evry = 3"}, []string{`unknown key "evry"`}},
+		{"no line", exitUsage, status(500, ""), []string{"--set", "evry"}, []string{`"evry" is not a line of a configuration`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			api := httptest.NewServer(c.serve)
 			defer api.Close()
 			path := filepath.Join(t.TempDir(), "deltahook.toml")
-			_, said := command(t, exitFailure, append([]string{"init", api.URL + "/contacts", "--output", path, "--wait", "1ms"}, c.args...)...)
+			_, said := command(t, c.exit, append([]string{"init", api.URL + "/contacts", "--output", path, "--wait", "1ms"}, c.args...)...)
 			for _, want := range c.says {
 				if !strings.Contains(said, want) {
 					t.Errorf("it says %q, not %q", said, want)

@@ -105,6 +105,18 @@ func TestAConfigurationWithProblemsIsNotGiven(t *testing.T) {
 	}
 }
 
+func TestWhatKeepsAConfigurationFromRunningIsSaidFirst(t *testing.T) {
+	text := strings.Replace(smallest, "env:APP_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", 1) + "\n[source.more]\nevery = \"5 m\"\n"
+	_, r := Parse([]File{{Path: "a.toml", Text: []byte(text)}}, testSecrets())
+	err := r.Err()
+	if r.Warnings() != 1 || err == nil || !strings.Contains(r.Problems[0].String(), "warning: ") {
+		t.Fatalf("%v, %v", r, err)
+	}
+	if first, _, _ := strings.Cut(err.Error(), "\n"); strings.Contains(first, "warning: ") {
+		t.Errorf("the error begins with %q", first)
+	}
+}
+
 func TestWarningsDoNotKeepAConfigurationFromRunning(t *testing.T) {
 	head, _, _ := strings.Cut(smallest, "[webhook")
 	c, r := Parse([]File{{Path: "a.toml", Text: []byte(head)}}, testSecrets())

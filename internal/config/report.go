@@ -88,8 +88,19 @@ func (r *Report) Err() error {
 // InvalidError says that a configuration cannot run.
 type InvalidError struct{ Report *Report }
 
-// Error gives all problems and their number.
-func (e *InvalidError) Error() string { return e.Report.String() + e.Report.Summary() }
+// Error gives all problems and their number; what keeps the configuration from running comes before the warnings.
+func (e *InvalidError) Error() string {
+	worst := Report{Problems: slices.Clone(e.Report.Problems)}
+	slices.SortStableFunc(worst.Problems, func(a, b Problem) int { return cmp.Compare(severity(a), severity(b)) })
+	return worst.String() + worst.Summary()
+}
+
+func severity(p Problem) int {
+	if p.Warning {
+		return 1
+	}
+	return 0
+}
 
 // finding is a problem before it is rendered.
 type finding struct {

@@ -60,14 +60,20 @@ func (d *Draft) Unsure() []guess.Note {
 // WebhookSecret is the environment variable to which the webhook of a draft refers.
 const WebhookSecret = "APP_WEBHOOK_SECRET" //nolint:gosec // a name
 
-// Make asks the API and drafts its configuration. Errors have their next step (setting.Hint).
+// OptionsError says that the options cannot be used; nobody was asked.
+type OptionsError struct{ error }
+
+// Unwrap gives what is wrong with them.
+func (e *OptionsError) Unwrap() error { return e.error }
+
+// Make asks the API and drafts its configuration. Errors have their next step (setting.Hint); those of the options are of the type *OptionsError.
 func Make(ctx context.Context, o Options) (*Draft, error) {
 	d := &drafter{o: o, secrets: withWebhookSecret(o.Secrets)}
 	if d.o.Progress == nil {
 		d.o.Progress = func(string) {}
 	}
 	if err := d.prepare(); err != nil {
-		return nil, err
+		return nil, &OptionsError{err}
 	}
 	if err := d.look(ctx); err != nil {
 		return nil, err

@@ -25,7 +25,10 @@ func (a *app) resume() *cobra.Command {
 		}
 		asSource, _ := cmd.Flags().GetBool("source")
 		asWebhook, _ := cmd.Flags().GetBool("webhook")
-		action, err := a.named(admin.Jump, args[0], asSource, asWebhook)
+		if asWebhook { // also one that is not configured any more
+			return a.skipQueue(cmd, args[0], yes)
+		}
+		action, err := a.named(admin.Jump, args[0], asSource, false)
 		if err != nil {
 			return err
 		}
@@ -48,6 +51,11 @@ func (a *app) skipQueue(cmd *cobra.Command, webhook string, yes bool) error {
 	plan, err := view.Change(cmd.Context(), c, true)
 	if err != nil {
 		return failure(err)
+	}
+	if plan.Deliveries == 0 {
+		if _, err := a.named(admin.Jump, webhook, false, true); err != nil {
+			return err
+		}
 	}
 	a.printPlan(c, plan)
 	if plan.Deliveries > 0 && !yes {

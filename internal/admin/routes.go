@@ -103,7 +103,7 @@ func stateRoutes() []route {
 			method: "GET", path: apiRoot + "/webhooks", name: "listWebhooks", access: looks, answer: []Webhook{}, pages: true,
 			about: "Webhooks by name.",
 			params: []param{
-				{name: "state", about: "only in this state", one: []string{"ok", "failing", "paused", "recovering"}},
+				{name: "state", about: "only in this state", one: []string{"ok", "failing", "paused", "recovering", "removed"}},
 				{name: "name", about: "only those whose name has this in it"},
 			}, do: (*handler).webhooks,
 		}, {

@@ -178,7 +178,7 @@ type Hold struct {
 // Webhook is the state of one receiver.
 type Webhook struct {
 	Name      string    `json:"webhook"`
-	State     string    `json:"state"` // ok, failing, paused, recovering
+	State     string    `json:"state"` // ok, failing, paused, recovering; removed: it left the configuration while deliveries waited for it
 	Queued    int64     `json:"queued"`
 	InFlight  int       `json:"in_flight"`
 	Parked    int64     `json:"parked"`

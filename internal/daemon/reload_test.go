@@ -175,6 +175,41 @@ func TestWebhooksComeGoAndChangeWithoutLossAndAnUnchangedOneKeepsItsConnection(t
 	}
 }
 
+func TestAWebhookThatLeftTheConfigurationIsShownWhileDeliveriesWaitForIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t, `{"items":[{"id":1,"n":0}]}`, "")
+	b.baselined(t)
+	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
+	t.Cleanup(down.Close)
+	b.reload(t, b.text+fmt.Sprintf("[webhook.extra]\nurl = %q\nsecret = %q\n", down.URL, secret))
+	b.api.set(`{"items":[{"id":1,"n":1}]}`)
+	extra := func() (w admin.Webhook, shown bool) {
+		s, err := b.client.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range s.Webhooks {
+			if w.Name == "extra" {
+				return w, true
+			}
+		}
+		return w, false
+	}
+	until(t, "a failure", func() bool { w, _ := extra(); return w.State == "failing" && w.Queued == 1 })
+	b.reload(t, b.text)
+	w, _ := extra()
+	if w.State != "removed" || w.Queued != 1 || w.Oldest.IsZero() || !strings.Contains(w.Note, "deltahook resume --skip --webhook extra") {
+		t.Errorf("it is shown as %+v", w)
+	}
+	drop := admin.Change{Kind: admin.Skip, Query: store.DeliveryQuery{Webhook: "extra"}}
+	if done, err := b.client.Change(t.Context(), drop, false); err != nil || done.Deliveries != 1 {
+		t.Errorf("dropping: %+v, %v", done, err)
+	}
+	if w, shown := extra(); shown {
+		t.Errorf("with nothing that waits it is shown as %+v", w)
+	}
+}
+
 func TestTheLogSaysWhetherTheFirstRecordsAreEvents(t *testing.T) {
 	t.Parallel()
 	for extra, want := range map[string]string{"": "are not events", `initial = "emit"`: "were told as created"} {

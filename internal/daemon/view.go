@@ -113,7 +113,7 @@ func (v view) Change(ctx context.Context, c admin.Change, plan bool) (admin.Chan
 	if plan {
 		return v.Apply(ctx, c, nil)
 	}
-	if _, ok := v.d.current().config.Webhook(c.Query.Webhook); c.Kind == admin.Skip && !ok {
+	if c.Kind == admin.Skip && !v.awaits(c.Query.Webhook) {
 		return admin.Changed{}, fmt.Errorf("%w: %s", admin.ErrNoWebhook, c.Query.Webhook)
 	}
 	out, err := v.Apply(ctx, c, v.d.member)
@@ -144,6 +144,7 @@ func (v view) Status(ctx context.Context) (admin.Status, error) {
 		s.Sources = joined(s.Sources, others)
 	}
 	v.d.peers.counts(s.Webhooks)
+	s.Webhooks = append(s.Webhooks, v.removed(s.Webhooks)...)
 	s.Alerting, err = v.alerting(ctx)
 	return s, err
 }
@@ -176,6 +177,27 @@ func (v view) now() admin.Status {
 		s.Webhooks = append(s.Webhooks, webhookStatus(w, queues[w.Webhook]))
 	}
 	return s
+}
+
+// awaits says whether deliveries to webhook can be waiting: it is configured, or was.
+func (v view) awaits(webhook string) bool {
+	_, configured := v.d.current().config.Webhook(webhook)
+	return configured || (*v.d.queues.last.Load())[webhook].Pending > 0
+}
+
+// removed gives the webhooks that left the configuration while deliveries waited for them, by name.
+func (v view) removed(configured []admin.Webhook) (list []admin.Webhook) {
+	for name, q := range *v.d.queues.last.Load() {
+		if q.Pending+q.Parked == 0 || slices.ContainsFunc(configured, func(w admin.Webhook) bool { return w.Name == name }) {
+			continue
+		}
+		list = append(list, admin.Webhook{
+			Name: name, State: "removed", Queued: q.Pending, Parked: q.Parked, Oldest: q.Oldest,
+			Note: "it is not configured: what waits goes out when it is again, or is dropped by deltahook resume --skip --webhook " + name,
+		})
+	}
+	slices.SortFunc(list, func(a, b admin.Webhook) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }
 
 // source gives one source with its day.

@@ -73,8 +73,11 @@ func resetAction(source, level string) action {
 }
 
 func webhookActions(w admin.Webhook) []action {
-	if w.State == "paused" {
+	switch w.State {
+	case "paused":
 		return []action{webhookAction(admin.Resume, "Resume", w.Name), changeAction(admin.Skip, "Skip to now", w.Name, selection{Webhook: w.Name})}
+	case "removed":
+		return []action{changeAction(admin.Skip, "Drop what waits", w.Name, selection{Webhook: w.Name})}
 	}
 	return []action{webhookAction(admin.Pause, "Pause", w.Name)}
 }

@@ -1,7 +1,6 @@
 package emitter
 
 import (
-	"container/heap"
 	"net/http"
 	"strconv"
 	"strings"
@@ -107,41 +106,21 @@ func (a *agenda) age(l *lane) {
 		l.until = head.bundle.until()
 	}
 	if !l.until.IsZero() {
-		heap.Push(&a.aging, l)
+		a.aging.Set(l)
 	}
 }
 
 // eldest gives the lane that is the first to be given up on; nil when none has failed.
 func (a *agenda) eldest() *lane {
-	if len(a.aging) == 0 {
-		return nil
-	}
-	return a.aging[0]
-}
-
-// agingHeap orders lanes that do not get through by when they are given up on.
-type agingHeap []*lane
-
-func (h agingHeap) Len() int           { return len(h) }
-func (h agingHeap) Less(i, j int) bool { return h[i].until.Before(h[j].until) }
-func (h agingHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].aging, h[j].aging = i, j
-}
-
-// Push adds a lane.
-func (h *agingHeap) Push(x any) {
-	l, _ := x.(*lane)
-	l.aging = len(*h)
-	*h = append(*h, l)
-}
-
-// Pop removes the last lane.
-func (h *agingHeap) Pop() any {
-	old := *h
-	l := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	l.aging = -1
+	l, _ := a.aging.First()
 	return l
 }
+
+// byUntil orders lanes that do not get through by when they are given up on.
+type byUntil struct{}
+
+// Due is when the first delivery is given up on.
+func (byUntil) Due(l *lane) time.Time { return l.until }
+
+// Place is that among those that have failed.
+func (byUntil) Place(l *lane) *int { return &l.aging }

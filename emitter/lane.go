@@ -1,10 +1,11 @@
 package emitter
 
 import (
-	"container/heap"
 	"iter"
 	"slices"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/due"
 )
 
 // item is one delivery in memory. Its Body is dropped when an attempt failed, and read again for the next one: what waits
@@ -74,9 +75,9 @@ type lane struct {
 	// A lane that is not busy stands in one of the lists of an agenda.
 	in         *laneList
 	prev, next *lane // in that list
-	index      int   // in the heap of those that wait; -1: not there
+	index      int   // among those that wait; 0: it does not
 	until      time.Time
-	aging      int // in the heap of those whose first delivery has failed, by until; -1: not there
+	aging      int // among those whose first delivery has failed, by until; 0: it has not
 }
 
 func (l *lane) head() *item { return l.items[0] }
@@ -126,8 +127,8 @@ func (l *lane) shift() {
 // agenda says which lane comes next: fresh events before repeated ones, but not always; among each, lanes take turns.
 type agenda struct {
 	fresh, again laneList
-	waiting      laneHeap
-	aging        agingHeap
+	waiting      due.Queue[*lane, byDue]
+	aging        due.Queue[*lane, byUntil]
 	turn         int
 }
 
@@ -141,7 +142,7 @@ func (a *agenda) place(l *lane, now time.Time) {
 	a.age(l)
 	switch {
 	case head.due.After(now):
-		heap.Push(&a.waiting, l)
+		a.waiting.Set(l)
 	case head.Attempts == 0:
 		a.fresh.push(l)
 	default:
@@ -154,12 +155,8 @@ func (a *agenda) remove(l *lane) {
 	if l.in != nil {
 		l.in.remove(l)
 	}
-	if l.index >= 0 {
-		heap.Remove(&a.waiting, l.index)
-	}
-	if l.aging >= 0 {
-		heap.Remove(&a.aging, l.aging)
-	}
+	a.waiting.Drop(l)
+	a.aging.Drop(l)
 }
 
 // peek gives the lane whose turn it is; nil when none is due.
@@ -174,8 +171,7 @@ func (a *agenda) peek(now time.Time) *lane {
 
 // due gives the lanes that are due, in two lists of which the first has its turn.
 func (a *agenda) due(now time.Time) [2]*laneList {
-	for len(a.waiting) > 0 && !a.waiting[0].head().due.After(now) {
-		l := a.waiting[0]
+	for l, ok := a.waiting.First(); ok && !l.head().due.After(now); l, ok = a.waiting.First() {
 		a.remove(l)
 		a.place(l, now)
 	}
@@ -202,39 +198,22 @@ func (a *agenda) inTurn(now time.Time) iter.Seq2[int, *lane] {
 }
 
 // has says whether a lane stands in the agenda.
-func (a *agenda) has(l *lane) bool { return l.in != nil || l.index >= 0 }
+func (a *agenda) has(l *lane) bool { return l.in != nil || l.index > 0 }
 
 // nextDue gives when the first waiting lane is due.
 func (a *agenda) nextDue() (time.Time, bool) {
-	if len(a.waiting) == 0 {
+	l, ok := a.waiting.First()
+	if !ok {
 		return time.Time{}, false
 	}
-	return a.waiting[0].head().due, true
+	return l.head().due, true
 }
 
-// laneHeap orders waiting lanes by when they are due.
-type laneHeap []*lane
+// byDue orders waiting lanes by when they are due.
+type byDue struct{}
 
-func (h laneHeap) Len() int           { return len(h) }
-func (h laneHeap) Less(i, j int) bool { return h[i].head().due.Before(h[j].head().due) }
-func (h laneHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
+// Due is that of the first delivery.
+func (byDue) Due(l *lane) time.Time { return l.head().due }
 
-// Push adds a lane.
-func (h *laneHeap) Push(x any) {
-	l, _ := x.(*lane)
-	l.index = len(*h)
-	*h = append(*h, l)
-}
-
-// Pop removes the last lane.
-func (h *laneHeap) Pop() any {
-	old := *h
-	l := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	l.index = -1
-	return l
-}
+// Place is that among those that wait.
+func (byDue) Place(l *lane) *int { return &l.index }

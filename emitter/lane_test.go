@@ -7,7 +7,7 @@ import (
 )
 
 func laneFor(a *agenda, name string, attempts int, due, now time.Time) {
-	l := &lane{key: laneKey{key: name}, index: -1, aging: -1}
+	l := &lane{key: laneKey{key: name}}
 	l.items = []*item{{Delivery: Delivery{Key: name, Attempts: attempts}, lane: l, due: due}}
 	a.place(l, now)
 }

@@ -219,7 +219,7 @@ func (q *queue) laneOf(w *window, d *Delivery) *lane {
 	key := keyOf(q.webhook.Order, d)
 	l := q.lanes[key]
 	if l == nil {
-		l = &lane{key: key, win: w, index: -1, aging: -1}
+		l = &lane{key: key, win: w}
 		q.lanes[key] = l
 	}
 	return l

@@ -40,7 +40,7 @@ func (s *Scheduler) Pause(ctx context.Context, name string) error {
 	}
 	was := t.paused
 	t.paused = true
-	s.queue.drop(t)
+	s.queue.Drop(t)
 	p := t.poller
 	s.mu.Unlock()
 	if err := p.SetPaused(ctx, true); err != nil {

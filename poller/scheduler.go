@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/due"
 	"github.com/deltahook/deltahook/internal/trust"
 )
 
@@ -35,7 +36,7 @@ type Scheduler struct {
 
 	mu      sync.Mutex
 	tasks   map[string]*task
-	queue   queue
+	queue   due.Queue[*task, byDue]
 	slots   int
 	ctx     context.Context //nolint:containedctx // ends when the scheduler stops; polls that start later live in it
 	cancel  context.CancelCauseFunc
@@ -116,11 +117,11 @@ func (s *Scheduler) nudge() {
 // enqueue puts a task that may run into the queue.
 func (s *Scheduler) enqueue(t *task) {
 	if !s.started() || t.removed || t.paused || t.stopped != nil || t.due.IsZero() {
-		s.queue.drop(t)
+		s.queue.Drop(t)
 		return
 	}
-	s.queue.set(t)
-	if t.place == 0 { // the loop sleeps for the one that was first before
+	s.queue.Set(t)
+	if first, _ := s.queue.First(); first == t { // the loop sleeps for the one that was first before
 		s.nudge()
 	}
 }
@@ -163,8 +164,8 @@ func (s *Scheduler) startDue() time.Duration {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.queue) > 0 && s.slots > 0 && s.started() {
-		t, now := s.queue[0], s.now()
+	for t, ok := s.queue.First(); ok && s.slots > 0 && s.started(); t, ok = s.queue.First() {
+		now := s.now()
 		if wait := t.due.Sub(now); wait > 0 {
 			return min(max(wait, shortestSleep), longestSleep)
 		}
@@ -173,7 +174,7 @@ func (s *Scheduler) startDue() time.Duration {
 			s.enqueue(t)
 			continue
 		}
-		s.queue.drop(t)
+		s.queue.Drop(t)
 		s.start(t)
 	}
 	return longestSleep
@@ -280,7 +281,7 @@ func (s *Scheduler) build(source *Source) (*task, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &task{place: -1, source: source, schedule: schedule, hours: hours, poller: p}, nil
+	return &task{source: source, schedule: schedule, hours: hours, poller: p}, nil
 }
 
 // put begins to poll a source, or will at the start.
@@ -308,7 +309,7 @@ func (s *Scheduler) Remove(ctx context.Context, name string) error {
 func (s *Scheduler) remove(t *task) (stopped <-chan struct{}) {
 	t.removed = true
 	delete(s.tasks, t.source.Name)
-	s.queue.drop(t)
+	s.queue.Drop(t)
 	if t.running != nil {
 		t.running(errRemoved)
 	}

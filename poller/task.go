@@ -19,7 +19,7 @@ type task struct {
 
 	since time.Time // until then somebody else polled it; zero: nobody did
 	due   time.Time // when it is to be polled; what the schedule, a server or a person said
-	place int       // in the queue; -1: not in it
+	place int       // in the queue; 0: not in it
 
 	scheduled time.Time // the scheduled time that due stands for
 	owed      time.Time // that of a poll that was interrupted, and not made since; zero: there is none
@@ -237,7 +237,7 @@ func (t *task) status(name string, now time.Time) Status {
 	if s.Polling {
 		s.Progress = t.progress.get()
 	}
-	if t.place >= 0 {
+	if t.place > 0 {
 		s.NextPoll = t.due
 	}
 	t.track.status(&s)
@@ -256,3 +256,12 @@ func (t *task) status(name string, now time.Time) Status {
 	s.Skipped = t.skipped
 	return s
 }
+
+// byDue orders sources by when they are due.
+type byDue struct{}
+
+// Due is when the next poll begins.
+func (byDue) Due(t *task) time.Time { return t.due }
+
+// Place is that in the queue of the scheduler.
+func (byDue) Place(t *task) *int { return &t.place }

@@ -139,7 +139,7 @@ func (s *shifting) falseDeletions(t *testing.T, polls int, edit func(*Source)) (
 // TestT1PagesThatOverlapMakeNoFalseDeletions repeats the simulation of the trap: ten pages, and a list that is changed between any two
 // of them. Without an overlap a record that is pulled over the edge of a page counts as deleted.
 func TestT1PagesThatOverlapMakeNoFalseDeletions(t *testing.T) {
-	polls := 2000
+	polls := 600
 	if testing.Short() {
 		polls = 100
 	}

@@ -28,7 +28,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	if last := !w.more || !next.Held.decided(); last && next.Held.endsWith(s.proven) && !s.unfinished { // a decision is about all windows up to now
 		next.Held = nil
 	}
-	edits, err := w.outdated()
+	edits, all, err := w.outdated()
 	if err != nil {
 		return err
 	}
@@ -36,9 +36,9 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	next.Partitions = w.remembers(proven)
 	anew := m.state.Version > 0 && m.state.Compare != p.compare
 	if anew {
-		s.disown(next.Edits != nil)
+		s.disown(edits != nil && !all)
 	}
-	if next.Edits == nil && len(m.formers) > 0 {
+	if all {
 		if err := s.unmarkAll(); err != nil {
 			return err
 		}

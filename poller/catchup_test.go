@@ -77,6 +77,47 @@ func TestARecordThatAnEditExcludesAndItsListLacksIsForgottenSilently(t *testing.
 	}
 }
 
+func TestARecordThatAnEditExcludesAndAMovingListDidNotShowIsJudgedWhenItsPlaceIsKnown(t *testing.T) {
+	for back, tells := range map[string]string{
+		`{"id":4,"n":1}`:        "", // as it was
+		`{"id":4,"n":1,"a":2}`:  "", // something else has changed
+		`{"id":4,"n":2}`:        "updated 4 n",
+		`{"id":4,"n":2,"b":[]}`: "updated 4 b,n",
+		"":                      "", // it is gone
+	} {
+		pages := []string{`[{"id":1,"n":2},{"id":2,"n":2}]`, `[{"id":3,"n":2},{"id":4,"n":1}]`, `[]`}
+		r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+			n, err := strconv.Atoi(q.URL.Query().Get("page"))
+			if err != nil || n > len(pages) {
+				t.Errorf("page %q", q.URL.RawQuery)
+				return
+			}
+			fmt.Fprint(w, pages[n-1])
+		}, func(s *Source) {
+			s.Pages.Kind, s.Deletes.Confirm = "page", 1
+		})
+		r.want(Complete)
+		pages[1] = `[{"id":2,"n":2},{"id":3,"n":2}]` // the list was changed while it was read: 2 came twice, and 4 was not shown
+		r.edit(func(s *Source) { s.Where = conditions("n == 2") })
+		r.want(Partial)
+		r.want(Partial)
+		pages[1] = `[{"id":3,"n":2}` + strings.TrimSuffix(","+back, ",") + "]"
+		r.want(Complete)
+		known := 3
+		if tells != "" {
+			r.tells(tells)
+			known = 4
+		} else {
+			r.tells()
+		}
+		r.want(Unchanged)
+		if n := len(r.ledger.rows("contacts")); n != known {
+			t.Errorf("with %q %d records are known, want %d", back, n, known)
+		}
+		r.unmarked()
+	}
+}
+
 // What a record with details is in its list is not stored: whether it is still followed shows when it comes back.
 func TestARecordWithDetailsThatAnEditExcludesAndItsListLackedGoesWhenItComesBack(t *testing.T) {
 	for _, verify := range []string{"", "/contacts/{key}"} {

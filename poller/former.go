@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -43,13 +44,13 @@ type former struct {
 }
 
 // A record that was not read since an edit has a mark in the upper bits of Print.Raw: the place of what was before that edit in
-// Edits.Formers, from 1, and whether it was listed since, and waits for its detail. The others are its fingerprint.
+// Edits.Formers, from 1, and whether it waits although its list was read since: for its detail, or to be seen. The others are its fingerprint.
 const (
-	rawBits    = 57
-	rawMask    = 1<<rawBits - 1
-	markBits   = 6
-	mostMarks  = 1<<markBits - 1
-	markListed = 1 << 63
+	rawBits   = 57
+	rawMask   = 1<<rawBits - 1
+	markBits  = 6
+	mostMarks = 1<<markBits - 1
+	markWaits = 1 << 63
 )
 
 func (f *former) marks(raw uint64) uint64 { return raw&rawMask | uint64(f.place+1)<<rawBits } //nolint:gosec // it is at most mostMarks
@@ -126,27 +127,29 @@ func (m *memory) since(partition string) []*former {
 	return m.formers[len(edits.Formers):]
 }
 
-// outdated gives what is to be remembered of edits since which not all records were read.
-func (w *walk) outdated() (*Edits, error) {
+// outdated gives what is to be remembered of edits since which not all records were read. All says that all lists were: only records
+// that are not decided upon may be left.
+func (w *walk) outdated() (edits *Edits, all bool, err error) {
 	e, m := &Edits{Behind: map[string]int{}, Joining: w.joining()}, w.p.known
 	if len(m.formers) == 0 {
-		return nil, nil //nolint:nilnil // there is nothing to remember
+		return nil, false, nil
 	}
 	if err := w.relieve(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, name := range w.lists() {
 		if list := m.since(name); len(list) > 0 && (w.more || w.missed(name)) {
 			e.Behind[name] = list[0].place
 		}
 	}
-	if len(e.Behind)+len(e.Joining) == 0 && !w.more && !w.reach.ahead && !w.scan.details.owes() && !m.waits() {
-		return nil, nil //nolint:nilnil // all was read
+	all = len(e.Behind)+len(e.Joining) == 0 && !w.more && !w.reach.ahead && !w.scan.details.owes() && !m.waits()
+	if all && len(w.scan.undecided) == 0 {
+		return nil, true, nil
 	}
 	for _, f := range m.formers[:min(len(m.formers), mostMarks)] {
 		e.Formers = append(e.Formers, f.text)
 	}
-	return e, nil
+	return e, all, nil
 }
 
 // lists names the lists whose records may not have been read since an edit: those of this poll, and partitions that have none in it.
@@ -168,8 +171,8 @@ func (w *walk) lists() []string {
 // marked says whether a record was not read since an edit.
 func (m *memory) marked() bool { return m.hasRaw(func(raw uint64) bool { return raw > rawMask }) }
 
-// waits says whether a record waits for its detail since an edit.
-func (m *memory) waits() bool { return m.hasRaw(func(raw uint64) bool { return raw&markListed != 0 }) }
+// waits says whether a record waits since an edit although its list was read.
+func (m *memory) waits() bool { return m.hasRaw(func(raw uint64) bool { return raw&markWaits != 0 }) }
 
 func (m *memory) hasRaw(is func(raw uint64) bool) (found bool) {
 	m.index.All(func(_ differ.Hash, p differ.Print, _ int) bool {
@@ -179,11 +182,11 @@ func (m *memory) hasRaw(is func(raw uint64) bool) (found bool) {
 	return found
 }
 
-// relieve lets records no longer wait for their details that their lists lack.
+// relieve lets records no longer wait that their lists lack.
 func (w *walk) relieve() error {
 	var waiting []differ.Hash
 	w.scan.index.Unseen(func(h differ.Hash, p differ.Print, _ int) bool {
-		if p.Raw&markListed != 0 && !w.scan.details.asks(h) {
+		if p.Raw&markWaits != 0 && !w.scan.details.asks(h) {
 			waiting = append(waiting, h)
 		}
 		return true
@@ -199,24 +202,34 @@ func (w *walk) relieve() error {
 
 // unmark lets a record be judged by what counts now.
 func (s *scan) unmark(h differ.Hash) error {
+	print, _, _ := s.index.Get(h)
+	return s.remark(h, print.Raw&rawMask)
+}
+
+func (s *scan) remark(h differ.Hash, raw uint64) error {
 	print, missing, _ := s.index.Get(h)
-	print.Raw &= rawMask
+	print.Raw = raw
 	s.p.known.dirty = true
 	s.index.SetRaw(h, print.Raw)
 	return s.spool.add(&entry{known: Known{Hash: h, Print: print, Missing: missing}})
 }
 
-// unmarkAll ends all marks with the edits that they are about: those of later edits would have the same places.
+// unmarkAll ends all marks with the edits that they are about: those of later edits would have the same places. What is not decided upon
+// goes on to wait.
 func (s *scan) unmarkAll() error {
-	var marked []differ.Hash
+	m, marks := s.p.known, map[differ.Hash]uint64{}
 	s.index.All(func(h differ.Hash, p differ.Print, _ int) bool {
 		if p.Raw > rawMask {
-			marked = append(marked, h)
+			marks[h] = p.Raw & rawMask
 		}
 		return true
 	})
-	for _, h := range marked {
-		if err := s.unmark(h); err != nil {
+	for _, h := range s.undecided {
+		print, _, _ := s.index.Get(h)
+		marks[h] = cmp.Or(m.of(print), m.edit()).marks(print.Raw) | markWaits
+	}
+	for h, raw := range marks {
+		if err := s.remark(h, raw); err != nil {
 			return err
 		}
 	}
@@ -252,7 +265,7 @@ func (w *walk) missed(name string) bool {
 // unread gives how a known record was compared when it was last read, if what counts of it was edited since; nil: it was not. Where a list
 // is read as far as it is asked for, a record that it did not show since an edit is as it is known.
 func (s *scan) unread(known differ.Print) *former {
-	if f := s.p.known.of(known); f != nil && (known.Raw&markListed != 0 || len(s.formers) > 0) {
+	if f := s.p.known.of(known); f != nil && (known.Raw&markWaits != 0 || len(s.formers) > 0) {
 		return f
 	}
 	return s.p.known.edit()

@@ -56,6 +56,7 @@ type scan struct {
 	exits     int                  // records that are not followed any more: those of deleted that were seen, and forgotten
 	forgotten []differ.Hash        // known records that are gone, which is no news
 	dropped   map[differ.Hash]bool // known records that the configuration excludes since it was changed
+	undecided []differ.Hash        // known records that it excludes as they are stored, and may not as they are
 }
 
 // keyless tells of a record that cannot be identified.

@@ -129,8 +129,12 @@ func (w *walk) dismiss() error {
 		})
 	}
 	err := w.each(unread, func(h differ.Hash, key string, stored []byte) {
-		if (last || w.proves(w.p.partitionOf(key))) && !w.p.selected.admits(stored) {
+		switch {
+		case w.p.selected.admits(stored):
+		case last || w.proves(w.p.partitionOf(key)):
 			s.dropped[h] = true
+		default:
+			s.undecided = append(s.undecided, h)
 		}
 	})
 	if err != nil {

@@ -76,6 +76,9 @@ func (a *alerts) tell(ctx context.Context, now time.Time) (next time.Time, err e
 	if err := a.read(ctx); err != nil {
 		return time.Time{}, err
 	}
+	if err := a.catchUp(ctx); err != nil {
+		return time.Time{}, err
+	}
 	r := a.gather(c, now)
 	if err := a.commit(ctx, c, r); err != nil {
 		return time.Time{}, err
@@ -118,7 +121,7 @@ func (a *alerts) gather(c *config.Config, now time.Time) *round {
 		if at := p.due(); !at.IsZero() && !at.After(now) {
 			r.parked = append(r.parked, webhook)
 			r.alerts = append(r.alerts, p.alert(webhook))
-			a.told.parkedUpTo(webhook, p.last)
+			a.told.parkedToo(webhook, p)
 		} else {
 			owed = owed || p.count > 0
 		}
@@ -132,7 +135,7 @@ func (a *alerts) gather(c *config.Config, now time.Time) *round {
 
 func (p *parked) alert(webhook string) alert {
 	return alert{
-		kind: alertParked, About: subject{Webhook: webhook}, State: "parked", Since: p.since.UTC(), Count: p.count, Events: slices.Clone(p.ids),
+		kind: alertParked, About: subject{Webhook: webhook}, State: "parked", Since: p.since.UTC(), Count: p.count, Events: slices.Clone(p.ids[:min(len(p.ids), parkedIDs)]),
 		Message: p.reason, Hint: "deltahook deliveries --parked --webhook " + webhook,
 	}
 }

@@ -28,11 +28,6 @@ func (r *alertArchive) Sources(context.Context) ([]store.SourceRow, error) {
 	return r.sources, r.err
 }
 
-func (r *alertArchive) Queues(context.Context) ([]store.Queue, error) {
-	r.asked++
-	return []store.Queue{{Webhook: "crm", Parked: int64(len(r.parked))}}, r.err
-}
-
 func (r *alertArchive) Deliveries(_ context.Context, q store.DeliveryQuery) (list []store.DeliveryRow, err error) {
 	r.asked++
 	for _, d := range r.parked {
@@ -79,7 +74,7 @@ func dies(t *testing.T, a *alerts) *alerts {
 	t.Helper()
 	next := newAlerts(a.log, a.config)
 	next.hooks, next.ledger, next.archive = a.hooks, a.ledger, a.archive
-	if err := next.restore(t.Context()); err != nil {
+	if err := errors.Join(next.restore(t.Context()), next.catchUp(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	return next
@@ -145,7 +140,7 @@ func TestWhatAProcessThatDiedHadToTellIsToldOnce(t *testing.T) {
 	a = dies(t, a)
 	tells(t, a, now.Add(time.Second))
 	a = dies(t, a)
-	if p := a.parked["crm"]; p == nil || p.count != 12 || len(p.ids) != 10 || p.ids[0] != "e1" || p.ids[9] != "e10" || p.reason != "no 1" {
+	if p := a.parked["crm"]; p == nil || p.count != 12 || len(p.ids) != 12 || p.ids[0] != "e1" || p.ids[11] != "e12" || p.reason != "no 1" {
 		t.Errorf("found %+v", p)
 	}
 	later := now.Add(2 * time.Minute)
@@ -176,7 +171,7 @@ func TestMoreParkedEventsThanAPageAreAllCounted(t *testing.T) {
 		r.park("contacts", time.Now())
 	}
 	a = dies(t, a)
-	if p := a.parked["crm"]; p == nil || p.count != 2345 || p.ids[0] != "e1" || len(p.ids) != 10 {
+	if p := a.parked["crm"]; p == nil || p.count != 2345 || p.ids[0] != "e1" || len(p.ids) != parkedKnown || len(p.alert("crm").Events) != parkedIDs {
 		t.Errorf("found %+v", p)
 	}
 }
@@ -238,6 +233,100 @@ func TestTheMemoryOfAlertsIsBounded(t *testing.T) {
 	}
 }
 
+func parkHere(a *alerts, id string) {
+	a.park(&emitter.Delivery{Ref: emitter.Ref{Lane: emitter.Lane{Webhook: "crm"}}, ID: id, Source: "contacts"}, "no")
+}
+
+// The store knows a parked event by the end of its last attempt; that may be written, or reported by another replica, after later ones were
+// told of.
+func TestAnEventWhoseParkingIsHeardOfLateIsToldThroughACrash(t *testing.T) {
+	for name, heard := range map[string]func(a *alerts, at time.Time){
+		"it is written late": func(a *alerts, _ time.Time) { parkHere(a, "e2") },
+		"another replica reports it": func(a *alerts, at time.Time) {
+			a.parkedElsewhere(&parkedNews{webhook: "crm", reason: "no", count: 1, ids: []string{"e2"}, last: at})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, l, r := newKeptAlerts(t)
+			start := time.Now()
+			tells(t, a, start)
+			ended := start.Add(time.Millisecond)
+			time.Sleep(2 * time.Millisecond)
+			r.park("contacts", time.Now())
+			parkHere(a, "e1")
+			tells(t, a, start.Add(2*time.Minute))
+			r.park("contacts", ended)
+			heard(a, ended)
+			tells(t, a, start.Add(3*time.Minute)) // not yet
+			for range 2 {
+				a = dies(t, a)
+				tells(t, a, start.Add(time.Hour))
+			}
+			if want := []string{"1 deltahook.event.parked webhook/crm", "2 deltahook.event.parked webhook/crm"}; !slices.Equal(l.told, want) {
+				t.Errorf("told %q, want %q", l.told, want)
+			}
+		})
+	}
+}
+
+func TestSoManyParkedEventsThatTheirIdsAreNotKeptAreToldOnce(t *testing.T) {
+	a, l, r := newKeptAlerts(t)
+	start := time.Now()
+	tells(t, a, start)
+	for i := range 2 * parkedKnown {
+		r.park("contacts", time.Now())
+		parkHere(a, fmt.Sprint("e", i+1))
+	}
+	for range 2 {
+		tells(t, a, start.Add(time.Hour))
+		a = dies(t, a)
+	}
+	if len(l.told) != 1 || len(l.state.Cursor) > 500 {
+		t.Errorf("told %q, and %d bytes are kept", l.told, len(l.state.Cursor))
+	}
+}
+
+func TestAClockThatWasAheadForAMomentSilencesNothing(t *testing.T) {
+	a, l, r := newKeptAlerts(t)
+	now := time.Now()
+	tells(t, a, now)
+	a.baselined("contacts", now.Add(time.Second), 3)
+	tells(t, a, now.Add(time.Minute))
+	ahead := now.Add(10 * 365 * 24 * time.Hour)
+	a.parkedAlso("crm", &parked{count: 1, ids: []string{"e0"}, since: ahead, last: ahead})
+	tells(t, a, ahead.Add(2*time.Minute))
+	a.baselined("orders", now.Add(time.Hour), 3)
+	tells(t, a, now.Add(time.Hour))
+	r.park("contacts", now.Add(2*time.Hour))
+	a = dies(t, a)
+	tells(t, a, now.Add(24*time.Hour))
+	a = dies(t, a)
+	a.baselined("orders", now.Add(90*24*time.Hour), 3) // after a reset
+	tells(t, a, now.Add(91*24*time.Hour))
+	if len(l.told) != 5 {
+		t.Errorf("told %q", l.told)
+	}
+}
+
+// A report from before a reset may be heard after the store was read.
+func TestAnOldReportOfABaselineIsNoNews(t *testing.T) {
+	a, l, r := newKeptAlerts(t)
+	now := time.Now()
+	tells(t, a, now)
+	before, after := now.Add(time.Second), now.Add(time.Minute)
+	a.baselined("contacts", before, 3)
+	tells(t, a, now.Add(2*time.Second))
+	r.baseline("contacts", after)
+	a = dies(t, a)
+	for _, at := range []time.Time{after, before, after} {
+		a.baselined("contacts", at, 3)
+		tells(t, a, now.Add(2*time.Minute))
+	}
+	if n := len(l.told); n != 2 {
+		t.Errorf("%d alerts of two baselines: %q", n, l.told)
+	}
+}
+
 // What another replica has parked is in the store when this one takes over, and in a report that comes later.
 func TestAParkedEventThatIsHeardOfTwiceCountsOnce(t *testing.T) {
 	a, _, r := newKeptAlerts(t)
@@ -254,10 +343,19 @@ func TestAParkedEventThatIsHeardOfTwiceCountsOnce(t *testing.T) {
 }
 
 func TestAProcessThatCannotReadWhatIsOwedDoesNotTell(t *testing.T) {
-	a, _, r := newKeptAlerts(t)
+	a, l, r := newKeptAlerts(t)
 	tells(t, a, time.Now())
+	if err := a.restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.notice(alert{kind: alertWebhookPaused, About: subject{Webhook: "crm"}})
 	r.err = errors.New("database is locked")
-	if err := a.restore(t.Context()); !errors.Is(err, r.err) || a.ours.Load() {
-		t.Errorf("%v, and it tells: %t", err, a.ours.Load())
+	if _, err := a.tell(t.Context(), time.Now()); !errors.Is(err, r.err) || len(l.told) > 0 {
+		t.Errorf("%v, and it tells %q", err, l.told)
+	}
+	r.err = nil
+	tells(t, a, time.Now())
+	if len(l.told) != 1 {
+		t.Errorf("then it tells %q", l.told)
 	}
 }

@@ -45,6 +45,7 @@ type alerts struct {
 	hooks   func() []emitter.Stats // of the webhooks, now
 	ours    atomic.Bool            // they are ours to tell: the shard of our own source is
 	anew    atomic.Bool            // what is stored has to be read again
+	owed    atomic.Bool            // the store has to be looked through for what was not told
 	// What is stored. One goroutine uses it.
 	state *poller.State // of our own source; nil: to be read
 	tried *round        // the last one that was to be stored, as long as its outcome is unknown
@@ -60,7 +61,7 @@ const (
 // parked counts the events of a webhook that were parked and not told of yet.
 type parked struct {
 	count  int
-	ids    []string
+	ids    []string // of the first ones
 	reason string
 	since  time.Time
 	last   time.Time // when the last one was parked, at the latest
@@ -255,7 +256,7 @@ func (a *alerts) park(d *emitter.Delivery, reason string) (first bool) {
 		a.nudge()
 	}
 	p.last = time.Now()
-	if p.count++; len(p.ids) < parkedIDs {
+	if p.count++; len(p.ids) < parkedKnown {
 		p.ids = append(p.ids, d.ID)
 	}
 	return first
@@ -344,10 +345,6 @@ func (a *alerts) restore(ctx context.Context) error {
 		return err
 	}
 	a.takeUp(m)
-	if err := a.catchUp(ctx); err != nil {
-		a.yield()
-		return err
-	}
 	return nil
 }
 
@@ -357,6 +354,7 @@ func (a *alerts) takeUp(m memory) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ours.Store(true)
+	a.owed.Store(true)
 	for _, one := range m.Alarms {
 		if one.Type != alertRejected && one.Type != alertDiffers { // we run, and will see
 			a.alarms[alarmKey{one.Type, one.About}] = one
@@ -366,7 +364,7 @@ func (a *alerts) takeUp(m memory) {
 		a.told.Baselined = map[string]time.Time{}
 	}
 	if a.told.Parked == nil {
-		a.told.Parked = map[string]time.Time{}
+		a.told.Parked = map[string]toldParked{}
 	}
 	a.nudge()
 }

@@ -47,17 +47,17 @@ func TestEveryPromiseHoldsInEveryWorld(t *testing.T) {
 				t.Logf("%d steps", lived)
 				return
 			}
-			least, said := shrink(t, uint64(seed), broken)
+			least, said := shrink(t, uint64(seed), *steps, broken)
 			t.Errorf("%v\n\nagain with: go test ./internal/simtest -run TestEveryPromiseHoldsInEveryWorld -seed %d -steps %d -journal\n%s", broken, seed, least, tail(journal, said))
 		})
 	}
 }
 
 // shrink looks for the shortest life in which the same promise is broken.
-func shrink(t *testing.T, seed uint64, broken *violation) (steps int64, journal string) {
+func shrink(t *testing.T, seed uint64, life int64, broken *violation) (steps int64, journal string) {
 	t.Helper()
-	steps = broken.step
-	for tried, least := 0, broken.step/8; tried < 4 && least < steps; tried++ {
+	steps = min(broken.step, life) // what comes after them is rest
+	for tried, least := 0, steps/8; tried < 4 && least < steps; tried++ {
 		again, _, said := simulate(t, seed, least, plant{kind: *kind})
 		if again != nil && again.promise == broken.promise {
 			steps, journal, least = least, said, least/2

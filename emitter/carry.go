@@ -214,8 +214,8 @@ func (q *queue) retryBundle(b *bundle, attempt Attempt, now time.Time) {
 	q.releaseAll(b.items, now)
 }
 
-// unpack hears that the deliveries of batches are durably acknowledged. Their lanes have waited for it: what was sealed after
-// an acknowledged batch must not meet it again after a crash.
+// unpack hears that the deliveries of batches are durably acknowledged, or that deliveries are parked. Their lanes have waited for
+// it: what was sealed after an acknowledged batch must not meet it again after a crash.
 func (q *queue) unpack(items []*item, now time.Time) {
 	for _, it := range items {
 		it.lane.drop(it)
@@ -234,25 +234,4 @@ func (q *queue) split(items []*item) {
 	}
 	q.releaseAll(items, now)
 	q.pump(now)
-}
-
-// parkedAll hears that the deliveries of a batch are durably parked.
-func (q *queue) parkedAll(items []*item) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.tally.Parked += int64(len(items))
-	for _, it := range items {
-		q.forget(it)
-	}
-	q.unpack(items, time.Now())
-}
-
-// disownedAll hears that what became of a batch is not written because the shard has gone.
-func (q *queue) disownedAll(items []*item) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, it := range items {
-		q.unload(it)
-	}
-	q.unpack(items, time.Now())
 }

@@ -188,7 +188,11 @@ func (f *fakeOutbox) Batch(_ context.Context, lane Lane, id string) (list []Deli
 func (f *fakeOutbox) FailBatch(_ context.Context, lane Lane, seqs []int64, attempt Attempt, next Next) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.call("failBatch"); err != nil {
+	op := "failBatch"
+	if next.Park != "" {
+		op = "park"
+	}
+	if err := f.call(op); err != nil {
 		return err
 	}
 	for _, seq := range seqs {
@@ -196,8 +200,10 @@ func (f *fakeOutbox) FailBatch(_ context.Context, lane Lane, seqs []int64, attem
 		if row.state != "pending" {
 			continue
 		}
-		row.tried(attempt, next.At)
-		row.attempts = append(row.attempts, attempt)
+		if attempt.Number > 0 {
+			row.tried(attempt, next.At)
+			row.attempts = append(row.attempts, attempt)
+		}
 		switch {
 		case next.Split:
 			row.Batch, row.Attempts = "", 0

@@ -42,13 +42,16 @@ func (it *item) failure() string {
 	return it.Reason
 }
 
+// mostParking bounds what is given up on and not yet durably parked: the rest has its turn when that is heard of.
+const mostParking = 1000
+
 // giveUp parks what has failed for give_up_after, without another attempt: while the receiver is down, one probe after the other
 // goes to events that have failed less, and the turn of this one may never come. It sets the timer for the next one.
 func (q *queue) giveUp(now time.Time) {
 	if !q.running || q.gate.stopped() || !q.trust.Open(now) {
 		return
 	}
-	for l := q.agenda.eldest(); l != nil; l = q.agenda.eldest() {
+	for l := q.agenda.eldest(); l != nil && q.parking < mostParking; l = q.agenda.eldest() {
 		if l.until.After(now) {
 			q.wakeAt(l.until, now)
 			return
@@ -82,6 +85,7 @@ func (q *queue) giveUpOn(l *lane) {
 		q.agenda.remove(lane)
 		lane.busy = true
 	}
+	q.parking++
 	failure := lead.failure()
 	o := Outcome{Class: Failed, Status: lead.Status, Reason: ReasonGaveUp, Error: failure}
 	q.record.giveUp(q, lead, bundle, q.gaveUp(failure), o)

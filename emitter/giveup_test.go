@@ -338,3 +338,62 @@ func TestAMemberThatHasNotProbedItselfGivesUpWhenAnotherOneHas(t *testing.T) {
 		})
 	}
 }
+
+// P3: half a batch would be sent under another id.
+func TestABatchThatIsGivenUpOnIsParkedAsAWholeWhateverTheStoreRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, batches(5), givesUpAfter(time.Hour))
+		b.receiver().set(failing)
+		b.start()
+		synctest.Wait()
+		b.emit(keys(5)...)
+		time.Sleep(time.Minute)
+		parks := 0
+		b.outbox.setFault(func(op string) error {
+			if op == "park" {
+				if parks++; parks != 2 && parks != 3 {
+					return errRefused
+				}
+			}
+			return nil
+		})
+		for range 60 * 60 {
+			time.Sleep(time.Second)
+			if n := b.outbox.states("w")["parked"]; n != 0 && n != 5 {
+				t.Fatalf("%d of 5 are parked", n)
+			}
+		}
+		b.outbox.setFault(nil)
+		b.stop()
+		if n := b.outbox.states("w")["parked"]; n != 5 || b.stats().Parked != 5 {
+			t.Errorf("%d are parked, counted %d", n, b.stats().Parked)
+		}
+	})
+}
+
+func TestManyThatAreGivenUpOnAtOnceDoNotFillTheMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		now, total, most := time.Now(), 5*mostParking, 0
+		for i := range total {
+			d := b.event("w", fmt.Sprint("k", i))
+			d.Attempts, d.Since, d.TriedAt, d.NextAt = 3, now.Add(-80*time.Hour), now.Add(-time.Hour), now.Add(-time.Minute)
+			b.outbox.commit(d)
+		}
+		b.receiver().set(failing)
+		b.start()
+		b.outbox.setFault(func(op string) error {
+			if op == "park" {
+				b.d.record.mu.Lock()
+				most = max(most, b.d.record.open[1])
+				b.d.record.mu.Unlock()
+			}
+			return nil
+		})
+		time.Sleep(time.Minute)
+		b.stop()
+		if n := b.outbox.states("w")["parked"]; n != total || most > mostParking+2*roundEntries {
+			t.Errorf("%d are parked, at most %d waited to be", n, most)
+		}
+	})
+}

@@ -104,8 +104,8 @@ type Outbox interface {
 	Batches(ctx context.Context, lane Lane) ([]string, error)
 	// Batch gives the unsettled deliveries of a batch in order of Seq.
 	Batch(ctx context.Context, lane Lane, id string) ([]Delivery, error)
-	// FailBatch records a failed attempt at the deliveries of a batch, and what follows. The answer is kept with the first of them.
-	// Those that are settled stay as they are.
+	// FailBatch records a failed attempt at the deliveries of a batch, and what follows, in one transaction. The answer is kept with the
+	// first of them. Those that are settled stay as they are. An attempt without a Number is none: they are only parked.
 	FailBatch(ctx context.Context, lane Lane, seqs []int64, attempt Attempt, next Next) error
 	// Ack settles deliveries. It is idempotent and not fenced: a 2xx is a fact whoever got it. The receipts are the caller's again
 	// when it returns.

@@ -40,6 +40,7 @@ type queue struct {
 	inFlight int
 	probing  bool
 	failing  bool // the last attempt has failed, here or at another member; false: nothing could be sent, or nothing was tried yet
+	parking  int  // what was given up on, and is not yet durably parked
 	timer    *time.Timer
 	wake     time.Time // when the timer fires; zero: it does not
 	reader   reader

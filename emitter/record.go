@@ -18,8 +18,8 @@ const (
 // spareAcks bounds the memory that is kept for acknowledgements to come.
 const spareAcks = 4 * lingerCount
 
-// roundEntries is how many entries are written before acknowledgements, gates and notes get their turn: each entry is a
-// transaction of its own, and a receiver that refuses everything makes thousands of them.
+// roundEntries is for how many deliveries entries are written before acknowledgements, gates and notes get their turn: each entry is
+// a transaction of its own, and a receiver that refuses everything makes thousands of them.
 const roundEntries = 64
 
 // Pauses after the store has refused.
@@ -271,7 +271,7 @@ func (r *recorder) tell() {
 func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept, rest []entry, refused error) {
 	written := 0
 	for i, e := range entries {
-		if written == roundEntries {
+		if written >= roundEntries {
 			return kept, entries[i:], refused
 		}
 		if !e.queue.owns(e.item.Shard) {
@@ -284,7 +284,7 @@ func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept, res
 			r.failed(op, err)
 			continue
 		}
-		written++
+		written += len(e.items())
 		switch {
 		case e.split:
 			e.queue.split(e.bundle)
@@ -297,30 +297,22 @@ func (r *recorder) flushEntries(ctx context.Context, entries []entry) (kept, res
 
 func (e *entry) write(ctx context.Context, outbox Outbox) (op string, err error) {
 	switch {
-	case e.park != "" && e.attempt.Number == 0:
-		return "park", e.parkUntried(ctx, outbox)
 	case e.bundle != nil:
 		seqs := make([]int64, len(e.bundle))
 		for i, it := range e.bundle {
 			seqs[i] = it.Seq
 		}
 		return "retry", outbox.FailBatch(ctx, e.item.Lane, seqs, e.attempt, Next{At: e.next, Split: e.split, Park: e.park})
+	case e.untried():
+		return "park", outbox.Park(ctx, e.item.Ref, e.park, nil)
 	case e.park != "":
 		return "park", outbox.Park(ctx, e.item.Ref, e.park, &e.attempt)
 	}
 	return "retry", outbox.Retry(ctx, e.item.Ref, e.attempt, e.next)
 }
 
-// parkUntried parks without an attempt. When the store refuses in the middle of a batch, all of it is parked once more: what is parked
-// stays as it is.
-func (e *entry) parkUntried(ctx context.Context, outbox Outbox) error {
-	for _, it := range e.items() {
-		if err := outbox.Park(ctx, it.Ref, e.park, nil); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// untried says that the entry is about what was given up on without another attempt.
+func (e *entry) untried() bool { return e.attempt.Number == 0 }
 
 // items are the deliveries that the entry is about.
 func (e *entry) items() []*item {
@@ -331,19 +323,14 @@ func (e *entry) items() []*item {
 }
 
 func (r *recorder) parked(e entry) {
-	items := e.items()
-	for _, it := range items {
+	for _, it := range e.items() {
 		if r.observe.Parked != nil {
 			d := it.Delivery
 			d.Body = nil
 			r.observe.Parked(d, e.park, e.outcome)
 		}
 	}
-	if e.bundle != nil {
-		e.queue.parkedAll(items)
-		return
-	}
-	e.queue.parked(e.item)
+	e.queue.parked(e)
 }
 
 // flushAcks acknowledges all at once. Refused entries of deliveries that are settled now need not be written any more.

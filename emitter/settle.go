@@ -247,15 +247,24 @@ func (q *queue) park(it *item, o Outcome, reason string) {
 	q.record.park(q, it, attemptOf(it, o), reason, o)
 }
 
-// parked hears that a delivery is durably parked.
-func (q *queue) parked(it *item) {
+// parked hears that deliveries are durably parked: one, or those of a batch.
+func (q *queue) parked(e entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.tally.Parked++
-	q.forget(it)
-	now := time.Now()
-	q.advance(it.lane, now)
-	q.pump(now)
+	items := e.items()
+	q.tally.Parked += int64(len(items))
+	for _, it := range items {
+		q.forget(it)
+	}
+	q.letGo(e)
+}
+
+// letGo frees the lanes of what is parked, or is somebody else's to park.
+func (q *queue) letGo(e entry) {
+	if e.untried() {
+		q.parking--
+	}
+	q.unpack(e.items(), time.Now())
 }
 
 // advance removes the head of a busy lane and frees the lane.
@@ -354,15 +363,13 @@ func (q *queue) start(gate GateState) {
 
 // disowned hears that an entry is not written because the shard has gone.
 func (q *queue) disowned(e entry) {
-	if e.bundle != nil && (e.split || e.park != "") {
-		q.disownedAll(e.bundle)
-		return
-	}
-	if e.bundle != nil || e.park == "" {
+	if e.park == "" && !e.split {
 		return
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.unload(e.item)
-	q.advance(e.item.lane, time.Now())
+	for _, it := range e.items() {
+		q.unload(it)
+	}
+	q.letGo(e)
 }

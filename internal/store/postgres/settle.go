@@ -73,7 +73,11 @@ func (m *member) Park(ctx context.Context, ref emitter.Ref, reason string, attem
 
 // FailBatch records a failed attempt at the deliveries of a batch.
 func (m *member) FailBatch(ctx context.Context, lane emitter.Lane, seqs []int64, attempt emitter.Attempt, next emitter.Next) error {
-	if _, err := m.fail(ctx, lane, seqs, &attempt, next, next.Park != "" && !next.Split); err != nil {
+	made := &attempt
+	if attempt.Number == 0 {
+		made = nil
+	}
+	if _, err := m.fail(ctx, lane, seqs, made, next, next.Park != "" && !next.Split); err != nil {
 		return fmt.Errorf("failed attempt at %d deliveries to %q: %w", len(seqs), lane.Webhook, err)
 	}
 	return nil

@@ -93,16 +93,17 @@ func (m *member) FailBatch(ctx context.Context, lane emitter.Lane, seqs []int64,
 }
 
 func (m *member) failOne(ctx context.Context, t *tx, ref emitter.Ref, webhook int64, a *emitter.Attempt, next emitter.Next) error {
-	pending, err := t.tried(ctx, ref, webhook, a, next.At)
-	if err != nil || !pending {
-		return err
+	if a.Number > 0 {
+		if pending, err := t.tried(ctx, ref, webhook, a, next.At); err != nil || !pending {
+			return err
+		}
 	}
+	var err error
 	switch {
 	case next.Split:
 		_, err = t.exec(ctx, splitSQL, ref.Seq, webhook)
 	case next.Park != "":
-		t.count(webhook, tally{pending: -1, parked: 1})
-		_, err = t.exec(ctx, parkSQL, micros(a.At.Add(a.Took)), next.Park, ref.Seq, webhook, ref.Shard)
+		_, err = m.park(ctx, t, ref, webhook, a, next.Park)
 	}
 	return err
 }

@@ -43,16 +43,21 @@ func (m *member) Park(ctx context.Context, ref emitter.Ref, reason string, attem
 				return pending, err
 			}
 		}
-		n, err := t.exec(ctx, parkSQL, settledAt(attempt, m.s.now()), reason, ref.Seq, webhook, ref.Shard)
-		if err == nil && n > 0 {
-			t.count(webhook, tally{pending: -1, parked: 1})
-		}
-		return n > 0, err
+		return m.park(ctx, t, ref, webhook, attempt, reason)
 	})
 	if err != nil {
 		return fmt.Errorf("park delivery %d to %q: %w", ref.Seq, ref.Webhook, err)
 	}
 	return nil
+}
+
+// park takes a pending delivery out, after an attempt or without one; false when there is no such one.
+func (m *member) park(ctx context.Context, t *tx, ref emitter.Ref, webhook int64, attempt *emitter.Attempt, reason string) (bool, error) {
+	n, err := t.exec(ctx, parkSQL, settledAt(attempt, m.s.now()), reason, ref.Seq, webhook, ref.Shard)
+	if err == nil && n > 0 {
+		t.count(webhook, tally{pending: -1, parked: 1})
+	}
+	return n > 0, err
 }
 
 // settle runs fn on a delivery of a held shard and hears whether it was pending: one that was settled meanwhile stays as

@@ -18,6 +18,7 @@ func batchTests() []test {
 		{"sealing one delivery anew ends the batch that it was in", batchEnds},
 		{"a failed attempt counts for each delivery of a batch, and its answer is kept once", batchFails},
 		{"the deliveries of a batch are parked together, and replayed one by one", batchParks},
+		{"a batch is parked as a whole without another attempt", batchGivenUp},
 		{"what has left a batch is not touched by what becomes of it", batchLeft},
 		{"a batch is listed with each of its deliveries", batchListed},
 	}
@@ -179,6 +180,33 @@ func batchParks(w *world) {
 	w.must(err)
 	w.equal("replayed", n, 1)
 	w.noBatch(m)
+}
+
+func batchGivenUp(w *world) {
+	m := w.owner("a", shortTTL)
+	w.commit(m, "contacts", w.some("contacts", 1, 4, "app")...)
+	all := w.sealBatch(m, 1<<20, w.pending(m)...)
+	w.must(m.FailBatch(w.ctx(), batchLane("app"), seqs(all), failedAttempt(1), emitter.Next{At: noon()}))
+	w.ack(m, all[1])
+	before := w.deliveries(store.DeliveryQuery{EventID: all[1].ID})
+	w.must(m.FailBatch(w.ctx(), batchLane("app"), seqs(all), emitter.Attempt{}, emitter.Next{Park: "gave up"}))
+	m = w.restart("b")
+	w.equal("pending", len(w.pending(m)), 0)
+	w.noBatch(m)
+	if !slices.Equal(before, w.deliveries(store.DeliveryQuery{EventID: all[1].ID})) {
+		w.Fatalf("what was delivered is %+v", w.deliveries(store.DeliveryQuery{EventID: all[1].ID}))
+	}
+	for _, row := range w.deliveries(store.DeliveryQuery{State: store.StateParked}) {
+		attempts, err := w.st.Attempts(w.ctx(), row.EventID, "app")
+		w.must(err)
+		w.equal("parked "+row.EventID, []any{row.Reason, row.Attempts, len(attempts)}, []any{"gave up", 1, 1})
+		if ago := time.Since(row.Settled); ago < 0 || ago > time.Minute {
+			w.Fatalf("%s was parked at %s", row.EventID, row.Settled)
+		}
+	}
+	queues, err := w.st.Queues(w.ctx())
+	w.must(err)
+	w.equal("queue", []int64{queues[0].Pending, queues[0].Parked}, []int64{0, 3})
 }
 
 func batchLeft(w *world) {

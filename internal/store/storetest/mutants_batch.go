@@ -45,6 +45,14 @@ func batchMutants() []Mutant {
 				return m.Member.FailBatch(ctx, lane, seqs[:1], a, next)
 			}},
 		},
+		{
+			Name: "what is parked of a batch without an attempt counts one",
+			By:   "a batch is parked as a whole without another attempt",
+			breaks: breakage{failBatch: func(ctx context.Context, m *brokenMember, lane emitter.Lane, seqs []int64, a emitter.Attempt, next emitter.Next) error {
+				a.Number = max(a.Number, 1)
+				return m.Member.FailBatch(ctx, lane, seqs, a, next)
+			}},
+		},
 	}
 }
 

@@ -118,8 +118,10 @@ func (q *queue) follow(theirs GateState) {
 		return
 	}
 	was := q.gate.State()
-	q.failing = !theirs.Unsent && (q.failing || theirs.Failures > was.Failures)
 	q.turnTo(theirs, theirs.Gen)
+	if theirs.Unsent || theirs.Failures > was.Failures {
+		q.heardFailure(theirs.Unsent)
+	}
 	q.noteTurn(was)
 	q.pump(time.Now())
 }

@@ -47,31 +47,47 @@ const mostParking = 1000
 
 // giveUp parks what has failed for give_up_after, without another attempt: while the receiver is down, one probe after the other
 // goes to events that have failed less, and the turn of this one may never come. It sets the timer for the next one.
+//
+// The time may also have passed while nothing was tried, because the webhook was paused, nothing could be sent, or deltahook was not
+// running or did not own the shard: then the receiver has to fail once more first.
 func (q *queue) giveUp(now time.Time) {
 	if !q.running || q.gate.stopped() || !q.trust.Open(now) {
 		return
 	}
-	for l := q.agenda.eldest(); l != nil && q.parking < mostParking; l = q.agenda.eldest() {
-		if l.until.After(now) {
+	for q.parking < mostParking {
+		l := q.agenda.eldest()
+		switch shut := q.gate.Probes(); {
+		case l == nil:
+			return
+		case l.until.After(now):
 			q.wakeAt(l.until, now)
 			return
+		case shut && !q.fails(now), !shut && !l.head().due.After(now):
+			return // a probe decides, or its own turn
+		case !shut && now.Sub(l.until) > missed:
+			q.agenda.putOff(l)
+		default:
+			q.giveUpOn(l)
 		}
-		if !q.hopeless(l, now) {
-			return
-		}
-		q.giveUpOn(l)
 	}
 }
 
-// hopeless says that no attempt is to be expected for now at what has had its time. Behind an open gate that is due gets its turn. The
-// time may also have passed while nothing was tried, because the webhook was paused, nothing could be sent, or deltahook was not
-// running: then the receiver has to fail once more first.
-func (q *queue) hopeless(l *lane, now time.Time) bool {
-	if q.gate.Probes() {
-		return q.failing
+// missed is how late it has to be behind an open gate for the time of an event to have passed while nobody looked: then it gets the
+// attempt that it waits for.
+const missed = time.Minute
+
+// heardFailure notes that an attempt has failed; idle says that this tells nothing of the receiver as it is now.
+func (q *queue) heardFailure(idle bool) {
+	if q.failing = q.gate.ProbeAt(false); idle {
+		q.failing = time.Time{}
 	}
-	return l.head().due.After(now)
 }
+
+// fails says that the receiver is down as far as anybody can know: it has failed, and the next probe is not due yet.
+func (q *queue) fails(now time.Time) bool { return !overdue(q.failing, now) }
+
+// overdue says that a time has come by one of two clocks: a machine that slept may have counted that on the wall only.
+func overdue(at, now time.Time) bool { return !now.Before(at) || !now.Round(0).Before(at.Round(0)) }
 
 // giveUpOn parks the first delivery of a lane, or the batch that it goes out in. Like all that is parked it keeps its place until that
 // is durable.
@@ -118,6 +134,12 @@ func (a *agenda) age(l *lane) {
 func (a *agenda) eldest() *lane {
 	l, _ := a.aging.First()
 	return l
+}
+
+// putOff lets a lane whose time is up wait for its next attempt.
+func (a *agenda) putOff(l *lane) {
+	l.until = l.head().due
+	a.aging.Set(l)
 }
 
 // byUntil orders lanes that do not get through by when they are given up on.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/deltahook/deltahook/internal/setting"
+	"github.com/deltahook/deltahook/internal/trust"
 )
 
 func failing(post) reply { return reply{status: http.StatusInternalServerError} }
@@ -335,6 +336,109 @@ func TestAMemberThatHasNotProbedItselfGivesUpWhenAnotherOneHas(t *testing.T) {
 				t.Errorf("unsent %t: it is %s after %d attempts", unsent, row.state, len(row.attempts))
 			}
 			b.stop()
+		})
+	}
+}
+
+// Behind a shut gate an old failure says nothing when probes are overdue: the lease was away, the shard was somebody else's, or the process
+// stood still. A probe that another member only begins says nothing, either.
+func TestTimeInWhichNothingCouldBeTriedParksNothingBeforeTheReceiverHasFailedOnceMore(t *testing.T) {
+	for _, away := range []struct{ trust, shard, claim bool }{{trust: true}, {shard: true}, {trust: true, shard: true}, {trust: true, claim: true}} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, givesUpAfter(time.Hour))
+			b.trust = &trust.Window{}
+			b.receiver().set(failing)
+			b.start()
+			synctest.Wait()
+			list := b.emit(keys(50)...)
+			time.Sleep(10 * time.Minute)
+			if away.trust {
+				b.trust.Extend(time.Now())
+			}
+			if away.shard {
+				b.d.Drop(1)
+			}
+			time.Sleep(3 * time.Hour)
+			b.receiver().set(nil)
+			if away.claim {
+				claim := b.outbox.gate("w")
+				claim.Gen, claim.Until = claim.Gen+1, time.Now().Add(time.Minute)
+				q := b.d.all()["w"]
+				q.mu.Lock()
+				q.follow(claim)
+				q.mu.Unlock()
+			}
+			b.trust.Extend(time.Now().Add(1000 * time.Hour))
+			if away.shard {
+				b.d.Take(1)
+			}
+			time.Sleep(time.Hour)
+			b.stop()
+			if s := b.outbox.states("w"); s["delivered"] != len(list) {
+				t.Errorf("%+v: %v", away, s)
+			}
+		})
+	}
+}
+
+// The timeout of an attempt that was under way while the process stood still passes with it.
+func TestAnAttemptThatEndsLongAfterItsTimeIsNoFailureOfTheReceiverAsItIsNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.receiver().set(failing)
+		b.start()
+		synctest.Wait()
+		b.emit("a")
+		time.Sleep(time.Minute)
+		q := b.d.all()["w"]
+		q.mu.Lock()
+		now := time.Now()
+		for began, counts := range map[time.Time]bool{now.Add(-15 * time.Second): true, now.Add(-time.Hour): false} {
+			q.moveGate(&item{probe: true}, Outcome{Class: Failed, Error: "no answer within 15s", At: began}, now)
+			if q.fails(now) != counts {
+				t.Errorf("it counts: %t, begun %s ago", !counts, now.Sub(began))
+			}
+		}
+		q.mu.Unlock()
+		b.stop()
+	})
+}
+
+// Other events get through, and the one that fails waits for its own time.
+func TestBehindAnOpenGateTimeInWhichNothingWasTriedLeavesAnAttempt(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, givesUpAfter(4*time.Hour))
+			b.receiver().set(func(p post) reply {
+				if strings.HasPrefix(p.body, "bad") {
+					return reply{status: http.StatusInternalServerError}
+				}
+				return reply{status: http.StatusOK}
+			})
+			b.start()
+			synctest.Wait()
+			d := b.emit("bad")[0]
+			for range 180 {
+				b.emit("good")
+				time.Sleep(time.Minute)
+			}
+			if restart {
+				b.stop()
+			} else {
+				b.d.Pause("w", "by hand")
+			}
+			time.Sleep(65 * time.Minute)
+			b.receiver().set(nil)
+			if restart {
+				b.start()
+			} else {
+				b.d.Resume("w")
+			}
+			time.Sleep(6 * time.Hour)
+			b.stop()
+			if row := b.outbox.row(d.Ref); row.state != "delivered" {
+				t.Errorf("restart %t: it is %s after %d attempts", restart, row.state, len(row.attempts))
+			}
 		})
 	}
 }

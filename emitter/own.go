@@ -129,6 +129,7 @@ func (q *queue) resumeNow() {
 	now := time.Now()
 	paused := q.gate.State().State == GatePaused
 	if q.gate.Resume(now) {
+		q.failing = time.Time{}
 		q.setPace(now)
 		q.insistGate()
 	}

@@ -39,8 +39,8 @@ type queue struct {
 	total    load
 	inFlight int
 	probing  bool
-	failing  bool // the last attempt has failed, here or at another member; false: nothing could be sent, or nothing was tried yet
-	parking  int  // what was given up on, and is not yet durably parked
+	failing  time.Time // an attempt has failed, here or at another member, and that counts until then: see fails
+	parking  int       // what was given up on, and is not yet durably parked
 	timer    *time.Timer
 	wake     time.Time // when the timer fires; zero: it does not
 	reader   reader

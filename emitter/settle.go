@@ -178,9 +178,9 @@ func (q *queue) moveGate(it *item, o Outcome, now time.Time) Failure {
 		Reason: o.Error, RetryAfter: o.RetryAfter, Endpoint: o.endpointFault(),
 		Repeated: !it.fresh(), Probe: it.probe, Unsent: o.Class == Withheld, Jitter: q.webhook.Retry.spread(),
 	}
-	q.failing = !f.Unsent
 	was := q.gate.State().State
 	shut, changed := q.gate.Failed(now, f)
+	q.heardFailure(f.Unsent || overdue(o.At.Add(q.webhook.Timeout.Std()+probeSpare), now))
 	if changed {
 		q.saveGate()
 	}

@@ -475,6 +475,35 @@ func TestABatchThatIsGivenUpOnIsParkedAsAWholeWhateverTheStoreRefuses(t *testing
 	})
 }
 
+func TestWhatHasFailedIsParkedInTimeAfterARestartAlsoWhenReplaysStandBeforeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		var old []Delivery
+		for i := range 2000 {
+			old = append(old, b.event("w", fmt.Sprint("old", i)))
+		}
+		b.outbox.commit(old...)
+		for _, d := range old {
+			b.outbox.lose(d.Ref)
+		}
+		b.start()
+		synctest.Wait()
+		b.receiver().set(failing)
+		list := b.emit(keys(500)...)
+		time.Sleep(10 * time.Hour)
+		for _, d := range old {
+			b.outbox.replay(d.Ref)
+		}
+		b.stop()
+		b.start()
+		time.Sleep(66 * time.Hour)
+		b.stop()
+		if n := parkedInTime(b, list, 72*time.Hour); n < 20 {
+			t.Errorf("%d are parked", n)
+		}
+	})
+}
+
 func TestManyThatAreGivenUpOnAtOnceDoNotFillTheMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

@@ -51,7 +51,7 @@ func (q *queue) wantRead() {
 
 // nextTask begins to read the lane or window that has least in memory; nil when there is nothing to do. A gate that only
 // probes needs no more than a probe, but one that has not failed. What has failed stands before those in the store, and has to be in
-// memory, too, to be given up on in time: so it needs one of each window.
+// memory, too, to be given up on in time: so it needs one of each window, which is no replay: those may stand before what has failed.
 func (q *queue) nextTask() *task {
 	if !q.running || q.gate.stopped() {
 		return nil
@@ -62,10 +62,10 @@ func (q *queue) nextTask() *task {
 	if l != nil {
 		w = l.win
 	}
-	if low := q.lowWindow(); low != nil && (l == nil || low.load.events == 0) {
+	if low := q.lowWindow(); low != nil && (l == nil || low.load.untried() == 0) {
 		w, l = low, nil
 	}
-	if enough && (w == nil || l != nil || w.load.events > 0) {
+	if enough && (w == nil || l != nil || w.load.untried() > 0) {
 		return nil
 	}
 	if w == nil {
@@ -90,7 +90,7 @@ func (q *queue) shortLane() *lane {
 func (q *queue) lowWindow() *window {
 	var best *window
 	for w := range q.reader.windows {
-		if !w.loading && q.limits.low(w.load, q.total) && (best == nil || w.load.events < best.load.events) {
+		if !w.loading && q.limits.low(w.load, q.total) && (best == nil || w.load.untried() < best.load.untried()) {
 			best = w
 		}
 	}

@@ -71,7 +71,14 @@ func (w *window) knows(d *Delivery) bool {
 }
 
 // load counts what takes up memory.
-type load struct{ events, bytes, waiting int }
+type load struct {
+	events, bytes int
+	replays       int // among the events
+	waiting       int
+}
+
+// untried counts the events that were never sent: what has failed stands before them in the store.
+func (l *load) untried() int { return l.events - l.replays }
 
 func (l *load) add(it *item, sign int) {
 	if it.bare {
@@ -80,6 +87,9 @@ func (l *load) add(it *item, sign int) {
 	}
 	l.events += sign
 	l.bytes += sign * len(it.Body)
+	if it.Replay {
+		l.replays += sign
+	}
 }
 
 // takes says whether there is room for one more delivery, of whatever size.

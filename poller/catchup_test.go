@@ -615,3 +615,111 @@ func TestT22P10WhatAnEditExcludesIsForgottenSilentlyInWindows(t *testing.T) {
 		t.Errorf("%d records", n)
 	}
 }
+
+// letsIn has an edit let record 5 in, whose detail is not there then.
+func (l *lists) letsIn(t *testing.T) (*rig, *changes) {
+	t.Helper()
+	r, lists := l.follows(t, func(s *Source) { s.Where, s.Detail.URL = conditions(`k < 1`), "/d/{key}" })
+	api := lists["a"]
+	for i := range 6 {
+		api.put(strconv.Itoa(i), r.now.Add(-time.Duration(i+1)*20*time.Hour), `,"k":`+strconv.Itoa(i%2))
+	}
+	r.poll()
+	r.poll()
+	l.gone["5"] = true
+	r.edit(func(s *Source) { s.Where = conditions(`k < 2`) })
+	r.poll()
+	r.poll()
+	r.tells()
+	return r, api
+}
+
+func TestARecordThatAnEditLetInIsNewsOnceItIsAnotherOne(t *testing.T) {
+	for name, c := range map[string]struct {
+		away  func(api *changes, at time.Time)
+		as    string
+		tells []string
+	}{
+		"it did not match meanwhile":             {func(api *changes, at time.Time) { api.put("5", at, `,"k":2`) }, `,"k":0`, []string{"created 5"}},
+		"it was not there meanwhile":             {func(api *changes, _ time.Time) { delete(api.rows, "5") }, `,"k":1`, []string{"created 5"}},
+		"it did not match, and what it was then": {func(api *changes, at time.Time) { api.put("5", at, `,"k":2`) }, `,"k":1`, []string{"created 5"}},
+		"it is as it was":                        {func(*changes, time.Time) {}, "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLists("a")
+			r, api := l.letsIn(t)
+			clear(l.gone)
+			r.restart()
+			r.now = r.now.Add(24 * time.Hour)
+			c.away(api, r.now)
+			if c.as != "" {
+				r.poll()
+				r.poll()
+				r.tells()
+				r.now = r.now.Add(24 * time.Hour)
+				api.put("5", r.now, c.as)
+			} else if _, err := r.poller.Reset(t.Context(), ResetCursor); err != nil {
+				t.Fatal(err)
+			}
+			r.poll()
+			r.poll()
+			r.tells(c.tells...)
+			r.unmarked()
+		})
+	}
+}
+
+func TestWhatFormerVersionsNotedOfARecordThatAnEditLetInIsReadOn(t *testing.T) {
+	l := newLists("a")
+	r, _ := l.letsIn(t)
+	edits := r.ledger.sources["contacts"].State.Edits
+	if edits == nil || len(edits.Joining) != 1 {
+		t.Fatalf("edits %+v", edits)
+	}
+	edits.Joining[0] = edits.Joining[0][:2*len(differ.Hash{})]
+	clear(l.gone)
+	r.restart()
+	if _, err := r.poller.Reset(t.Context(), ResetCursor); err != nil {
+		t.Fatal(err)
+	}
+	r.poll()
+	r.tells()
+	r.unmarked()
+}
+
+func TestARecordWaitsNoMoreOnceTheEditThatLetItInIsTakenBack(t *testing.T) {
+	l := newLists("a")
+	r, lists := l.follows(t, func(s *Source) {
+		s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = "10d", setting.Duration(24*time.Hour), "until"
+		s.Where, s.Detail.URL = conditions(`k == 0`), "/d/{key}"
+	})
+	api := lists["a"]
+	for i := range 10 {
+		api.put(strconv.Itoa(i), r.now.Add(-time.Duration(i)*20*time.Hour), fmt.Sprintf(`,"k":%d`, i%2))
+	}
+	r.catchUp()
+	l.bad["5"] = true
+	r.edit(func(s *Source) { s.Where = nil })
+	r.catchUp()
+	clear(l.bad)
+	r.edit(func(s *Source) { s.Where = conditions(`k == 0`) })
+	r.catchUp()
+	r.tells()
+	r.unmarked()
+	r.now = r.now.Add(30 * 24 * time.Hour)
+	api.put("5", r.now, `,"k":0`)
+	r.catchUp()
+	r.tells("created 5")
+}
+
+func TestAWaitingRecordThatAnEditLetInIsNoNewsOnceTheTableDetailIsGone(t *testing.T) {
+	l := newLists("a")
+	r, _ := l.letsIn(t)
+	r.edit(func(s *Source) { s.Detail.URL = "" })
+	r.poll()
+	r.poll()
+	r.tells()
+	if n := len(r.ledger.rows("contacts")); n != 6 {
+		t.Errorf("%d records", n)
+	}
+}

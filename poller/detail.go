@@ -18,9 +18,9 @@ type details struct {
 	conf  *Detail
 	asked map[differ.Hash]uint64 // raw fingerprints, of this poll
 
-	failing map[differ.Hash]bool // of this poll and of earlier ones
-	joining map[differ.Hash]bool // that are followed since an edit only
-	aside   []pending            // records that failed in earlier polls
+	failing map[differ.Hash]bool   // of this poll and of earlier ones
+	joining map[differ.Hash]uint64 // that are followed since an edit only: fingerprints of their entries
+	aside   []pending              // records that failed in earlier polls
 
 	budget  int // questions that may still be asked
 	fetched int
@@ -38,7 +38,7 @@ func newDetails(w *walk) *details {
 	if conf.URL == "" {
 		return nil
 	}
-	d := &details{w: w, conf: conf, asked: map[differ.Hash]uint64{}, failing: map[differ.Hash]bool{}, joining: map[differ.Hash]bool{}, budget: conf.Max}
+	d := &details{w: w, conf: conf, asked: map[differ.Hash]uint64{}, failing: map[differ.Hash]bool{}, joining: map[differ.Hash]uint64{}, budget: conf.Max}
 	maps.Copy(d.failing, w.p.known.failing)
 	if w.scan.watch != nil {
 		const enough = 20
@@ -72,11 +72,11 @@ func (d *details) want(kind differ.Kind, hash differ.Hash, raw uint64, rec diffe
 		kind: kind, quiet: s.quiet, unread: unread, key: bytes.Clone(s.key), body: bytes.Clone(rec.Raw),
 		Known: Known{Hash: hash, Print: differ.Print{Raw: raw, Canon: known.Canon}},
 	}
-	if edited || kind == differ.Created && (s.joins(rec.Raw) || s.p.known.joining[hash]) {
+	if edited || kind == differ.Created && s.joins(hash, rec.Raw) {
 		c.quiet, c.edited = true, true
 	}
 	if c.edited && kind == differ.Created {
-		d.joining[hash] = true
+		d.joining[hash] = s.p.hasher.Canon(s.p.shape, rec.Raw)
 	}
 	const most = 1000
 	switch {

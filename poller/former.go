@@ -2,6 +2,7 @@ package poller
 
 import (
 	"cmp"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -15,7 +16,8 @@ import (
 type Edits struct {
 	Formers []string       `json:"formers"`          // what State.Compare was
 	Behind  map[string]int `json:"behind,omitempty"` // lists (partitions, or the empty name) that were not read as a whole since, and places in Formers
-	// Joining are hashes of the keys, in hex, of records that are followed since an edit only, and wait for their details.
+	// Joining are records that are followed since an edit only, and wait for their details: in hex, the hash of the key and the fingerprint
+	// of what counts of its entry in the list (which former versions did not write).
 	Joining []string `json:"joining,omitempty"`
 }
 
@@ -68,20 +70,40 @@ func (p *Poller) recall(m *memory) {
 	for _, text := range m.state.Edits.formers() {
 		p.revive(m, text)
 	}
-	if m.joining = nil; m.state.Edits != nil {
-		m.joining = hashesOf(m.state.Edits.Joining)
+	m.joining = map[differ.Hash]uint64{}
+	if m.state.Edits == nil {
+		return
+	}
+	for _, text := range m.state.Edits.Joining {
+		var h differ.Hash
+		if b, err := hex.DecodeString(text); err == nil && len(b) >= len(h) {
+			copy(h[:], b)
+			m.joining[h] = 0
+			if rest := b[len(h):]; len(rest) == 8 {
+				m.joining[h] = binary.BigEndian.Uint64(rest)
+			}
+		}
 	}
 }
 
-func hashesOf(texts []string) map[differ.Hash]bool {
-	all := map[differ.Hash]bool{}
-	for _, text := range texts {
-		var h differ.Hash
-		if n, err := hex.Decode(h[:], []byte(text)); err == nil && n == len(h) {
-			all[h] = true
-		}
+// waited says whether an unknown record waits for its detail since an edit, and what counted of its entry is as it was: another one is news.
+func (s *scan) waited(hash differ.Hash, body []byte) bool {
+	m := s.p.known
+	was, waits := m.joining[hash]
+	same := func(f *former) bool { return s.p.hasher.Canon(f.shape, body) == was }
+	if waits && was != 0 && s.p.hasher.Canon(s.p.shape, body) != was && !slices.ContainsFunc(m.formers, same) {
+		m.leaves(hash)
+		return false
 	}
-	return all
+	return waits
+}
+
+// leaves notes that a record does not wait any more: what it becomes is news.
+func (m *memory) leaves(hash differ.Hash) {
+	if _, waits := m.joining[hash]; waits {
+		delete(m.joining, hash)
+		m.dirty = true
+	}
 }
 
 // remind notes how records were compared and selected before an edit of which no poll has taken note yet.
@@ -248,9 +270,9 @@ func (w *walk) joining() []string {
 		maps.Copy(joining, w.p.known.joining)
 	}
 	var list []string
-	for h := range joining {
+	for h, canon := range joining {
 		if _, _, known := w.scan.index.Get(h); !known {
-			list = append(list, hex.EncodeToString(h[:]))
+			list = append(list, hex.EncodeToString(binary.BigEndian.AppendUint64(h[:], canon)))
 		}
 	}
 	slices.Sort(list)

@@ -24,10 +24,11 @@ type lists struct {
 	serve  map[string]http.Handler    // lists that serve themselves
 	asked  map[string]int             // details
 	bad    map[string]bool            // details that cannot be had
+	gone   map[string]bool            // details whose address says that there is nothing
 }
 
 func newLists(names ...string) *lists {
-	return &lists{names: names, broken: map[string]int{}, serve: map[string]http.Handler{}, asked: map[string]int{}, bad: map[string]bool{}}
+	return &lists{names: names, broken: map[string]int{}, serve: map[string]http.Handler{}, asked: map[string]int{}, bad: map[string]bool{}, gone: map[string]bool{}}
 }
 
 func (l *lists) ServeHTTP(w http.ResponseWriter, q *http.Request) {
@@ -35,6 +36,8 @@ func (l *lists) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	switch list, own := l.serve[name]; {
 	case strings.HasPrefix(q.URL.Path, "/d/") && l.bad[name]:
 		w.WriteHeader(http.StatusBadRequest)
+	case strings.HasPrefix(q.URL.Path, "/d/") && l.gone[name]:
+		w.WriteHeader(http.StatusNotFound)
 	case strings.HasPrefix(q.URL.Path, "/d/"):
 		l.asked[name]++
 		fmt.Fprint(w, `{"more":1}`)

@@ -21,7 +21,7 @@ type memory struct {
 	formers    []*former   // from before edits since which not all records were read: those of state, and one of which it has no note yet
 	// failing are records whose details failed in polls that left others unasked: those come first.
 	failing map[differ.Hash]bool
-	joining map[differ.Hash]bool // Edits.Joining
+	joining map[differ.Hash]uint64 // Edits.Joining; 0: nobody knows what the entry was
 }
 
 // load reads the state of the source unless it is known.

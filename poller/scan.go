@@ -233,7 +233,7 @@ func (s *scan) skippedMessage() string {
 }
 
 func (s *scan) created(hash differ.Hash, print differ.Print, rec differ.Record) error {
-	if s.joins(rec.Raw) {
+	if s.joins(hash, rec.Raw) {
 		return s.queue(differ.Created, true, true, hash, print, rec)
 	}
 	s.counts.Created++

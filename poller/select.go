@@ -52,6 +52,7 @@ func (s *scan) leaves(hash differ.Hash, known bool, raw, canon uint64, body []by
 		return false, nil
 	}
 	if !known {
+		s.p.known.leaves(hash)
 		return true, nil
 	}
 	now := s.p.hasher.Canon(s.p.shape, body)
@@ -111,8 +112,8 @@ func (s *scan) drop(hash differ.Hash) {
 }
 
 // joins says that an unknown record may be there only because the configuration excludes less than it did: that is no news.
-func (s *scan) joins(body []byte) bool {
-	return slices.ContainsFunc(s.formers, func(f *former) bool { return f.other && !f.selection.admits(body) })
+func (s *scan) joins(hash differ.Hash, body []byte) bool {
+	return s.waited(hash, body) || slices.ContainsFunc(s.formers, func(f *former) bool { return f.other && !f.selection.admits(body) })
 }
 
 // dismiss keeps known records that the configuration excludes since it was changed from being missed. Those that a list lacked are

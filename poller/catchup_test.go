@@ -723,3 +723,42 @@ func TestAWaitingRecordThatAnEditLetInIsNoNewsOnceTheTableDetailIsGone(t *testin
 		t.Errorf("%d records", n)
 	}
 }
+
+func TestAChangeIsToldHoweverManyEditsARecordWaitsThrough(t *testing.T) {
+	for _, c := range []struct {
+		edits int
+		known bool // the record that waits
+	}{{10, false}, {10, true}, {70, false}, {70, true}} {
+		l, n, v := newLists("a", "b"), 1, 1
+		l.bodies = func(list string) []string {
+			all := five("n", &n)(list)
+			if list == "a" {
+				all = append(all, fmt.Sprintf(`{"id":"bad","v":%d}`, v))
+			}
+			return all
+		}
+		l.bad["bad"] = !c.known
+		r := l.rig(t, func(s *Source) { s.Detail.URL = "/d/{record.id}" })
+		r.poll()
+		v, l.bad["bad"] = 2, true // for good
+		for i := range c.edits {
+			r.edit(func(s *Source) {
+				if s.Ignore = paths("z" + strconv.Itoa(i)); i < c.edits-1 {
+					s.Ignore = append(s.Ignore, paths("n")...)
+				}
+			})
+			r.poll()
+		}
+		r.tells()
+		n, l.broken["b"] = 2, 1 // n counts, before and behind the next edit
+		r.edit(func(s *Source) { s.Ignore = append(s.Ignore, paths("other")...) })
+		r.poll()
+		clear(l.broken)
+		for range 5 {
+			r.poll()
+		}
+		if told := r.told(); len(told) != 10 {
+			t.Errorf("%+v: %d of 10 are told", c, len(told))
+		}
+	}
+}

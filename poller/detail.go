@@ -268,9 +268,6 @@ func (d *details) countFailed() int {
 // waiting says that some records are not taken in as they are.
 func (d *details) waiting() bool { return d.countLeft()+d.countFailed() > 0 }
 
-// owes says that some records are not as the list says: their details wait, or there are none.
-func (d *details) owes() bool { return d.waiting() || d != nil && d.absent > 0 }
-
 // report says what is still to be done, and whether the poll must go on with it.
 func (d *details) report() (text string, unfinished bool) {
 	if d == nil {

@@ -164,11 +164,14 @@ func (w *walk) outdated() (edits *Edits, all bool, err error) {
 			e.Behind[name] = list[0].place
 		}
 	}
-	all = len(e.Behind)+len(e.Joining) == 0 && !w.more && !w.reach.ahead && !w.scan.details.owes() && !m.waits()
+	all = len(e.Behind)+len(e.Joining) == 0 && !w.more && !w.reach.ahead && !m.waits()
 	if all && len(w.scan.undecided) == 0 {
 		return nil, true, nil
 	}
-	for _, f := range m.formers[:min(len(m.formers), mostMarks)] {
+	for _, f := range m.formers {
+		if len(e.Formers) == mostMarks { // the last one has the place of those behind it
+			e.Formers = e.Formers[:mostMarks-1]
+		}
 		e.Formers = append(e.Formers, f.text)
 	}
 	return e, all, nil

@@ -51,14 +51,18 @@ func (p *Poller) Rekey(ctx context.Context) (Rekeying, error) {
 	}
 	spool := newSpool(p.opts.TempDir)
 	defer spool.close()
-	state := p.known.state
-	r, err := p.rekeyed(ctx, &state, spool.add)
+	state, lists := p.known.state, map[string]int{}
+	r, err := p.rekeyed(ctx, &state, func(e *entry) error {
+		lists[p.partitionOf(string(e.key))] = 0
+		return spool.add(e)
+	})
 	if err != nil {
 		return r, err
 	}
 	held := state.Held != nil
-	if !sameList(state.Identity, p.identity) {
-		state.Cursor = restarted(state.Cursor) // it leads through another list
+	joining := state.Edits.rekeyed(&state, lists)
+	if joining || !sameList(state.Identity, p.identity) {
+		state.Cursor = restarted(state.Cursor) // it leads through another list, or past what waits
 	}
 	state.Identity, state.Held, state.Validators, state.Backfill, state.Untold = p.identity, nil, Validators{}, state.Backfill.anew(), state.untold()
 	if err := p.commit(ctx, Commit{State: state, Forget: ForgetRecords, Writes: rewrites(spool)}); err != nil {
@@ -67,6 +71,19 @@ func (p *Poller) Rekey(ctx context.Context) (Rekeying, error) {
 	p.forget()
 	p.backfill, p.released = nil, p.released || held
 	return r, nil
+}
+
+// rekeyed has all lists read anew when records wait that only an edit let in: their former keys say nothing any more, and what stands in the
+// lists is no news then if one of the edits alone may have brought it to light.
+func (e *Edits) rekeyed(state *State, lists map[string]int) bool {
+	if e == nil || len(e.Joining) == 0 {
+		return false
+	}
+	for name := range e.Behind {
+		lists[name] = 0
+	}
+	state.Edits = &Edits{Formers: e.Formers, Behind: lists}
+	return true
 }
 
 // rewrites yields the records on the spool as they stand there.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -220,5 +221,37 @@ func TestAResetEndsAHoldAndTheNextPollTellsSo(t *testing.T) {
 	}
 	if got := r.want(Unchanged); got.released {
 		t.Error("told twice")
+	}
+}
+
+func TestP10ARekeyWhileDetailsWaitSinceAnEditIsNoNews(t *testing.T) {
+	for _, several := range []bool{false, true} {
+		l := newLists("a", "b")
+		l.bodies = func(list string) (out []string) {
+			for i := range 20 {
+				out = append(out, fmt.Sprintf(`{"id":"%s%d","id2":"x%d","k":%d}`, list, i, i, i%2))
+			}
+			return out
+		}
+		r := l.rig(t, func(s *Source) {
+			if s.Where, s.Detail.URL = conditions("k == 0"), "/d/{record.id}"; !several {
+				s.Partitions.Values, s.URL = nil, strings.Replace(s.URL, "{partition}", "a", 1)
+			}
+		})
+		r.want(Complete)
+		for i := range 20 {
+			l.bad["a"+strconv.Itoa(i)] = i%2 > 0
+		}
+		r.edit(func(s *Source) { s.Where = nil })
+		r.poll()
+		r.edit(func(s *Source) { s.Key = paths("id2") })
+		if _, err := r.poller.Rekey(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		clear(l.bad)
+		r.poll()
+		r.poll()
+		r.tells()
+		r.unmarked()
 	}
 }

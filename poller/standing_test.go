@@ -181,9 +181,6 @@ func (s *standing) act() {
 
 func (s *standing) rekey() {
 	r := s.r
-	if e := r.ledger.sources["contacts"].State.Edits; e != nil && len(e.Joining) > 0 {
-		return // they are known by their keys alone
-	}
 	key := "id"
 	if texts(r.source.Key)[0] == key {
 		key = "id2"

@@ -595,24 +595,26 @@ func TestWhatABackfillHasToldAndAnEditExcludesIsDeletedWhenItsListIsRead(t *test
 // In windows, what an edit excludes as it is stored goes with the last of them at the latest, whatever it has become and whether or not it
 // was shown.
 func TestT22P10WhatAnEditExcludesIsForgottenSilentlyInWindows(t *testing.T) {
-	r, api := follow(t, func(s *Source) {
-		s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = "10d", setting.Duration(24*time.Hour), "until"
-	})
-	start := r.now
-	for i := range 30 {
-		api.put(strconv.Itoa(i), start.Add(-time.Duration(i)*6*time.Hour), fmt.Sprintf(`,"n":1,"status":%q`, []string{"open", "closed"}[i%2]))
-	}
-	r.catchUp()
-	r.told()
-	hidden := api.rows["5"]
-	delete(api.rows, "5")
-	api.put("7", start.Add(-7*6*time.Hour), `,"n":2,"status":"closed"`)
-	r.edit(func(s *Source) { s.Where = conditions(`status == "open"`) })
-	r.catchUp()
-	r.tells()
-	api.rows["5"] = hidden
-	if n := len(r.ledger.rows("contacts")); n != 15 {
-		t.Errorf("%d records", n)
+	for _, days := range []time.Duration{1, 20} { // many windows, or one
+		r, api := follow(t, func(s *Source) {
+			s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = "10d", setting.Duration(days*24*time.Hour), "until"
+		})
+		start := r.now
+		for i := range 30 {
+			api.put(strconv.Itoa(i), start.Add(-time.Duration(i)*6*time.Hour), fmt.Sprintf(`,"n":1,"status":%q`, []string{"open", "closed"}[i%2]))
+		}
+		r.catchUp()
+		r.told()
+		hidden := api.rows["5"]
+		delete(api.rows, "5")
+		api.put("7", start.Add(-7*6*time.Hour), `,"n":2,"status":"closed"`)
+		r.edit(func(s *Source) { s.Where = conditions(`status == "open"`) })
+		r.catchUp()
+		r.tells()
+		api.rows["5"] = hidden
+		if n := len(r.ledger.rows("contacts")); n != 15 {
+			t.Errorf("%d records", n)
+		}
 	}
 }
 
@@ -760,5 +762,31 @@ func TestAChangeIsToldHoweverManyEditsARecordWaitsThrough(t *testing.T) {
 		if told := r.told(); len(told) != 10 {
 			t.Errorf("%+v: %d of 10 are told", c, len(told))
 		}
+	}
+}
+
+func TestPollsAreConditionalAgainAlthoughADetailIsGoneSinceAnEdit(t *testing.T) {
+	l, conditional := newLists("a"), 0
+	r, api := l.follows(t, func(s *Source) { s.Ignore, s.Detail.URL = paths("seen"), "/d/{key}" })
+	own := l.serve["a"]
+	l.serve["a"] = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.Header.Get("If-None-Match") != "" {
+			conditional++
+		}
+		w.Header().Set("ETag", `"x"`)
+		own.ServeHTTP(w, q)
+	})
+	for i := range 5 {
+		api["a"].put(strconv.Itoa(i), r.now.Add(-time.Duration(i+1)*time.Hour), `,"seen":1`)
+	}
+	r.poll()
+	l.gone["3"] = true
+	api["a"].put("3", r.now.Add(-4*time.Hour), `,"seen":2`)
+	r.edit(func(s *Source) { s.Ignore = nil })
+	for range 10 {
+		r.poll()
+	}
+	if conditional == 0 {
+		t.Error("no poll is conditional")
 	}
 }

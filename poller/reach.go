@@ -208,7 +208,8 @@ func (w *walk) advance(at time.Time, finished bool) (s cursorState, must bool) {
 
 // lastWindow says that the last one of the windows was read in which all records are read anew.
 func (w *walk) lastWindow() bool {
-	return w.p.known.cursor.Anew > 0 && !w.reach.full && !w.reach.more && !w.reach.ahead && !w.moved() && !w.scan.unfinished
+	r := &w.reach
+	return (r.anew || w.p.known.cursor.Anew > 0) && !r.full && !r.more && !r.ahead && !w.moved()
 }
 
 // stepOver goes on with the next window, although this one or one before it must be read again: a record whose detail fails for

@@ -790,3 +790,55 @@ func TestPollsAreConditionalAgainAlthoughADetailIsGoneSinceAnEdit(t *testing.T) 
 		t.Error("no poll is conditional")
 	}
 }
+
+func TestWhatIsRememberedOfEditsOfDetailIsBounded(t *testing.T) {
+	l, n := newLists("a", "b"), 1
+	l.bodies = five("n", &n)
+	r := l.rig(t, func(s *Source) { s.Detail.URL = "/d/{record.id}" })
+	r.want(Complete)
+	l.bad["2"] = true
+	for i := range 3 * mostTables {
+		r.edit(func(s *Source) { s.Detail.URL = "/d/{record.id}?v=" + strconv.Itoa(i) })
+		r.poll()
+	}
+	if list := r.ledger.sources["contacts"].State.Details; len(list) > mostTables {
+		t.Errorf("%d tables", len(list))
+	}
+	r.tells()
+}
+
+func TestARecordThatItsListLackedBehindAnEditIsToldWhenItComesBackAsAnotherOne(t *testing.T) {
+	l, n, lacks := newLists("a", "b"), 1, false
+	l.bodies = func(list string) []string {
+		if lacks && list == "a" {
+			return nil
+		}
+		return []string{fmt.Sprintf(`{"id":1,"n":%d}`, n)}
+	}
+	r := l.rig(t, func(s *Source) { s.Ignore, s.Deletes.Detect = paths("n"), "off" })
+	r.want(Complete)
+	lacks, l.broken["b"] = true, 1
+	r.edit(func(s *Source) { s.Ignore = nil })
+	r.poll()
+	r.poll()
+	n, lacks = 2, false
+	r.poll()
+	r.tells(`updated ["a","1"] n`)
+}
+
+func TestWhatABackfillHasToldIsLookedAtAlsoBehindAnotherEdit(t *testing.T) {
+	l, n := newLists("a", "b"), 1
+	l.bodies = five("n", &n)
+	r := l.rig(t, nil)
+	r.want(Complete)
+	l.broken["b"] = 1
+	r.edit(func(s *Source) { s.Where = conditions("n > 1") })
+	r.want(Partial)
+	r.backfill(Backfill{Keys: []string{`["b","1"]`}})
+	r.fill(25, nil)
+	r.edit(func(s *Source) { s.Ignore = paths("zz") })
+	r.want(Partial)
+	clear(l.broken)
+	r.want(Complete)
+	r.tells(`snapshot ["b","1"]`, `deleted ["b","1"]`)
+}

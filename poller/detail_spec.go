@@ -80,6 +80,9 @@ func (s *State) formerDetails() []string {
 	return s.Details
 }
 
+// mostTables is how many tables detail are remembered: a record whose detail fails through more edits of them is told when it comes.
+const mostTables = 16
+
 // completed gives the tables under which the records are completed after a poll.
 func (p *Poller) completed(s *State, all bool) []string {
 	switch former := s.formerDetails(); {
@@ -90,7 +93,7 @@ func (p *Poller) completed(s *State, all bool) []string {
 	case slices.Contains(former, p.details):
 		return s.Details
 	default:
-		return append(slices.Clone(former), p.details)
+		return append(slices.Clone(former[max(0, len(former)-mostTables+1):]), p.details)
 	}
 }
 

@@ -842,3 +842,42 @@ func TestWhatABackfillHasToldIsLookedAtAlsoBehindAnotherEdit(t *testing.T) {
 	r.want(Complete)
 	r.tells(`snapshot ["b","1"]`, `deleted ["b","1"]`)
 }
+
+func TestOneDetailThatFailsForGoodMakesNoPollAWholeListing(t *testing.T) {
+	for name, c := range map[string]struct {
+		full string
+		then func(r *rig)
+	}{
+		"an edit of ignore":        {"", func(r *rig) { r.edit(func(s *Source) { s.Ignore = paths("zz") }) }},
+		"an edit of where":         {"", func(r *rig) { r.edit(func(s *Source) { s.Where = conditions("v") }) }},
+		"no edit, reset --cursor":  {"", func(r *rig) { _, _ = r.poller.Reset(r.t.Context(), ResetCursor) }},
+		"no edit, full_scan is 1d": {"1d", func(r *rig) { r.now = r.now.Add(25 * time.Hour) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLists("a")
+			r, api := l.follows(t, func(s *Source) { s.Detail.URL, s.Cursor.FullScan = "/d/{key}", c.full })
+			for i := range 20 {
+				api["a"].put(strconv.Itoa(i), r.now.Add(-time.Duration(i+1)*time.Hour), `,"v":1`)
+			}
+			r.poll()
+			r.poll()
+			l.bad["3"] = true
+			api["a"].put("3", r.now, `,"v":2`)
+			r.poll()
+			c.then(r)
+			r.poll()
+			api["a"].put("4", r.now.Add(time.Hour), `,"v":2`)
+			r.now = r.now.Add(2 * time.Hour)
+			for range 5 {
+				if got := r.poll(); got.Mode != Incremental {
+					t.Fatalf("mode %q", got.Mode)
+				}
+			}
+			r.tells("updated 4 at,v")
+			clear(l.bad)
+			r.poll()
+			r.tells("updated 3 at,v")
+			r.unmarked()
+		})
+	}
+}

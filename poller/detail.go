@@ -81,7 +81,7 @@ func (d *details) want(kind differ.Kind, hash differ.Hash, raw uint64, rec diffe
 	const most = 1000
 	switch {
 	case failing && len(d.aside) == most:
-		d.failed++
+		d.lack(&c)
 		return nil
 	case failing:
 		d.aside = append(d.aside, c)
@@ -115,7 +115,7 @@ func (d *details) resume() error {
 	d.aside = nil
 	for _, c := range aside {
 		if d.ends() {
-			d.failed++
+			d.lack(&c)
 			continue
 		}
 		if err := d.queue(c); err != nil {
@@ -202,8 +202,14 @@ func (d *details) because(c *pending, err error) {
 	}
 }
 
-func (d *details) fail(c *pending, err error) {
+// lack counts a record that is not completed, and is to be listed again.
+func (d *details) lack(c *pending) {
 	d.failed++
+	d.w.scan.gauge.owe(c.body)
+}
+
+func (d *details) fail(c *pending, err error) {
+	d.lack(c)
 	d.row++
 	d.failing[c.Hash] = true
 	d.because(c, err)

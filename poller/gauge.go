@@ -19,6 +19,9 @@ type gauge struct {
 	ahead mark   // the latest beyond ceiling
 	odd   string // the first value that is no mark
 
+	owed  time.Time // the earliest of the records whose details failed
+	vague bool      // one of them has none
+
 	began time.Time       // of the poll
 	lags  []time.Duration // from the values of changed records to the poll, the first ones
 }
@@ -66,6 +69,17 @@ func (g *gauge) read(body []byte) {
 		g.ahead = kind.later(g.ahead, m)
 	default:
 		g.top = kind.later(g.top, m)
+	}
+}
+
+// owe notes a record that is to be listed again.
+func (g *gauge) owe(body []byte) {
+	if g == nil {
+		return
+	}
+	m, ok := g.format.read(g.field.Get(body))
+	if g.vague = g.vague || !ok || m.at.IsZero(); g.owed.IsZero() || m.at.Before(g.owed) {
+		g.owed = m.at
 	}
 }
 

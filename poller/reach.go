@@ -178,7 +178,8 @@ func (w *walk) advance(at time.Time, finished bool) (s cursorState, must bool) {
 	if (r.full || r.anew) && !r.narrowed {
 		s.Start = r.begin.String()
 	}
-	if r.ahead || w.moved() || w.scan.details.waiting() { // what was not seen or not completed must be listed again
+	owed := w.owed()
+	if r.ahead || w.moved() || w.scan.details.waiting() && owed.none() { // what was not seen or not completed must be listed again
 		if r.anew {
 			s.Watermark = ""
 		}
@@ -196,6 +197,9 @@ func (w *walk) advance(at time.Time, finished bool) (s cursorState, must bool) {
 		w.more = top == r.until
 	}
 	kept := w.kept(top)
+	if !owed.none() && owed.at.Before(top.at) {
+		kept = owed
+	}
 	s.Watermark = kept.String()
 	if s.Anew = 0; w.more && (r.anew || was.Anew > 0) {
 		s.Anew = at.Unix()
@@ -204,6 +208,16 @@ func (w *walk) advance(at time.Time, finished bool) (s cursorState, must bool) {
 		s.Full = at
 	}
 	return s, s != was && (r.full || r.more || kept != top || !s.Full.Equal(was.Full) || s.Anew != was.Anew)
+}
+
+// owed gives from where the next poll has to ask, so that the records whose details failed are listed again; none: there are none, or
+// nobody knows.
+func (w *walk) owed() mark {
+	s, c := w.scan, w.p.cursor.conf
+	if s.unfinished || s.details.countFailed() == 0 || c.Window > 0 || c.Overlap == 0 || s.gauge.vague {
+		return mark{}
+	}
+	return mark{at: s.gauge.owed}
 }
 
 // lastWindow says that the last one of the windows was read in which all records are read anew.

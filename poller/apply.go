@@ -38,10 +38,8 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	if anew {
 		s.disown(edits != nil && !all)
 	}
-	if all {
-		if err := s.unmarkAll(); err != nil {
-			return err
-		}
+	if err := s.remarkAll(all); err != nil {
+		return err
 	}
 	if next.Baselined.IsZero() && !s.unfinished && !w.more {
 		next.Baselined = r.At

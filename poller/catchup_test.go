@@ -881,3 +881,75 @@ func TestOneDetailThatFailsForGoodMakesNoPollAWholeListing(t *testing.T) {
 		})
 	}
 }
+
+// unended gives rows of CSV over HTTP/1.0: the end of the connection is the only end there is.
+func unended(t *testing.T, rows func() []string) http.HandlerFunc {
+	t.Helper()
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, buf, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprintf(buf, "HTTP/1.0 200 OK\r\nContent-Type: text/csv\r\n\r\n%s\n", strings.Join(rows(), "\n"))
+		buf.Flush()
+	}
+}
+
+func TestP10AListingThatWasCutOffJustAfterAnEditIsNoNewsWhenItIsWhole(t *testing.T) {
+	seen, rows := 1, 20
+	r := newRig(t, unended(t, func() []string {
+		all := []string{"id,seen"}
+		for i := range rows {
+			all = append(all, fmt.Sprintf("%d,%d", i, seen))
+		}
+		return all
+	}), func(s *Source) { s.Response.Format, s.Ignore = "csv", paths("seen") })
+	r.poll()
+	r.poll()
+	seen, rows = 2, 10
+	r.edit(func(s *Source) { s.Ignore = nil })
+	r.want(Partial)
+	r.restart()
+	rows = 21 // one is new
+	r.poll()
+	r.tells("created 20")
+	r.unmarked()
+	seen = 3
+	r.poll()
+	if n := len(r.told()); n != 21 {
+		t.Errorf("%d records are told", n)
+	}
+}
+
+func TestNothingIsWaitedForForEverWhereNoListEverProvesWhatItLacks(t *testing.T) {
+	for name, keyless := range map[string]bool{"an end that nothing proves": false, "a record without a key": true} {
+		t.Run(name, func(t *testing.T) {
+			rows := []string{"id,n", "1,1", "2,1", "3,2"}
+			r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+				if !keyless {
+					unended(t, func() []string { return rows })(w, q)
+					return
+				}
+				w.Header().Set("Content-Type", "text/csv")
+				fmt.Fprintf(w, "%s\n,7\n", strings.Join(rows, "\n"))
+			}, func(s *Source) { s.Response.Format = "csv" })
+			r.poll()
+			r.poll()
+			rows = rows[:2] // 2 and 3 are gone
+			r.edit(func(s *Source) { s.Where = conditions("n == 1") })
+			r.poll()
+			if r.ledger.sources["contacts"].State.Edits == nil {
+				t.Error("they are not waited for")
+			}
+			r.poll()
+			r.poll()
+			r.tells()
+			r.unmarked()
+			if rows := r.ledger.rows("contacts"); len(rows) != 2 {
+				t.Errorf("known: %v", rows)
+			}
+		})
+	}
+}

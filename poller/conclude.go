@@ -157,7 +157,13 @@ func (w *walk) moved() bool {
 	if w.parts != nil {
 		return len(w.parts.broken) > 0
 	}
-	return w.walker.shifted() || w.scan.endless > 0 || w.scan.seam != nil && w.scan.seam.torn > 0 || w.scan.repeated > 0
+	return w.scan.endless > 0 || w.shaken()
+}
+
+// shaken says that the list that was read last was changed while it was read.
+func (w *walk) shaken() bool {
+	s := w.scan
+	return w.walker.shifted() || s.seam != nil && s.seam.torn > 0 || s.repeated > 0
 }
 
 // confirmations is how many complete scans in a row must lack a record. A decision confirms at once: a person looked.

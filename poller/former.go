@@ -165,7 +165,7 @@ func (w *walk) outdated() (edits *Edits, all bool, err error) {
 		}
 	}
 	all = len(e.Behind)+len(e.Joining) == 0 && !w.more && !w.reach.ahead && !m.waits()
-	if all && len(w.scan.undecided) == 0 {
+	if all && len(w.scan.undecided)+len(w.scan.doubted) == 0 {
 		return nil, true, nil
 	}
 	for _, f := range m.formers {
@@ -218,7 +218,7 @@ func (w *walk) relieve() error {
 	})
 	var err error
 	failed := w.each(waiting, func(h differ.Hash, key string, _ []byte) {
-		if w.proves(w.p.partitionOf(key)) {
+		if w.lacks(w.p.partitionOf(key)) {
 			err = errors.Join(err, w.scan.unmark(h))
 		}
 	})
@@ -239,17 +239,20 @@ func (s *scan) remark(h differ.Hash, raw uint64) error {
 	return s.spool.add(&entry{known: Known{Hash: h, Print: print, Missing: missing}})
 }
 
-// unmarkAll ends all marks with the edits that they are about: those of later edits would have the same places. What is not decided upon
-// goes on to wait.
-func (s *scan) unmarkAll() error {
-	m, marks := s.p.known, map[differ.Hash]uint64{}
-	s.index.All(func(h differ.Hash, p differ.Print, _ int) bool {
-		if p.Raw > rawMask {
-			marks[h] = p.Raw & rawMask
-		}
-		return true
-	})
-	for _, h := range s.undecided {
+// remarkAll has what is not decided upon wait. When all lists were read, all other marks end with the edits that they are about: those of
+// later edits would have the same places.
+func (s *scan) remarkAll(all bool) error {
+	m, marks, waiting := s.p.known, map[differ.Hash]uint64{}, s.doubted
+	if all {
+		waiting = slices.Concat(waiting, s.undecided)
+		s.index.All(func(h differ.Hash, p differ.Print, _ int) bool {
+			if p.Raw > rawMask {
+				marks[h] = p.Raw & rawMask
+			}
+			return true
+		})
+	}
+	for _, h := range waiting {
 		print, _, _ := s.index.Get(h)
 		marks[h] = cmp.Or(m.of(print), m.edit()).marks(print.Raw) | markWaits
 	}
@@ -269,7 +272,7 @@ func (w *walk) joining() []string {
 		return nil
 	}
 	joining := maps.Clone(d.joining)
-	if all := w.scan.proven && d.left == 0; !all {
+	if all := (w.scan.proven || w.parts == nil && w.lacks("")) && d.left == 0; !all {
 		maps.Copy(joining, w.p.known.joining)
 	}
 	var list []string

@@ -30,6 +30,7 @@ type parts struct {
 	whole   map[string]bool // read to their end; the value says that there were no records
 	waiting map[string]bool // of which not all details are there
 	left    map[string]bool // of which not all details were asked for
+	still   map[string]bool // read to what may not be their end, and not changed meanwhile
 	broken  []brokenPart
 	total   Poll // counts of all
 	done    bool
@@ -53,7 +54,7 @@ func (w *walk) runAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.parts = &parts{names: names, pending: w.p.pendingPartitions(), whole: map[string]bool{}, waiting: map[string]bool{}, left: map[string]bool{}}
+	w.parts = &parts{names: names, pending: w.p.pendingPartitions(), whole: map[string]bool{}, waiting: map[string]bool{}, left: map[string]bool{}, still: map[string]bool{}}
 	quiet, aimed := w.scan.quiet, w.values
 	w.p.nextPartition = ""
 	for _, name := range names {
@@ -127,6 +128,7 @@ func (w *walk) part(ctx context.Context, name string) error {
 	default:
 		if why := w.doubt(); why != "" {
 			w.parts.broken = append(w.parts.broken, brokenPart{name: name, why: why, read: true})
+			w.parts.still[name] = !w.shaken()
 		} else {
 			w.parts.whole[name] = s.counts.Records == 0
 		}
@@ -228,6 +230,24 @@ func (w *walk) proves(partition string) bool {
 		return w.scan.proven
 	}
 	return w.reach.full && w.parts.isWhole(partition)
+}
+
+// doubts says whether a list was read to an end of which nothing proves that it is one, or has records that cannot be identified.
+func (w *walk) doubts(partition string) bool {
+	if w.parts == nil {
+		return w.reach.full && !w.scan.proven && !w.shaken()
+	}
+	return w.reach.full && w.parts.still[partition]
+}
+
+// waitsFor says whether what a list lacks behind an edit may be there, and is no news then.
+func (w *walk) waitsFor(partition string) bool {
+	return w.doubts(partition) && len(w.p.known.since(partition)) > 0
+}
+
+// lacks says whether what a list lacks is not waited for since an edit. Where a list never proves that, it is to lack it twice.
+func (w *walk) lacks(partition string) bool {
+	return w.proves(partition) || w.doubts(partition) && !w.waitsFor(partition)
 }
 
 func (t *parts) isWhole(name string) bool {

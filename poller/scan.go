@@ -57,6 +57,7 @@ type scan struct {
 	forgotten []differ.Hash        // known records that are gone, which is no news
 	dropped   map[differ.Hash]bool // known records that the configuration excludes since it was changed
 	undecided []differ.Hash        // known records that it excludes as they are stored, and may not as they are
+	doubted   []differ.Hash        // known records that a list lacked behind an edit, and may be there
 }
 
 // keyless tells of a record that cannot be identified.

@@ -117,24 +117,27 @@ func (s *scan) joins(hash differ.Hash, body []byte) bool {
 }
 
 // dismiss keeps known records that the configuration excludes since it was changed from being missed. Those that a list lacked are
-// judged by what is stored of them, once all of the list was read.
+// judged by what is stored of them, once all of the list was read. Where nothing proves that, all others wait to be seen, too.
 func (w *walk) dismiss() error {
 	s, m, last := w.scan, w.p.known, w.lastWindow()
 	var unread []differ.Hash
-	if len(m.formers) > 0 && s.details == nil { // with details, what the list said of a record is not stored
+	if len(m.formers) > 0 {
+		doubtful := slices.ContainsFunc(w.lists(), w.waitsFor)
 		s.index.Unseen(func(h differ.Hash, known differ.Print, _ int) bool {
-			if f := cmp.Or(m.of(known), m.edit()); f != nil && f.other {
+			if f := cmp.Or(m.of(known), m.edit()); f != nil && (doubtful || f.other && s.details == nil) {
 				unread = append(unread, h)
 			}
 			return true
 		})
 	}
 	err := w.each(unread, func(h differ.Hash, key string, stored []byte) {
+		list, excluded := w.p.partitionOf(key), s.details == nil && !w.p.selected.admits(stored) // with details, what the list said of it is not stored
 		switch {
-		case w.p.selected.admits(stored):
-		case last || w.proves(w.p.partitionOf(key)):
+		case excluded && (last || w.lacks(list)):
 			s.dropped[h] = true
-		default:
+		case w.waitsFor(list):
+			s.doubted = append(s.doubted, h)
+		case excluded:
 			s.undecided = append(s.undecided, h)
 		}
 	})

@@ -953,3 +953,50 @@ func TestNothingIsWaitedForForEverWhereNoListEverProvesWhatItLacks(t *testing.T)
 		})
 	}
 }
+
+func TestAListThatFailsForGoodMakesNoOtherBeAskedForAsAWhole(t *testing.T) {
+	for name, c := range map[string]struct {
+		full string
+		then func(r *rig)
+	}{
+		"an edit of where": {"", func(r *rig) { r.edit(func(s *Source) { s.Where = conditions("v") }) }},
+		"full_scan is 1d":  {"1d", func(r *rig) { r.now = r.now.Add(25 * time.Hour) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLists("a", "b")
+			r, api := l.follows(t, func(s *Source) { s.Cursor.FullScan = c.full })
+			for i := range 20 {
+				for _, list := range api {
+					list.put(strconv.Itoa(i), r.now.Add(-time.Duration(i+1)*time.Hour), `,"v":1`)
+				}
+			}
+			r.poll()
+			r.poll()
+			l.broken["b"] = 1
+			r.poll()
+			api["b"].put("7", r.now, `,"v":2`)
+			c.then(r)
+			r.poll()
+			api["a"].put("8", r.now, `,"v":2`)
+			asked := len(api["a"].asked)
+			for range 5 {
+				r.now = r.now.Add(10 * time.Minute)
+				r.poll()
+			}
+			for _, q := range api["a"].asked[asked:] {
+				if q.Get("since") == "" {
+					t.Error("a is asked for as a whole")
+				}
+			}
+			r.tells(`updated ["a","8"] at,v`)
+			clear(l.broken)
+			r.poll()
+			r.tells(`updated ["b","7"] at,v`)
+			r.poll()
+			if got := api["b"].asked[len(api["b"].asked)-1]; got.Get("since") == "" {
+				t.Error("b is asked for as a whole")
+			}
+			r.unmarked()
+		})
+	}
+}

@@ -279,11 +279,12 @@ func (w *walk) emptied(deleted []differ.Hash) (name string, known int, err error
 	return "", 0, nil
 }
 
-// followed lists the partitions that were read from their start, now or earlier, up to a watermark.
-func (t *parts) followed(was *PartitionState) []string {
+// followed lists the partitions that were read from their start, now or earlier, up to a watermark. A whole listing moves that on whatever
+// lists it did not read.
+func (t *parts) followed(was *PartitionState, full bool) []string {
 	var names []string
 	for _, name := range t.names {
-		if was != nil && slices.Contains(was.Followed, name) || !t.waiting[name] && t.isWhole(name) {
+		if was != nil && slices.Contains(was.Followed, name) && (!full || t.isWhole(name)) || !t.waiting[name] && t.isWhole(name) {
 			names = append(names, name)
 		}
 	}
@@ -319,7 +320,7 @@ func (w *walk) remembers(proven bool) *PartitionState {
 	}
 	slices.Sort(now.Pending)
 	if p.cursor != nil {
-		now.Followed = t.followed(was)
+		now.Followed = t.followed(was, w.reach.full)
 		now.Followed = slices.DeleteFunc(now.Followed, func(name string) bool {
 			return len(p.known.since(name)) > 0 && (t.left[name] || !t.wasRead(name))
 		})

@@ -178,8 +178,8 @@ func (w *walk) advance(at time.Time, finished bool) (s cursorState, must bool) {
 	if (r.full || r.anew) && !r.narrowed {
 		s.Start = r.begin.String()
 	}
-	owed := w.owed()
-	if r.ahead || w.moved() || w.scan.details.waiting() && owed.none() { // what was not seen or not completed must be listed again
+	owed, moved := w.owed(), w.moved() && (w.parts == nil || !r.full) // a list that a whole listing did not read is asked for as a whole
+	if r.ahead || moved || w.scan.details.waiting() && owed.none() {  // what was not seen or not completed must be listed again
 		if r.anew {
 			s.Watermark = ""
 		}

@@ -79,7 +79,6 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	m.validators, m.dirty = next.Validators, false
 	r.More = w.more && (cursor.Watermark != m.cursor.Watermark || w.ahead != m.ahead)
 	m.cursor, m.ahead = cursor, w.ahead
-	m.settled()
 	p.recall(m)
 	if proven {
 		m.missing = len(s.absent) + s.unclear

@@ -57,7 +57,7 @@ func (d *details) want(kind differ.Kind, hash differ.Hash, raw uint64, rec diffe
 	unread, edited := s.unread(known), kind == differ.Updated && s.p.onlyEdited(known.Raw, raw)
 	if unread != nil && !edited && kind == differ.Updated {
 		if marked := unread.marks(known.Raw) | markWaits; marked != known.Raw { // until its detail is there
-			if err := s.reprint(hash, differ.Print{Raw: marked, Canon: known.Canon}); err != nil {
+			if err := s.reprint(hash, marked); err != nil {
 				return err
 			}
 		}

@@ -67,6 +67,7 @@ func (m *memory) of(known differ.Print) *former {
 
 // recall notes how records were compared and selected before edits since which not all of them were read.
 func (p *Poller) recall(m *memory) {
+	m.formers = nil
 	for _, text := range m.state.Edits.formers() {
 		p.revive(m, text)
 	}
@@ -164,7 +165,7 @@ func (w *walk) outdated() (edits *Edits, all bool, err error) {
 			e.Behind[name] = list[0].place
 		}
 	}
-	all = len(e.Behind)+len(e.Joining) == 0 && !w.more && !w.reach.ahead && !m.waits()
+	all = len(e.Behind)+len(e.Joining) == 0 && !w.reach.ahead && !m.waits()
 	if all && len(w.scan.undecided)+len(w.scan.doubted) == 0 {
 		return nil, true, nil
 	}
@@ -209,34 +210,20 @@ func (m *memory) hasRaw(is func(raw uint64) bool) (found bool) {
 
 // relieve lets records no longer wait that their lists lack.
 func (w *walk) relieve() error {
-	var waiting []differ.Hash
+	waiting := map[differ.Hash]uint64{}
 	w.scan.index.Unseen(func(h differ.Hash, p differ.Print, _ int) bool {
 		if p.Raw&markWaits != 0 && !w.scan.details.asks(h) {
-			waiting = append(waiting, h)
+			waiting[h] = p.Raw & rawMask
 		}
 		return true
 	})
 	var err error
-	failed := w.each(waiting, func(h differ.Hash, key string, _ []byte) {
+	failed := w.each(slices.Collect(maps.Keys(waiting)), func(h differ.Hash, key string, _ []byte) {
 		if w.lacks(w.p.partitionOf(key)) {
-			err = errors.Join(err, w.scan.unmark(h))
+			err = errors.Join(err, w.scan.reprint(h, waiting[h]))
 		}
 	})
 	return errors.Join(failed, err)
-}
-
-// unmark lets a record be judged by what counts now.
-func (s *scan) unmark(h differ.Hash) error {
-	print, _, _ := s.index.Get(h)
-	return s.remark(h, print.Raw&rawMask)
-}
-
-func (s *scan) remark(h differ.Hash, raw uint64) error {
-	print, missing, _ := s.index.Get(h)
-	print.Raw = raw
-	s.p.known.dirty = true
-	s.index.SetRaw(h, print.Raw)
-	return s.spool.add(&entry{known: Known{Hash: h, Print: print, Missing: missing}})
 }
 
 // remarkAll has what is not decided upon wait. When all lists were read, all other marks end with the edits that they are about: those of
@@ -257,7 +244,7 @@ func (s *scan) remarkAll(all bool) error {
 		marks[h] = cmp.Or(m.of(print), m.edit()).marks(print.Raw) | markWaits
 	}
 	for h, raw := range marks {
-		if err := s.remark(h, raw); err != nil {
+		if err := s.reprint(h, raw); err != nil {
 			return err
 		}
 	}
@@ -324,9 +311,6 @@ func (s *scan) disown(remembered bool) {
 		return true
 	})
 }
-
-// settled forgets the former configurations: what is stored is as the present one wants it.
-func (m *memory) settled() { m.formers = nil }
 
 // shape gives the shape that a stored comparison stands for; nil when it cannot be read.
 func (c *comparison) shape() *differ.Shape {

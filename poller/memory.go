@@ -76,7 +76,6 @@ func (p *Poller) loadIndex(ctx context.Context) error {
 // were stored, so that the edit itself is no change of any record.
 func (p *Poller) reshape(ctx context.Context) error {
 	m := p.known
-	m.settled()
 	if m.state.Compare == "" || m.state.Compare == p.compare {
 		p.recall(m)
 		return nil

@@ -108,7 +108,7 @@ func (s *scan) record(rec differ.Record) error {
 		if was, _, _ := s.index.Get(hash); was.Raw&rawMask == raw {
 			s.witness = hash
 			s.stays(hash, s.unread(was), rec.Raw)
-			return s.reprint(hash, differ.Print{Raw: raw, Canon: canon})
+			return s.reprint(hash, raw)
 		}
 		s.gauge.news(rec.Raw)
 		if leaves, err := s.leaves(hash, true, raw, canon, rec.Raw); leaves || err != nil {
@@ -175,7 +175,7 @@ func (s *scan) differs(hash differ.Hash, raw, canon uint64, rec differ.Record) e
 	if now == canon {
 		s.counts.Ignored++
 		if was.Raw > rawMask {
-			return s.reprint(hash, differ.Print{Raw: raw, Canon: canon})
+			return s.reprint(hash, raw)
 		}
 		s.touch(hash)
 		s.index.SetRaw(hash, raw)
@@ -188,12 +188,13 @@ func (s *scan) differs(hash differ.Hash, raw, canon uint64, rec differ.Record) e
 	return s.queue(differ.Updated, s.quiet || edited, edited, hash, differ.Print{Raw: raw, Canon: now}, rec)
 }
 
-// reprint changes nothing of a known record but its fingerprints.
-func (s *scan) reprint(hash differ.Hash, now differ.Print) error {
+// reprint changes nothing of a known record but the fingerprint of its bytes.
+func (s *scan) reprint(hash differ.Hash, raw uint64) error {
 	s.touch(hash)
 	s.p.known.dirty = true
-	s.index.SetRaw(hash, now.Raw)
-	return s.spool.add(&entry{known: Known{Hash: hash, Print: now}})
+	s.index.SetRaw(hash, raw)
+	print, missing, _ := s.index.Get(hash)
+	return s.spool.add(&entry{known: Known{Hash: hash, Print: print, Missing: missing}})
 }
 
 // again is a key that came twice. Copies that are equal do no harm. On two pages the list was shifting while it was read,

@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -595,9 +596,9 @@ func TestWhatABackfillHasToldAndAnEditExcludesIsDeletedWhenItsListIsRead(t *test
 // In windows, what an edit excludes as it is stored goes with the last of them at the latest, whatever it has become and whether or not it
 // was shown.
 func TestT22P10WhatAnEditExcludesIsForgottenSilentlyInWindows(t *testing.T) {
-	for _, days := range []time.Duration{1, 20} { // many windows, or one
+	for _, days := range []int{1, 20} { // many windows, or one
 		r, api := follow(t, func(s *Source) {
-			s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = "10d", setting.Duration(days*24*time.Hour), "until"
+			s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = "10d", setting.Duration(24*time.Hour)*setting.Duration(days), "until"
 		})
 		start := r.now
 		for i := range 30 {
@@ -891,9 +892,10 @@ func unended(t *testing.T, rows func() []string) http.HandlerFunc {
 			t.Error(err)
 			return
 		}
-		defer conn.Close()
 		fmt.Fprintf(buf, "HTTP/1.0 200 OK\r\nContent-Type: text/csv\r\n\r\n%s\n", strings.Join(rows(), "\n"))
-		buf.Flush()
+		if err := errors.Join(buf.Flush(), conn.Close()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

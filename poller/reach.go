@@ -88,8 +88,7 @@ func (p *Poller) wantsWhole(now time.Time) bool {
 // comparesAnew says that more or less of the records is compared than before an edit. What only the edit brings to light is to be
 // read at once: in the next whole listing it would look like news.
 func (p *Poller) comparesAnew() bool {
-	since := p.known.since("")
-	return p.cursor.conf.FullScan != "" && len(since) > 0 && !slices.ContainsFunc(since, func(f *former) bool { return f.other })
+	return p.cursor.conf.FullScan != "" && len(p.known.since("")) > 0
 }
 
 // wantsAnew says whether all records are to be read again: there is no watermark, it is too old, other records are followed than before,

@@ -619,7 +619,7 @@ func TestT22P10WhatAnEditExcludesIsForgottenSilentlyInWindows(t *testing.T) {
 	}
 }
 
-// letsIn has an edit let record 5 in, whose detail is not there then.
+// letsIn has an edit let record 5 in, whose detail fails then.
 func (l *lists) letsIn(t *testing.T) (*rig, *changes) {
 	t.Helper()
 	r, lists := l.follows(t, func(s *Source) { s.Where, s.Detail.URL = conditions(`k < 1`), "/d/{key}" })
@@ -629,7 +629,7 @@ func (l *lists) letsIn(t *testing.T) (*rig, *changes) {
 	}
 	r.poll()
 	r.poll()
-	l.gone["5"] = true
+	l.bad["5"] = true
 	r.edit(func(s *Source) { s.Where = conditions(`k < 2`) })
 	r.poll()
 	r.poll()
@@ -651,7 +651,7 @@ func TestARecordThatAnEditLetInIsNewsOnceItIsAnotherOne(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLists("a")
 			r, api := l.letsIn(t)
-			clear(l.gone)
+			clear(l.bad)
 			r.restart()
 			r.now = r.now.Add(24 * time.Hour)
 			c.away(api, r.now)
@@ -672,6 +672,35 @@ func TestARecordThatAnEditLetInIsNewsOnceItIsAnotherOne(t *testing.T) {
 	}
 }
 
+// One that has a record without a key proves nothing, and is read all the same.
+func TestAListThatNeverProvesAnythingIsNewsFromItsSecondReadingOn(t *testing.T) {
+	l, n := newLists("a", "b"), 1
+	l.bodies = func(list string) []string {
+		return []string{fmt.Sprintf(`{"id":1,"n":%d}`, n), `{"name":"without a key in ` + list + `"}`}
+	}
+	r := l.rig(t, nil)
+	r.want(Partial)
+	n = 2
+	r.want(Partial)
+	r.tells(`updated ["a","1"] n`, `updated ["b","1"] n`)
+}
+
+// With on_404 = "skip" it is left out, and not waited for.
+func TestARecordThatAnEditLetInAndThatHadNoDetailIsNewsWhenItHasOne(t *testing.T) {
+	l := newLists("a")
+	r, _ := l.letsIn(t)
+	clear(l.bad)
+	l.gone["5"] = true
+	r.poll()
+	r.unmarked()
+	clear(l.gone)
+	if _, err := r.poller.Reset(t.Context(), ResetCursor); err != nil {
+		t.Fatal(err)
+	}
+	r.poll()
+	r.tells("created 5")
+}
+
 func TestWhatFormerVersionsNotedOfARecordThatAnEditLetInIsReadOn(t *testing.T) {
 	l := newLists("a")
 	r, _ := l.letsIn(t)
@@ -680,7 +709,7 @@ func TestWhatFormerVersionsNotedOfARecordThatAnEditLetInIsReadOn(t *testing.T) {
 		t.Fatalf("edits %+v", edits)
 	}
 	edits.Joining[0] = edits.Joining[0][:2*len(differ.Hash{})]
-	clear(l.gone)
+	clear(l.bad)
 	r.restart()
 	if _, err := r.poller.Reset(t.Context(), ResetCursor); err != nil {
 		t.Fatal(err)

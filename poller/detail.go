@@ -224,15 +224,22 @@ func (d *details) takeAbsent(c *pending, got *particular) bool {
 	case "fail":
 		d.fail(c, got.err)
 	case "deleted":
-		d.absent++
+		d.forgo(c.Hash)
 		s.touch(c.Hash)
 		if print, missing, ok := s.index.Get(c.Hash); ok {
 			s.index.Put(c.Hash, print, missing) // as if the listing had lacked it
 		}
 	default:
-		d.absent++
+		d.forgo(c.Hash)
 	}
 	return false
+}
+
+// forgo counts a record that has no detail. One that comes some day is news, also of a record that an edit let in.
+func (d *details) forgo(hash differ.Hash) {
+	d.absent++
+	delete(d.joining, hash)
+	d.w.p.known.leaves(hash)
 }
 
 // complete notes the record as it is with its detail, and says whether that is a change.

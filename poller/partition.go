@@ -35,7 +35,7 @@ func (c *Partitions) identity() string {
 type PartitionState struct {
 	// Values are the configured ones whose records are known. Those that another source names are not listed: its records are.
 	Values []string `json:"values,omitempty"`
-	// Pending are partitions that were never read completely since the baseline, or since they were configured: what is found
+	// Pending are partitions that were never read to their end since the baseline, or since they were configured: what is found
 	// there first is no news.
 	Pending []string `json:"pending,omitempty"`
 	// Followed are partitions of which a poll with a cursor needs no more than what changed: the others are asked for as a whole.

@@ -314,7 +314,7 @@ func (w *walk) remembers(proven bool) *PartitionState {
 	}
 	first := p.known.state.Baselined.IsZero()
 	for _, name := range t.names {
-		if (first || slices.Contains(t.pending, name)) && (w.scan.unfinished || !t.isWhole(name)) {
+		if (first || slices.Contains(t.pending, name)) && (w.scan.unfinished || !t.wasRead(name)) {
 			now.Pending = append(now.Pending, name)
 		}
 	}

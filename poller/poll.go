@@ -314,7 +314,7 @@ func (p *Poller) conditions(w *walk) Validators {
 	m, v := p.known, p.known.validators
 	switch {
 	case p.source.Conditional == "off", p.source.Partitions.used(), p.source.Pages.Kind != "", p.requests.method != http.MethodGet,
-		m.state.Baselined.IsZero(), m.state.Held != nil, len(m.since("")) > 0, w.reach.full && p.cursor != nil, w.reach.full && m.missing > 0 && p.source.Deletes.Detect == "scan",
+		m.state.Baselined.IsZero(), m.state.Held != nil, len(m.since("")) > 0, w.reach.full && p.cursor != nil, w.reach.more, w.reach.full && m.missing > 0 && p.source.Deletes.Detect == "scan",
 		v.ETag == "" && v.LastModified == "", p.opts.Now().Sub(v.At) >= forcedAfter, v.At.After(p.opts.Now()), v.URL != p.address(w.values):
 		return Validators{}
 	}

@@ -395,3 +395,33 @@ func TestARecordThatAWindowReadSinceAnEditIsToldToGo(t *testing.T) {
 		r.tells("deleted 20")
 	}
 }
+
+// What a poll asked up to its own time may be asked again as a window that lies in the past: that nothing has changed in it is no reason
+// to stay there.
+func TestAWindowThatWasAskedForBeforeIsNotTheLastOne(t *testing.T) {
+	const window = 10 * time.Minute
+	r, api := follow(t, func(s *Source) {
+		s.Cursor.Start, s.Cursor.Window, s.Cursor.Until = "1h", setting.Duration(window), "until"
+	})
+	api.fault = func(w http.ResponseWriter, q *http.Request) bool {
+		tag := fmt.Sprintf("%q", q.URL.RawQuery)
+		if w.Header().Set("ETag", tag); q.Header.Get("If-None-Match") != tag {
+			return false
+		}
+		w.WriteHeader(http.StatusNotModified)
+		return true
+	}
+	start := r.now
+	api.touch("1", "new")
+	r.catchUp()
+	r.now = start.Add(window) // a minute before the end of the window that begins at the watermark
+	r.catchUp()
+	if last := api.asked[len(api.asked)-1].Get("until"); last != start.Add(window+time.Minute).Format(time.RFC3339) {
+		t.Fatalf("asked up to %s", last)
+	}
+	r.now = r.now.Add(5 * time.Second)
+	api.touch("2", "new")
+	r.now = r.now.Add(window)
+	r.catchUp()
+	r.tells("created 2")
+}

@@ -78,10 +78,7 @@ func (a *alerts) begin(c *config.Config, now time.Time) {
 // first stores from when on somebody is told before there is anything to tell: after a crash right after the first start nobody would know
 // what is still to be told. When the store refuses, run tries again and says so.
 func (a *alerts) first(ctx context.Context) {
-	a.mu.Lock()
-	known := !a.told.Since.IsZero()
-	a.mu.Unlock()
-	if !known {
+	if !a.owed.Load() { // else it is stored, and looking through the store takes its time
 		_, _ = a.tell(ctx, time.Now())
 	}
 }

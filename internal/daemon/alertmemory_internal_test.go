@@ -342,6 +342,24 @@ func TestAParkedEventThatIsHeardOfTwiceCountsOnce(t *testing.T) {
 	}
 }
 
+func TestSinceWhenSomebodyIsToldIsStoredByAStartAndTheStoreIsLookedThroughLater(t *testing.T) {
+	a, l, r := newKeptAlerts(t)
+	for range 2 {
+		if err := a.restore(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		a.keep(a.config())
+		a.first(t.Context())
+		if len(l.state.Cursor) == 0 || r.asked > 0 {
+			t.Errorf("%s is stored, and the store was asked %d times", l.state.Cursor, r.asked)
+		}
+	}
+	tells(t, a, time.Now())
+	if r.asked == 0 {
+		t.Error("the store is not looked through")
+	}
+}
+
 func TestAProcessThatCannotReadWhatIsOwedDoesNotTell(t *testing.T) {
 	a, l, r := newKeptAlerts(t)
 	tells(t, a, time.Now())

@@ -354,7 +354,7 @@ func (a *alerts) takeUp(m memory) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ours.Store(true)
-	a.owed.Store(true)
+	a.owed.Store(!m.Since.IsZero())
 	for _, one := range m.Alarms {
 		if one.Type != alertRejected && one.Type != alertDiffers { // we run, and will see
 			a.alarms[alarmKey{one.Type, one.About}] = one

@@ -268,8 +268,11 @@ func TestAReplicaWithAnotherConfigurationIsSeenAndNothingIsHalfApplied(t *testin
 		return slices.ContainsFunc(p.replicas, func(r *replica) bool { return r.daemon.Settled() })
 	}
 	until(t, "the store knows which sources there are", func() bool { return settled() && len(p.removed()) == 0 && len(p.rows()) >= 6 })
-	// One replica gets a file without two of the sources, and with two others.
-	next := append(append([]string{}, p.sources[2:]...), "new-1", "new-2", "new-3", "new-4")
+	// One replica gets a file without two of the sources, and with so many others that the other replica owns some.
+	next := slices.Clone(p.sources[2:])
+	for n := range 12 {
+		next = append(next, fmt.Sprint("new-", n))
+	}
 	text := p.text(next, "[alerts]\nto = [\"ops\"]\nafter = \"0s\"\n")
 	p.replicas[1].write(t, text)
 	if _, err := p.replicas[1].client.Reload(t.Context()); err != nil {

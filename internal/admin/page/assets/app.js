@@ -145,10 +145,14 @@
       show(it);
       end();
     };
+    let top = 0; // who scrolls up does not want to follow; a list that becomes smaller scrolls nowhere
     list.addEventListener("scroll", () => {
-      following = list.scrollHeight - list.scrollTop - list.clientHeight < 24;
+      const bottom = list.scrollHeight - list.scrollTop - list.clientHeight < 24;
+      if (bottom || list.scrollTop < top) following = bottom;
+      top = list.scrollTop;
       follow.hidden = following;
     });
+    new ResizeObserver(end).observe(list);
     follow.addEventListener("click", () => { following = true; follow.hidden = true; end(); list.focus(); });
     for (const box of [filter, kind, failed]) box.addEventListener("input", sift);
     by("live-clear").addEventListener("click", () => list.replaceChildren());

@@ -240,8 +240,9 @@ func (s *scan) remarkAll(all bool) error {
 		})
 	}
 	for _, h := range waiting {
-		print, _, _ := s.index.Get(h)
-		marks[h] = cmp.Or(m.of(print), m.edit()).marks(print.Raw) | markWaits
+		if print, _, known := s.index.Get(h); known { // else it is deleted by this poll
+			marks[h] = cmp.Or(m.of(print), m.edit()).marks(print.Raw) | markWaits
+		}
 	}
 	for h, raw := range marks {
 		if err := s.reprint(h, raw); err != nil {

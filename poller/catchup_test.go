@@ -574,7 +574,9 @@ func TestNoMarkStaysOnARecordThatItsListLacksOnceAllListsWereRead(t *testing.T) 
 	r.unmarked()
 }
 
-func TestWhatABackfillHasToldAndAnEditExcludesIsDeletedWhenItsListIsRead(t *testing.T) {
+// backfilled has an edit exclude all records, and a backfill tell of one whose list fails since.
+func backfilled(t *testing.T) (*lists, *rig) {
+	t.Helper()
 	l, n := newLists("a", "b"), 1
 	l.bodies = five("n", &n)
 	r := l.rig(t, nil)
@@ -584,6 +586,11 @@ func TestWhatABackfillHasToldAndAnEditExcludesIsDeletedWhenItsListIsRead(t *test
 	r.want(Partial)
 	r.backfill(Backfill{Keys: []string{`["b","1"]`}})
 	r.fill(25, nil)
+	return l, r
+}
+
+func TestWhatABackfillHasToldAndAnEditExcludesIsDeletedWhenItsListIsRead(t *testing.T) {
+	l, r := backfilled(t)
 	r.restart()
 	clear(l.broken)
 	r.want(Complete)
@@ -857,15 +864,7 @@ func TestARecordThatItsListLackedBehindAnEditIsToldWhenItComesBackAsAnotherOne(t
 }
 
 func TestWhatABackfillHasToldIsLookedAtAlsoBehindAnotherEdit(t *testing.T) {
-	l, n := newLists("a", "b"), 1
-	l.bodies = five("n", &n)
-	r := l.rig(t, nil)
-	r.want(Complete)
-	l.broken["b"] = 1
-	r.edit(func(s *Source) { s.Where = conditions("n > 1") })
-	r.want(Partial)
-	r.backfill(Backfill{Keys: []string{`["b","1"]`}})
-	r.fill(25, nil)
+	l, r := backfilled(t)
 	r.edit(func(s *Source) { s.Ignore = paths("zz") })
 	r.want(Partial)
 	clear(l.broken)

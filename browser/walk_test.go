@@ -222,7 +222,8 @@ func keyboard(tb testing.TB, w *world, t *tab) {
 	}
 	t.enter()
 	t.has("Sign in", "Token")
-	t.do(chromedp.KeyEvent(token)) // the field has the focus
+	t.until("the focus in the field", `document.activeElement.id === "token"`) // it comes with the first frame, behind "load"
+	t.do(chromedp.KeyEvent(token))
 	t.enter()
 	t.has("Poll now contacts", "deltahook poll contacts")
 	for i := 0; t.focused() != "Poll now contacts"; i++ {

@@ -400,6 +400,27 @@ func TestRecordsOfAPartitionThatLeftAreNotVerifiedAndOthersAre(t *testing.T) {
 	r.tells(`deleted ["b","b1"]`, `deleted ["b","b2"]`)
 }
 
+func TestARecordThatAnEditExcludesAndAPersonLetsGoWaitsForNothing(t *testing.T) {
+	for d, want := range map[Decision][]string{Discard: nil, Release: {`deleted ["b","1"]`}} {
+		l := newLists("a", "b")
+		l.bodies = func(string) []string { return []string{`{"id":"1"}`} }
+		r := l.rig(t, nil)
+		r.want(Complete)
+		r.edit(func(s *Source) { s.Partitions.Values, s.Where = []string{"a"}, conditions("id == 2") })
+		r.want(Held)
+		if err := r.poller.Decide(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		r.want(Complete)
+		r.tells(want...)
+		if n := len(r.ledger.rows("contacts")); n != 0 {
+			t.Errorf("%d records", n)
+		}
+		r.poll()
+		r.unmarked()
+	}
+}
+
 // An outage that is longer than the retention, and a listing that begins before it, are read in windows to their end.
 func TestWhatIsReadAnewInWindowsIsReadToItsEnd(t *testing.T) {
 	for _, start := range []string{"10d", "60d"} {

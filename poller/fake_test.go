@@ -118,7 +118,9 @@ func (l *memLedger) Commit(ctx context.Context, c Commit) (Committed, error) {
 		return Committed{}, err
 	}
 	next.State.Version = c.Expect + 1
-	next.State.Records = int64(len(next.Rows))
+	if next.State.Records != int64(len(next.Rows)) {
+		return Committed{}, fmt.Errorf("the state says %d records, there are %d", next.State.Records, len(next.Rows))
+	}
 	l.sources[c.Source] = next
 	l.commits++
 	if l.after != nil {

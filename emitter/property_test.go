@@ -223,7 +223,7 @@ func TestEveryEventArrivesInOrderOrIsParkedWhateverHappensWhenThereIsLittleTime(
 
 func everythingArrives(t *testing.T, edit func(*Webhook)) {
 	t.Helper()
-	runs := uint64(60)
+	runs := uint64(40)
 	if testing.Short() {
 		runs = 10
 	}

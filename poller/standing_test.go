@@ -239,7 +239,7 @@ func (s *standing) check() {
 // Nothing is told of lists that stand still, whatever is edited, and whatever happens and is done meanwhile: resets, backfills, other keys,
 // skips, restarts, commits that fail. Records of which a backfill has told may be corrected.
 func TestT22P10NothingIsToldOfListsThatStandStill(t *testing.T) {
-	seeds := uint64(96)
+	seeds := uint64(48)
 	if testing.Short() {
 		seeds = 32
 	}

@@ -342,7 +342,7 @@ func calm(t *testing.T, living []*replica) {
 }
 
 func TestWhateverComesAndGoesEveryShardIsWorkedOnByOneReplica(t *testing.T) {
-	seeds := uint64(8)
+	seeds := uint64(4)
 	if testing.Short() {
 		seeds = 1
 	}

@@ -17,16 +17,15 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	proven := s.proven && !s.unfinished
 	next := m.state
 	next.Compare = p.compare
-	if proven || !p.reidentified() { // else the old records are there until a complete listing lacks them
-		next.Identity = p.identity
-	}
+	next.Mixed = m.state.Mixed || m.state.established() && m.state.Identity != p.identity
+	next.Identity = p.identity
 	next.Details = p.completed(&m.state, !s.retry && w.reach.full && w.parts.all())
 	cursor, moved := w.advance(r.At, !s.unfinished)
 	if p.cursor != nil {
 		next.Cursor = cursor.encode()
 	}
 	if last := !w.more || !next.Held.decided(); last && next.Held.endsWith(s.proven) && !s.unfinished { // a decision is about all windows up to now
-		next.Held = nil
+		next.Held, next.Mixed = nil, false
 	}
 	edits, all, err := w.outdated()
 	if err != nil {
@@ -41,6 +40,11 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	if err := s.remarkAll(all); err != nil {
 		return err
 	}
+	if m.mixed(p.identity) && !next.Mixed && m.state.established() {
+		if err := s.estrange(); err != nil {
+			return err
+		}
+	}
 	if next.Baselined.IsZero() && !s.unfinished && !w.more {
 		next.Baselined = r.At
 	}
@@ -48,7 +52,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	next.Validators = p.fresh(w, r.At, sound && !s.retry)
 	next.Sequence += int64(s.spool.events)
 	next.Records = int64(s.index.Len())
-	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && !m.state.Baselined.IsZero() && slices.Equal(m.state.Details, next.Details) && m.state.Edits.equal(next.Edits) && next.Partitions.equal(m.state.Partitions) {
+	if s.spool.count == 0 && !anew && m.state.Held == next.Held && m.state.Identity == p.identity && m.state.Mixed == next.Mixed && !m.state.Baselined.IsZero() && slices.Equal(m.state.Details, next.Details) && m.state.Edits.equal(next.Edits) && next.Partitions.equal(m.state.Partitions) {
 		if sound && !s.unfinished {
 			r.Verdict = Unchanged
 		}

@@ -121,7 +121,7 @@ func (w *walk) forsaken(hashes []differ.Hash) (forsaken, others []differ.Hash, e
 	}
 	left := p.leftPartitions()
 	err = w.each(hashes, func(h differ.Hash, key string, _ []byte) {
-		if p.known.state.Identity != p.identity || slices.Contains(left, p.partitionOf(key)) {
+		if p.known.mixed(p.identity) || slices.Contains(left, p.partitionOf(key)) {
 			forsaken = append(forsaken, h)
 		} else {
 			others = append(others, h)

@@ -17,6 +17,11 @@ const (
 // decided says whether a person has decided about the hold. No hold needs no decision.
 func (h *Hold) decided() bool { return h != nil && (h.Release || h.Discard) }
 
+// decides says whether a person has decided about what an edit of the identity is about.
+func (h *Hold) decides(about string) bool {
+	return h.decided() && h.Reason == reasonIdentity && (h.About == about || h.About == "") // former versions did not store it
+}
+
 // endsWith says whether a poll that is applied can end the hold: a partial one does not prove what a complete one was held
 // for.
 func (h *Hold) endsWith(proven bool) bool { return h == nil || proven || h.Partial }

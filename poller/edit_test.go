@@ -1,8 +1,10 @@
 package poller
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -192,6 +194,104 @@ func TestT22AReleasedKeyIsReadFromRecordsWhoseBytesAreKnown(t *testing.T) {
 	r.want(Unchanged)
 	r.restart()
 	r.want(Unchanged)
+}
+
+// keyed is a source of one record with several members that could be its key. As long as another one has none of them, no poll proves what
+// is gone.
+func keyed(t *testing.T) (r *rig, unproven *bool) {
+	t.Helper()
+	unproven = new(bool)
+	r = newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+		if fmt.Fprint(w, `[{"id":1,"number":"a","code":"x"}`); *unproven {
+			fmt.Fprint(w, `,{"name":"Ann"}`)
+		}
+		fmt.Fprint(w, "]")
+	}, func(s *Source) { s.Guard = Guard{MaxDeletes: 1, MinDeletes: 1000, Empty: "allow"} })
+	r.want(Complete)
+	return r, unproven
+}
+
+// by has a source tell its records apart by another member.
+func (r *rig) by(member string) {
+	r.t.Helper()
+	r.edit(func(s *Source) { s.Key = differ.Paths(paths(member)) })
+}
+
+// release wants the source to wait for a person, also behind a restart, and releases it.
+func (r *rig) release(message string) {
+	r.t.Helper()
+	if got := r.want(Held); !strings.HasPrefix(got.Message, message) {
+		r.t.Errorf("held because %s, want %s", got.Message, message)
+	}
+	r.restart()
+	r.want(Held)
+	r.tells()
+	if err := r.poller.Decide(r.t.Context(), Release); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func TestT22P10ADecisionAboutAnIdentityIsAboutNoLaterEdit(t *testing.T) {
+	for _, back := range []string{"id", "code"} {
+		r, unproven := keyed(t)
+		r.by("number")
+		r.release(`key was changed from ["id"] to ["number"]`)
+		r.by("code") // nobody was told yet
+		r.want(Held)
+		r.by("number")
+		r.release(`key was changed from ["id"] to ["number"]`)
+		*unproven = true
+		r.want(Partial)
+		r.tells("created a")
+		r.restart()
+		r.want(Partial)
+		r.by(back) // the former record is still known, and a person has let it go
+		r.release(fmt.Sprintf(`key was changed from ["number"] to [%q]`, back))
+		*unproven = false
+		r.want(Complete)
+		if told := r.told(); back == "id" && !slices.Equal(told, []string{"deleted a"}) || back == "code" && len(told) != 3 {
+			t.Errorf("back to %s: told %q", back, told)
+		}
+		if r.want(Unchanged); len(r.ledger.rows("contacts")) != 1 || r.ledger.sources["contacts"].State.Held != nil {
+			t.Errorf("back to %s: %v", back, r.ledger.rows("contacts"))
+		}
+	}
+}
+
+func TestADecisionThatIsNotCarriedOutIsAskedForAgainWhenTheEditComesBack(t *testing.T) {
+	r, unproven := keyed(t)
+	r.by("number")
+	r.release(`key was changed from ["id"] to ["number"]`)
+	*unproven = true
+	r.want(Partial)
+	r.tells("created a")
+	r.by("id")
+	r.want(Held)
+	r.by("number")
+	r.want(Held)
+	if _, err := r.poller.Rekey(t.Context()); !errors.Is(err, ErrRekey) {
+		t.Errorf("rekey: %v", err)
+	}
+	r.release("the configuration was edited again before")
+	r.want(Partial)
+	*unproven = false
+	r.want(Complete)
+	r.tells("deleted 1")
+	r.want(Unchanged)
+}
+
+func TestP6WhatIsKnownUnderALetGoIdentityHidesNoRecord(t *testing.T) {
+	r, _ := keyed(t)
+	r.edit(func(s *Source) { s.Deletes.Detect = "off" })
+	r.by("number")
+	r.release(`key was changed from ["id"] to ["number"]`)
+	r.want(Complete)
+	r.tells("created a")
+	r.poll()
+	r.restart()
+	r.edit(func(s *Source) { s.Deletes = Deletes{Detect: "scan", Confirm: 1} })
+	r.want(Complete)
+	r.tells("deleted 1")
 }
 
 func TestTheIdentityOfASourceWithoutABaselineIsFree(t *testing.T) {

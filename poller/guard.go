@@ -55,14 +55,20 @@ func (s *scan) gone() string {
 
 func (p *Poller) identityHold() *Hold {
 	state := &p.known.state
-	if left := p.leftPartitions(); len(left) > 0 && state.Identity == p.identity {
+	if left := p.leftPartitions(); len(left) > 0 && !p.known.mixed(p.identity) {
 		return &Hold{
-			Reason:  reasonIdentity,
+			Reason: reasonIdentity, About: p.about(),
 			Message: fmt.Sprintf("partitions.values lost %q: their known records would be deleted", left),
 		}
 	}
+	if state.Identity == p.identity {
+		return &Hold{
+			Reason: reasonIdentity, About: p.about(),
+			Message: fmt.Sprintf("the configuration was edited again before the decision about an edit was carried out: the %d known records are as both identify them", state.Records),
+		}
+	}
 	return &Hold{
-		Reason:  reasonIdentity,
+		Reason: reasonIdentity, About: p.about(),
 		Message: fmt.Sprintf("%s: the %d known records may not be the same ones", identityChange(state.Identity, p.identity), state.Records),
 	}
 }
@@ -72,7 +78,7 @@ func (p *Poller) identityHold() *Hold {
 func (p *Poller) hold(ctx context.Context, r *Result, h Hold) error {
 	r.Verdict, r.Message = Held, h.Message
 	r.Hint = fmt.Sprintf("look: deltahook try %[1]s    apply it: deltahook release %[1]s    take it without events: deltahook discard %[1]s", p.source.Name)
-	if h.Reason == reasonIdentity {
+	if h.Reason == reasonIdentity && !p.known.state.Mixed {
 		r.Hint += "    keep the records: deltahook rekey " + p.source.Name
 	}
 	old := p.known.state.Held
@@ -80,7 +86,7 @@ func (p *Poller) hold(ctx context.Context, r *Result, h Hold) error {
 	if old != nil && old.Reason == h.Reason {
 		h.Since = old.Since
 	}
-	if old == nil || old.Reason != h.Reason || old.Partial != h.Partial {
+	if old == nil || old.Reason != h.Reason || old.Partial != h.Partial || old.About != h.About || old.decided() {
 		state := p.known.state
 		state.Held = &h
 		if err := p.commit(ctx, Commit{State: state, Poll: &r.Poll}); err != nil {

@@ -63,6 +63,9 @@ type State struct {
 	// Untold says that what is known is not all that was told: records were forgotten, or known anew, without events. Receivers may
 	// hold some that are not known any more, or other versions. It stays.
 	Untold bool `json:"untold,omitempty"`
+	// Mixed says that records under a former identity may be there, too: a person let that one go, and no complete listing has lacked
+	// them yet. Held has that decision.
+	Mixed bool `json:"mixed,omitempty"`
 	// Validators are those of the last complete answer, byte for byte.
 	Validators Validators `json:"validators,omitzero"`
 	// Cursor is the watermark of incremental polls, opaque to the store.
@@ -95,6 +98,8 @@ type Hold struct {
 	Deletes int       `json:"deletes,omitempty"`
 	Creates int       `json:"creates,omitempty"`
 	Updates int       `json:"updates,omitempty"`
+	// About is what a hold for an identity asks of: a decision holds for that alone, not for another edit.
+	About string `json:"about,omitempty"`
 	// Partial says that the poll that was held was a partial one, as those of a cursor are: another one of its kind ends
 	// the hold. Otherwise only a complete poll does.
 	Partial bool `json:"partial,omitempty"`

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -260,19 +261,22 @@ func (p *Poller) waits(ctx context.Context, r *Result, trial bool) (bool, error)
 	return false, nil
 }
 
-// reidentified says that the configuration identifies records in another way than the stored ones were.
-func (p *Poller) reidentified() bool {
-	return p.known.state.established() && p.identifiesAnew()
-}
+// reidentified says that the configuration identifies records in another way than some of the stored ones were.
+func (p *Poller) reidentified() bool { return p.known.state.established() && p.identifiesAnew() }
 
 func (p *Poller) identifiesAnew() bool {
-	return p.known.state.Identity != p.identity || len(p.leftPartitions()) > 0
+	return p.known.mixed(p.identity) || len(p.leftPartitions()) > 0
 }
 
+// mixed says that records may be stored under another identity.
+func (m *memory) mixed(identity string) bool { return m.state.Identity != identity || m.state.Mixed }
+
 // renamed says that the source is reidentified, and nobody allowed it.
-func (p *Poller) renamed() bool {
-	held := p.known.state.Held
-	return p.reidentified() && (held == nil || held.Reason != reasonIdentity || !held.decided())
+func (p *Poller) renamed() bool { return p.reidentified() && !p.known.state.Held.decides(p.about()) }
+
+// about names what a decision about the identity is about.
+func (p *Poller) about() string {
+	return strings.Join(append([]string{p.identity}, p.leftPartitions()...), "\n")
 }
 
 func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *Result, spool *spool) (*walk, error) {
@@ -286,7 +290,7 @@ func (p *Poller) newWalk(ctx context.Context, o Occasion, watch *TryOptions, r *
 		p: p, ctx: ctx, index: p.known.index, spool: spool, watch: watch, seam: newSeam(p.source.Pages),
 		salt: detailSalt(p.details), formers: p.known.since(""), dropped: map[differ.Hash]bool{},
 		// The bytes of a record whose key is known tell it only as long as the key is read in the same way.
-		keyInBytes: p.keyInBytes && watch == nil && (state.Identity == "" || state.Identity == p.identity),
+		keyInBytes: p.keyInBytes && watch == nil && (state.Identity == "" || !p.known.mixed(p.identity)),
 		quiet:      state.Baselined.IsZero() && p.source.Initial != "emit" || state.Held != nil && state.Held.Discard,
 	}
 	scheduled := o.Scheduled

@@ -103,10 +103,12 @@ func rewrites(s *spool) iter.Seq2[Write, error] {
 
 // rekeyed gives each known record with its new key to keep.
 func (p *Poller) rekeyed(ctx context.Context, state *State, keep func(*entry) error) (Rekeying, error) {
-	switch state.Identity {
-	case "":
+	switch {
+	case state.Identity == "":
 		return Rekeying{}, fmt.Errorf("%w: no records of %s are stored", ErrNothing, p.source.Name)
-	case p.identity:
+	case state.Mixed:
+		return Rekeying{}, fmt.Errorf("%w: what was decided about an earlier edit was not carried out, and some are known as they were before it: release or discard %s", ErrRekey, p.source.Name)
+	case state.Identity == p.identity:
 		return Rekeying{}, fmt.Errorf("%w: the records of %s are stored as the configuration says; an edited file counts after a reload", ErrNothing, p.source.Name)
 	}
 	if change := identityChange(state.Identity, p.identity); !samePartitions(state.Identity, p.identity) {

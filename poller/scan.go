@@ -197,6 +197,21 @@ func (s *scan) reprint(hash differ.Hash, raw uint64) error {
 	return s.spool.add(&entry{known: Known{Hash: hash, Print: print, Missing: missing}})
 }
 
+// estrange keeps records that only a former identity knows, and that no poll deletes, from being taken for those of the same bytes.
+func (s *scan) estrange() error {
+	var strange []differ.Hash
+	s.index.Unseen(func(h differ.Hash, _ differ.Print, _ int) bool {
+		strange = append(strange, h)
+		return true
+	})
+	for _, h := range strange {
+		if err := s.reprint(h, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // again is a key that came twice. Copies that are equal do no harm. On two pages the list was shifting while it was read,
 // so the first copy counts and nothing can be said of what is missing. Different ones in one answer are two records.
 func (s *scan) again(hash differ.Hash, raw, canon uint64, rec differ.Record) error {

@@ -196,19 +196,19 @@ func TestT22AReleasedKeyIsReadFromRecordsWhoseBytesAreKnown(t *testing.T) {
 	r.want(Unchanged)
 }
 
-// keyed is a source of one record with several members that could be its key. As long as another one has none of them, no poll proves what
-// is gone.
-func keyed(t *testing.T) (r *rig, unproven *bool) {
+// nameless is a record that cannot be identified.
+const nameless = `,{"name":"Ann"}`
+
+// keyed is a source of one record with several members that could be its key, and of more. One that has none of them keeps polls from
+// proving what is gone.
+func keyed(t *testing.T) (r *rig, more *string) {
 	t.Helper()
-	unproven = new(bool)
+	more = new(string)
 	r = newRig(t, func(w http.ResponseWriter, _ *http.Request) {
-		if fmt.Fprint(w, `[{"id":1,"number":"a","code":"x"}`); *unproven {
-			fmt.Fprint(w, `,{"name":"Ann"}`)
-		}
-		fmt.Fprint(w, "]")
+		fmt.Fprintf(w, `[{"id":1,"number":"a","code":"x"}%s]`, *more)
 	}, func(s *Source) { s.Guard = Guard{MaxDeletes: 1, MinDeletes: 1000, Empty: "allow"} })
 	r.want(Complete)
-	return r, unproven
+	return r, more
 }
 
 // by has a source tell its records apart by another member.
@@ -233,21 +233,21 @@ func (r *rig) release(message string) {
 
 func TestT22P10ADecisionAboutAnIdentityIsAboutNoLaterEdit(t *testing.T) {
 	for _, back := range []string{"id", "code"} {
-		r, unproven := keyed(t)
+		r, more := keyed(t)
 		r.by("number")
 		r.release(`key was changed from ["id"] to ["number"]`)
 		r.by("code") // nobody was told yet
 		r.want(Held)
 		r.by("number")
 		r.release(`key was changed from ["id"] to ["number"]`)
-		*unproven = true
+		*more = nameless
 		r.want(Partial)
 		r.tells("created a")
 		r.restart()
 		r.want(Partial)
 		r.by(back) // the former record is still known, and a person has let it go
 		r.release(fmt.Sprintf(`key was changed from ["number"] to [%q]`, back))
-		*unproven = false
+		*more = ""
 		r.want(Complete)
 		if told := r.told(); back == "id" && !slices.Equal(told, []string{"deleted a"}) || back == "code" && len(told) != 3 {
 			t.Errorf("back to %s: told %q", back, told)
@@ -258,11 +258,24 @@ func TestT22P10ADecisionAboutAnIdentityIsAboutNoLaterEdit(t *testing.T) {
 	}
 }
 
-func TestADecisionThatIsNotCarriedOutIsAskedForAgainWhenTheEditComesBack(t *testing.T) {
-	r, unproven := keyed(t)
+func TestWhatAReleasedIdentityBringsIsNotHeldByTheGuard(t *testing.T) {
+	r, more := keyed(t)
+	r.edit(func(s *Source) { s.Guard.MaxEvents = 1 })
 	r.by("number")
 	r.release(`key was changed from ["id"] to ["number"]`)
-	*unproven = true
+	*more = `,{"number":"b"}` + nameless
+	r.want(Partial)
+	r.tells("created a", "created b")
+	*more = `,{"number":"b"}`
+	r.want(Complete)
+	r.tells("deleted 1")
+}
+
+func TestADecisionThatIsNotCarriedOutIsAskedForAgainWhenTheEditComesBack(t *testing.T) {
+	r, more := keyed(t)
+	r.by("number")
+	r.release(`key was changed from ["id"] to ["number"]`)
+	*more = nameless
 	r.want(Partial)
 	r.tells("created a")
 	r.by("id")
@@ -274,7 +287,7 @@ func TestADecisionThatIsNotCarriedOutIsAskedForAgainWhenTheEditComesBack(t *test
 	}
 	r.release("the configuration was edited again before")
 	r.want(Partial)
-	*unproven = false
+	*more = ""
 	r.want(Complete)
 	r.tells("deleted 1")
 	r.want(Unchanged)

@@ -16,7 +16,7 @@ const (
 // guard says whether a person should look before the changes of a poll are applied; nil when not.
 func (p *Poller) guard(s *scan) *Hold {
 	state, conf := &p.known.state, p.source.Guard
-	if state.Baselined.IsZero() || state.Held.decided() && state.Held.endsWith(s.proven) {
+	if state.Baselined.IsZero() || state.Held.decided() && (state.Held.endsWith(s.proven) || state.Held.Reason == reasonIdentity) {
 		return nil
 	}
 	h := &Hold{

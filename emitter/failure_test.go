@@ -168,6 +168,22 @@ func TestTheFirstStepOfTheScheduleDelaysTheFirstAttempt(t *testing.T) {
 }
 
 // A probe is made for the gate's sake: an event that was probed with for hours does not wait for hours once the receiver is back.
+// A clock that was hours ahead when events were made does not make each page of them wait anew.
+func TestTheFirstStepDoesNotDelayABacklogThatAClockFarAheadMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := small(newBench(t, func(w *Webhook) { w.Retry.Schedule = []setting.Duration{setting.Duration(10 * time.Minute)} }))
+		for range 100 {
+			d := b.event("w", "a")
+			d.At = time.Now().Add(3 * time.Hour)
+			b.outbox.commit(d)
+		}
+		b.start()
+		time.Sleep(10 * time.Minute)
+		b.stop()
+		checkOrder(t, b.receiver(), 100, true)
+	})
+}
+
 func TestProbesDoNotUseUpTheScheduleOfTheirEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

@@ -101,7 +101,8 @@ func (q *queue) newItem(l *lane, d Delivery, now time.Time) *item {
 		Delivery: d, lane: l, due: q.credible(asOf(d.NextAt, d.TriedAt, now), now),
 		fails: d.Attempts, tries: min(d.Attempts, resumedTries),
 	}
-	if first := q.webhook.Retry.wait(0); first > 0 && d.Attempts == 0 && !d.Replay {
+	// An event that a clock far ahead of this one made has no age: its wait would begin anew whenever it is read.
+	if first := q.webhook.Retry.wait(0); d.Attempts == 0 && !d.Replay && d.At.Sub(now) < first {
 		it.due = later(it.due, asOf(d.At.Add(first), d.At, now))
 	}
 	if d.tried() {

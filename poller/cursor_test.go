@@ -406,6 +406,35 @@ func TestOnlyFullScansFindDeletions(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatNothingHasChangedTellsTheServersClock(t *testing.T) {
+	r, api := follow(t, func(s *Source) { s.Cursor.Until = "until" })
+	api.clock = func() time.Time { return r.now.Add(10 * time.Minute) }
+	api.fault = func(w http.ResponseWriter, q *http.Request) bool {
+		w.Header().Set("ETag", `"1"`)
+		same := q.Header.Get("If-None-Match") != ""
+		if same {
+			w.WriteHeader(http.StatusNotModified)
+		}
+		return same
+	}
+	long := r.now.Add(-time.Hour)
+	api.put("1", long, "")
+	r.want(Complete)
+	r.restart()
+	api.put("2", long, "")
+	r.want(Partial) // up to our clock: the server's is not known
+	r.tells("created 2")
+	r.restart()
+	r.now = r.now.Add(-time.Minute) // so that it is asked for the same
+	if got := r.want(Unchanged); got.Pages != 0 {
+		t.Fatalf("%d pages: it is not about a 304", got.Pages)
+	}
+	api.touch("1", "open")
+	r.now = r.now.Add(time.Second)
+	r.want(Partial)
+	r.tells("updated 1 at,status")
+}
+
 // A clock that was set back does not put the next whole listing off by as much.
 func TestT8AFullScanIsReadWhenTheClockWasSetBack(t *testing.T) {
 	for name, full := range map[string]string{"a duration": "1d", "a cron spec": "0 3 * * *", "none": ""} {

@@ -212,6 +212,7 @@ func (w *walk) read(resp *outbound.Response, body *countedBody, number int) (*an
 	case resp.Status == http.StatusNotModified:
 		if w.send != (Validators{}) {
 			w.notModified = true
+			w.dated(resp)
 			w.fresh(resp.Header)
 			return nil, nil //nolint:nilnil // there is no page; notModified says why
 		}

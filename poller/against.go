@@ -28,6 +28,8 @@ func (s *Source) Against(st *State) (Edited, error) {
 	var e Edited
 	if configured != st.Identity {
 		e.Identity = identityChange(st.Identity, configured)
+	} else if st.Mixed && !st.Held.decided() {
+		e.Identity = "what identifies the records was edited again before the decision about an edit was carried out"
 	}
 	if now := comparisonOf(s); now != st.Compare {
 		e.Compare = comparisonChange(st.Compare, now)

@@ -27,6 +27,11 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 	if last := !w.more || !next.Held.decided(); last && next.Held.endsWith(s.proven) && !s.unfinished { // a decision is about all windows up to now
 		next.Held, next.Mixed = nil, false
 	}
+	if h := next.Held; h.decides(p.about()) && !h.Begun {
+		begun := *h
+		begun.Begun, begun.About = true, p.about()
+		next.Held = &begun
+	}
 	edits, all, err := w.outdated()
 	if err != nil {
 		return err
@@ -62,7 +67,7 @@ func (p *Poller) apply(ctx context.Context, w *walk, r *Result) error {
 			return nil
 		}
 	}
-	ended := m.state.Held != next.Held
+	ended := m.state.Held != nil && next.Held == nil
 	r.baselined, r.released = m.state.Baselined.IsZero() && !next.Baselined.IsZero(), p.released || ended
 	if ended && m.state.Held.Discard {
 		r.Message = fmt.Sprintf("%s: %d created, %d updated and %d deleted records are known now, without events", m.state.Held.taken(), r.Created, r.Updated, r.Deleted)

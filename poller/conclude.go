@@ -49,6 +49,9 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 	if hold != nil && s.watch == nil {
 		return p.hold(ctx, r, *hold)
 	}
+	if hold == nil && p.renamed() { // only a trial gets here
+		hold = p.identityHold()
+	}
 	if err := s.settle(); err != nil {
 		return err
 	}
@@ -56,9 +59,6 @@ func (p *Poller) conclude(ctx context.Context, w *walk, r *Result) error {
 		return err
 	}
 	// A trial shows what a held poll would do, too.
-	if hold == nil && p.renamed() {
-		hold = p.identityHold()
-	}
 	if hold != nil {
 		r.Verdict, r.Message = Held, hold.Message
 	}

@@ -271,6 +271,83 @@ func TestWhatAReleasedIdentityBringsIsNotHeldByTheGuard(t *testing.T) {
 	r.tells("deleted 1")
 }
 
+// What a person released is the exchange of the records, not what happens to them later, as long as no poll proves what is gone.
+func TestP6TheGuardIsBackOnceAReleasedIdentityHasBeenApplied(t *testing.T) {
+	l, rows := newLists("a", "b"), 30
+	l.bodies = func(name string) (list []string) {
+		for i := range rows {
+			list = append(list, fmt.Sprintf(`{"id":%d,"number":"n%d"}`, i, i))
+		}
+		return list
+	}
+	r := l.rig(t, func(s *Source) { s.Guard = Guard{MaxDeletes: 0.3, MinDeletes: 5, Empty: "hold"} })
+	r.want(Complete)
+	l.broken["b"] = 1
+	r.by("number")
+	r.release(`key was changed from ["id"] to ["number"]`)
+	if r.want(Partial); len(r.told()) != 60 {
+		t.Error("list a is not exchanged")
+	}
+	r.want(Partial)
+	rows = 0
+	empty := "the list is empty; 60 records were known"
+	r.release(empty)
+	if got := r.ledger.sources["contacts"].State.Held; !strings.HasPrefix(got.Message, empty) || got.Reason != reasonIdentity {
+		t.Errorf("held: %+v", got)
+	}
+	if r.want(Partial); len(r.told()) != 30 {
+		t.Error("what was released is not told")
+	}
+	clear(l.broken)
+	if r.want(Complete); len(r.told()) != 30 || r.ledger.sources["contacts"].State.Held != nil {
+		t.Error("list b is not exchanged")
+	}
+}
+
+func TestADecisionThatAFormerVersionStoredIsAboutNoLaterEdit(t *testing.T) {
+	r, more := keyed(t)
+	r.by("number")
+	r.release(`key was changed from ["id"] to ["number"]`)
+	r.ledger.sources["contacts"].State.Held.About = ""
+	r.restart()
+	*more = nameless
+	r.want(Partial)
+	r.tells("created a")
+	r.by("code")
+	r.release(`key was changed from ["number"] to ["code"]`)
+}
+
+func TestANewQuestionIsAskedSinceItIs(t *testing.T) {
+	r, _ := keyed(t)
+	r.by("number")
+	r.want(Held)
+	first := r.now
+	r.want(Held)
+	if got := r.ledger.sources["contacts"].State.Held.Since; !got.Equal(first) {
+		t.Errorf("held since %s, want %s", got, first)
+	}
+	r.by("code")
+	r.want(Held)
+	if got := r.ledger.sources["contacts"].State.Held.Since; !got.Equal(r.now) {
+		t.Errorf("held since %s, want %s", got, r.now)
+	}
+}
+
+func TestATrialSaysThatAnEditedSourceIsHeld(t *testing.T) {
+	for _, unproven := range []string{"", nameless} {
+		r, more := keyed(t)
+		*more = unproven
+		r.by("number")
+		for range 2 {
+			got, err := TryPoll(t.Context(), r.source, r.opts, TryOptions{})
+			if err != nil || got.Verdict != Held || !strings.HasPrefix(got.Message, `key was changed from ["id"] to ["number"]`) {
+				t.Errorf("more %q: %s, %s, %v", unproven, got.Verdict, got.Message, err)
+			}
+			r.want(Held)
+		}
+	}
+}
+
 func TestADecisionThatIsNotCarriedOutIsAskedForAgainWhenTheEditComesBack(t *testing.T) {
 	r, more := keyed(t)
 	r.by("number")
@@ -281,6 +358,10 @@ func TestADecisionThatIsNotCarriedOutIsAskedForAgainWhenTheEditComesBack(t *test
 	r.by("id")
 	r.want(Held)
 	r.by("number")
+	stored := r.ledger.sources["contacts"].State
+	if e, err := r.source.Against(&stored); err != nil || e.Identity == "" {
+		t.Errorf("a plan says %+v, %v", e, err)
+	}
 	r.want(Held)
 	if _, err := r.poller.Rekey(t.Context()); !errors.Is(err, ErrRekey) {
 		t.Errorf("rekey: %v", err)

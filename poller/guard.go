@@ -16,7 +16,8 @@ const (
 // guard says whether a person should look before the changes of a poll are applied; nil when not.
 func (p *Poller) guard(s *scan) *Hold {
 	state, conf := &p.known.state, p.source.Guard
-	if state.Baselined.IsZero() || state.Held.decided() && (state.Held.endsWith(s.proven) || state.Held.Reason == reasonIdentity) {
+	exchanges := state.Held.decides(p.about())
+	if state.Baselined.IsZero() || state.Held.decided() && (state.Held.endsWith(s.proven) || exchanges && !state.Held.Begun) {
 		return nil
 	}
 	h := &Hold{
@@ -38,6 +39,9 @@ func (p *Poller) guard(s *scan) *Hold {
 	default:
 		return nil
 	}
+	if exchanges { // the same decision is asked for again: it stands as long as no complete poll has carried it out
+		h.Reason, h.About, h.Partial = reasonIdentity, p.about(), false
+	}
 	return h
 }
 
@@ -55,6 +59,9 @@ func (s *scan) gone() string {
 
 func (p *Poller) identityHold() *Hold {
 	state := &p.known.state
+	if h := state.Held; h != nil && h.About == p.about() && !h.decided() {
+		return h // it is asked already
+	}
 	if left := p.leftPartitions(); len(left) > 0 && !p.known.mixed(p.identity) {
 		return &Hold{
 			Reason: reasonIdentity, About: p.about(),
@@ -83,7 +90,7 @@ func (p *Poller) hold(ctx context.Context, r *Result, h Hold) error {
 	}
 	old := p.known.state.Held
 	h.Since = r.At
-	if old != nil && old.Reason == h.Reason {
+	if old != nil && old.Reason == h.Reason && old.About == h.About && !old.decided() {
 		h.Since = old.Since
 	}
 	if old == nil || old.Reason != h.Reason || old.Partial != h.Partial || old.About != h.About || old.decided() {

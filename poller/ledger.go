@@ -100,6 +100,8 @@ type Hold struct {
 	Updates int       `json:"updates,omitempty"`
 	// About is what a hold for an identity asks of: a decision holds for that alone, not for another edit.
 	About string `json:"about,omitempty"`
+	// Begun says that a poll was applied by the decision which did not end the hold.
+	Begun bool `json:"begun,omitempty"`
 	// Partial says that the poll that was held was a partial one, as those of a cursor are: another one of its kind ends
 	// the hold. Otherwise only a complete poll does.
 	Partial bool `json:"partial,omitempty"`

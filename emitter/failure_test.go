@@ -167,7 +167,6 @@ func TestTheFirstStepOfTheScheduleDelaysTheFirstAttempt(t *testing.T) {
 	})
 }
 
-// A probe is made for the gate's sake: an event that was probed with for hours does not wait for hours once the receiver is back.
 // A clock that was hours ahead when events were made does not make each page of them wait anew.
 func TestTheFirstStepDoesNotDelayABacklogThatAClockFarAheadMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -184,6 +183,7 @@ func TestTheFirstStepDoesNotDelayABacklogThatAClockFarAheadMade(t *testing.T) {
 	})
 }
 
+// A probe is made for the gate's sake: an event that was probed with for hours does not wait for hours once the receiver is back.
 func TestProbesDoNotUseUpTheScheduleOfTheirEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

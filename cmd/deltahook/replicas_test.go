@@ -48,7 +48,7 @@ type quartet struct {
 	running  []*replicaProcess
 
 	addresses []string     // of their admin APIs
-	refused   int          // commits, of processes that have ended
+	refused   int          // commits, of processes that were killed
 	falsely   atomic.Int64 // deleted although it was there
 }
 
@@ -185,13 +185,13 @@ func (q *quartet) stop(i int) {
 	}
 }
 
-// count adds the commits of a replica that were refused.
-func (q *quartet) count(i int) {
+// refusedOf gives how many commits of a replica were refused since it began.
+func (q *quartet) refusedOf(i int) int {
 	q.t.Helper()
 	client := &http.Client{Timeout: 5 * time.Second}
 	resp, err := client.Get("http://" + q.addresses[i] + "/metrics")
 	if err != nil {
-		return // it has only begun
+		return 0 // it has only begun
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
@@ -204,9 +204,20 @@ func (q *quartet) count(i int) {
 			if err != nil {
 				q.t.Fatal(err)
 			}
-			q.refused += refused
+			return refused
 		}
 	}
+	return 0
+}
+
+// allRefused gives how many commits were refused of all replicas, those that were killed, too.
+func (q *quartet) allRefused() int {
+	q.t.Helper()
+	n := q.refused
+	for i := range q.running {
+		n += q.refusedOf(i)
+	}
+	return n
 }
 
 // converge waits until the receiver holds what all listings hold, and says for how many sources it does not after that time.
@@ -225,8 +236,8 @@ func (q *quartet) converge(within time.Duration) (apart int) {
 	}
 }
 
-// rampage kills, freezes and crashes while everything changes, and comes to rest.
-func (q *quartet) rampage() {
+// rampage kills, freezes and crashes while everything changes, freezes on until that is enough, and comes to rest.
+func (q *quartet) rampage(enough func() bool) {
 	q.t.Helper()
 	var ills []func(r *rand.Rand)
 	for range *replicaKills {
@@ -249,13 +260,19 @@ func (q *quartet) rampage() {
 		ill(r)
 		q.supervise()
 	}
+	for range 20 {
+		if enough() {
+			break
+		}
+		q.freezeOne(r)
+	}
 	wait(q.t.Context(), time.Second)
 }
 
 // killOne kills a replica and starts it again some time later, sometimes after others have taken over.
 func (q *quartet) killOne(r *rand.Rand) {
 	i := r.IntN(len(q.running))
-	q.count(i)
+	q.refused += q.refusedOf(i)
 	q.kill(i)
 	wait(q.t.Context(), time.Duration(r.Int64N(int64(*replicaLease*3/2))))
 	q.start(i)
@@ -293,10 +310,7 @@ func (q *quartet) judge(within time.Duration) (v verdict) {
 	report := q.receiver.Replica.Report()
 	v.falsely, v.inversions, v.problems = int(q.falsely.Load()), report.Inversions, len(problems)
 	v.events, v.repeated = report.Events, report.Duplicates
-	for i := range q.running {
-		q.count(i)
-	}
-	v.refused = q.refused
+	v.refused = q.allRefused()
 	q.t.Logf("%+v", v)
 	return v
 }
@@ -308,7 +322,8 @@ func TestFourReplicasLoseNothingAndKeepTheOrderWhateverDies(t *testing.T) {
 	}
 	t.Parallel()
 	q := newQuartet(t, *replicaSources, "deltahook_blind")
-	q.rampage()
+	// One that freezes between two polls has nothing to commit that is stale.
+	q.rampage(func() bool { return *replicaStops == 0 || q.allRefused() > 0 })
 	v := q.judge(5 * time.Minute)
 	if !v.kept() {
 		t.Errorf("promises are broken: %+v", v)
@@ -325,7 +340,7 @@ func TestFourReplicasWithoutTheFenceAreSeenToFail(t *testing.T) {
 	}
 	t.Parallel()
 	q := newQuartet(t, *replicaSources, "deltahook_blind", "deltahook_unfenced")
-	q.rampage()
+	q.rampage(func() bool { return true })
 	if v := q.judge(15 * time.Second); v.kept() {
 		t.Errorf("nobody noticed that the fence is gone: %+v", v)
 	}

@@ -265,6 +265,7 @@ func (q *quartet) rampage(enough func() bool) {
 			break
 		}
 		q.freezeOne(r)
+		q.supervise()
 	}
 	wait(q.t.Context(), time.Second)
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 // small makes a window that overflows at once.
@@ -16,7 +18,7 @@ func small(b *bench) *bench {
 }
 
 func TestABacklogIsReadInPagesInOrderWithBoundedMemory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := small(newBench(t))
 		for i := range 5000 {
 			b.outbox.commit(b.event("w", fmt.Sprintf("k%d", i%70)))
@@ -46,7 +48,7 @@ func TestTheHandOverFromBacklogToLiveEventsNeitherSkipsNorRepeats(t *testing.T) 
 		seeds = 9
 	}
 	for seed := range seeds {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			chance := rand.New(rand.NewPCG(seed, 1))
 			b, backlog := small(newBench(t)), 100
 			if seed%3 == 0 { // pages end before the window is full
@@ -93,7 +95,7 @@ func (b *bench) emitIncomplete(keys ...string) {
 // Two sources of a shard commit one after the other, but hand over in the other order.
 func TestAHandOverOutOfOrderLosesNothing(t *testing.T) {
 	for _, flood := range []int{0, 50} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := small(newBench(t))
 			b.receiver().set(took(10 * time.Millisecond))
 			b.start()
@@ -113,7 +115,7 @@ func TestAHandOverOutOfOrderLosesNothing(t *testing.T) {
 
 // P5: what waits for another attempt, and what queues behind it, must not take the place of others.
 func TestBlockedRecordsDoNotFillTheWindow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := small(newBench(t))
 		b.receiver().set(func(p post) reply {
 			if p.key[0] == 'b' {
@@ -147,7 +149,7 @@ func TestBlockedRecordsDoNotFillTheWindow(t *testing.T) {
 
 // P5: with order = "source", a source that is blocked does not delay another one of the same shard.
 func TestABlockedSourceDoesNotDelayAnotherOneOfItsShard(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := small(newBench(t, func(w *Webhook) { w.Order = "source" }))
 		b.receiver().set(func(p post) reply {
 			if p.body == "bad 1" {
@@ -173,7 +175,7 @@ func TestABlockedSourceDoesNotDelayAnotherOneOfItsShard(t *testing.T) {
 }
 
 func TestReadingGoesOnAfterTheStoreWasAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var h heard
 		b := small(newBench(t))
 		b.observer = h.observer()

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -21,7 +22,7 @@ func batches(events int) func(*Webhook) {
 func oneAtATime(w *Webhook) { w.MaxInFlight = 1 }
 
 func TestEventsThatWaitGoOutInOneRequestUpToTheSizeOfABatch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, batches(10))
 		b.start()
 		synctest.Wait()
@@ -45,7 +46,7 @@ func TestEventsThatWaitGoOutInOneRequestUpToTheSizeOfABatch(t *testing.T) {
 }
 
 func TestAnEventWaitsForOthersAsLongAsItLingersAndNoLonger(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, batches(10), func(w *Webhook) { w.Batch.Linger = setting.Duration(time.Second) })
 		b.start()
 		synctest.Wait()
@@ -65,7 +66,7 @@ func TestAnEventWaitsForOthersAsLongAsItLingersAndNoLonger(t *testing.T) {
 
 // A source whose events are few does not hold up one that has a batch together.
 func TestALingeringSourceDoesNotDelayAFullBatchOfAnotherOne(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, batches(10), func(w *Webhook) { w.Batch.Linger = setting.Duration(time.Hour) })
 		b.start()
 		synctest.Wait()
@@ -89,7 +90,7 @@ func TestALingeringSourceDoesNotDelayAFullBatchOfAnotherOne(t *testing.T) {
 }
 
 func TestABatchIsNoLargerThanItMayBe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, batches(100), func(w *Webhook) { w.Batch.MaxBytes = 20 })
 		b.start()
 		synctest.Wait()
@@ -115,7 +116,7 @@ func TestABatchIsNoLargerThanItMayBe(t *testing.T) {
 func TestARecordIsInOneBatchAtATimeAndInOrder(t *testing.T) {
 	for _, order := range []string{"key", "source", "none"} {
 		t.Run(order, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				b := newBench(t, batches(7), func(w *Webhook) { w.Order = order })
 				b.receiver().set(func(post) reply { return reply{status: 200, took: rand.N(time.Second)} })
 				b.start()
@@ -144,7 +145,7 @@ func TestARecordIsInOneBatchAtATimeAndInOrder(t *testing.T) {
 // T25: one bad record does not fail its batch for ever: it ends alone and is parked, and all others arrive.
 func TestT25APoisonedBatchIsBisectedUntilTheEventAtFaultIsParked(t *testing.T) {
 	for _, status := range []int{400, 413, 415, 422} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := newBench(t, batches(200), oneAtATime)
 			b.receiver().set(func(p post) reply {
 				for _, e := range p.events() {
@@ -187,7 +188,7 @@ func TestT25APoisonedBatchIsBisectedUntilTheEventAtFaultIsParked(t *testing.T) {
 
 // P3: a batch that failed is sent again as it was, whatever has come meanwhile, also by the next process.
 func TestABatchIsRepeatedUnderItsIDWithItsBytesAlsoAfterACrash(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, batches(5))
 		b.receiver().set(func(post) reply { return reply{status: http.StatusServiceUnavailable} })
 		b.start()
@@ -239,7 +240,7 @@ func sealedBatch(rows []Delivery, batch ...int) {
 func TestBatchesSealedUnderAnotherOrderNeitherOvertakeAnEventNorWaitForEachOther(t *testing.T) {
 	for _, sealed := range [][][]int{{}, {{0, 2}, {1, 3}}, {{0, 2}}, {{1, 3}}, {{0, 3}, {1, 2}}, {{0, 1}, {2, 3}}, {{3}}, {{1, 2}}} {
 		for order, names := range map[string][]string{orderSource: keys(4), orderKey: {"a", "b", "b", "a"}} {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				b := newBench(t, batches(2), func(w *Webhook) { w.Order = order })
 				rows := make([]Delivery, len(names))
 				for i, key := range names {
@@ -269,7 +270,7 @@ func TestBatchesSealedUnderAnotherOrderNeitherOvertakeAnEventNorWaitForEachOther
 func TestABatchThatComesFirstIsRepeatedAsItWasWhateverTheOrder(t *testing.T) {
 	for i, order := range []string{orderKey, orderSource, orderNone, orderKey, orderSource, orderNone} {
 		wait := time.Duration(i/3) * time.Minute // what is sent again is there before the batch is due
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := newBench(t, batches(3), func(w *Webhook) { w.Order = order })
 			rows := make([]Delivery, 6)
 			for i, key := range []string{"a", "a", "b", "a", "b", "c"} {
@@ -304,7 +305,7 @@ func TestABatchThatComesFirstIsRepeatedAsItWasWhateverTheOrder(t *testing.T) {
 
 // Ownership that comes and goes lets a batch be sealed anew between the look into the store and its attempt.
 func TestWhatIsInAnotherBatchByNowIsSealedAnewAndNotForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, batches(5))
 		rows := []Delivery{b.event("w", "a"), b.event("w", "b"), b.event("w", "c")}
 		sealedBatch(rows, 0, 1, 2)
@@ -327,7 +328,7 @@ func TestWhatIsInAnotherBatchByNowIsSealedAnewAndNotForgotten(t *testing.T) {
 }
 
 func TestABatchThatFailsForTooLongIsParkedAsAWhole(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var h heard
 		b := newBench(t, batches(5), func(w *Webhook) { w.Retry.GiveUpAfter = setting.Duration(time.Hour) })
 		b.observer = h.observer()

@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -40,7 +40,7 @@ func down(until time.Time) func(post) reply {
 
 // T1, T2, T3: one probe at a time while the receiver is down, nothing lost, no herd when it is back.
 func TestT1T2T3AnOutageOfAnHourCostsAFewProbesAndLosesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var h heard
 		b := newBench(t, func(w *Webhook) { mustRate(t, w, "50/s") })
 		b.observer = h.observer()
@@ -78,7 +78,7 @@ func TestT1T2T3AnOutageOfAnHourCostsAFewProbesAndLosesNothing(t *testing.T) {
 
 // T5: an event that its receiver answers with 500 for ever blocks neither other records nor the gate.
 func TestT5AnEventThatAlwaysFailsIsRetriedOnScheduleParkedAndBlocksNobody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(func(p post) reply {
 			if p.body == "bad 1" {
@@ -123,7 +123,7 @@ func TestT5AnEventThatAlwaysFailsIsRetriedOnScheduleParkedAndBlocksNobody(t *tes
 }
 
 func TestAFailedDeliveryIsTriedAgainOnItsScheduleWhileOthersGoThrough(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) {
 			w.Retry.Schedule = []setting.Duration{0, setting.Duration(10 * time.Second), setting.Duration(time.Minute)}
 		})
@@ -154,7 +154,7 @@ func TestAFailedDeliveryIsTriedAgainOnItsScheduleWhileOthersGoThrough(t *testing
 }
 
 func TestTheFirstStepOfTheScheduleDelaysTheFirstAttempt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.Retry.Schedule = []setting.Duration{setting.Duration(30 * time.Second)} })
 		b.start()
 		start := time.Now()
@@ -169,7 +169,7 @@ func TestTheFirstStepOfTheScheduleDelaysTheFirstAttempt(t *testing.T) {
 
 // A clock that was hours ahead when events were made does not make each page of them wait anew.
 func TestTheFirstStepDoesNotDelayABacklogThatAClockFarAheadMade(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := small(newBench(t, func(w *Webhook) { w.Retry.Schedule = []setting.Duration{setting.Duration(10 * time.Minute)} }))
 		for range 100 {
 			d := b.event("w", "a")
@@ -185,7 +185,7 @@ func TestTheFirstStepDoesNotDelayABacklogThatAClockFarAheadMade(t *testing.T) {
 
 // A probe is made for the gate's sake: an event that was probed with for hours does not wait for hours once the receiver is back.
 func TestProbesDoNotUseUpTheScheduleOfTheirEvent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(func(post) reply { return reply{err: fmt.Errorf("read: %w", http.ErrServerClosed)} })
 		b.start()
@@ -203,7 +203,7 @@ func TestProbesDoNotUseUpTheScheduleOfTheirEvent(t *testing.T) {
 // T5, T17: what the receiver says about one event parks it at once and leaves the gate alone.
 func TestT5T17ARefusedEventIsParkedAtOnceAndTheGateDoesNotMove(t *testing.T) {
 	for _, status := range []int{400, 413, 415, 422} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			var h heard
 			b := newBench(t)
 			b.observer = h.observer()
@@ -233,7 +233,7 @@ func TestT5T17ARefusedEventIsParkedAtOnceAndTheGateDoesNotMove(t *testing.T) {
 
 // P4: the next event of a record waits until parking the one before it is durable.
 func TestALaneWaitsUntilItsParkedEventIsDurablyParked(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(func(p post) reply {
 			if p.body == "a 1" {
@@ -264,7 +264,7 @@ func TestALaneWaitsUntilItsParkedEventIsDurablyParked(t *testing.T) {
 
 // T18: a webhook that is gone is paused loudly, its queue is kept, and one command resumes it.
 func TestT18A410PausesTheWebhookUntilAPersonResumesIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var h heard
 		b := newBench(t)
 		b.observer = h.observer()
@@ -293,7 +293,7 @@ func TestT18A410PausesTheWebhookUntilAPersonResumesIt(t *testing.T) {
 
 // T18: a webhook that fails for days is paused with one message, keeps its queue, is probed once a day, and recovers by itself.
 func TestT18AWebhookThatFailsForDaysIsPausedOnceProbedDailyAndRecoversByItself(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var h heard
 		b := newBench(t, func(w *Webhook) { w.Retry.GiveUpAfter = setting.Duration(60 * 24 * time.Hour) })
 		b.observer = h.observer()
@@ -324,7 +324,7 @@ func TestT18AWebhookThatFailsForDaysIsPausedOnceProbedDailyAndRecoversByItself(t
 }
 
 func TestAPersonResumesAWebhookThatWasPausedForFailingOrPausesItForGood(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.Retry.PauseAfter = setting.Duration(2 * time.Hour) })
 		b.receiver().set(func(post) reply { return reply{status: http.StatusServiceUnavailable} })
 		b.start()
@@ -349,7 +349,7 @@ func TestAPersonResumesAWebhookThatWasPausedForFailingOrPausesItForGood(t *testi
 
 // T1: the recovery from an outage never goes beyond rate and max_in_flight, also when it is interrupted by a restart.
 func TestT1ARecoveryNeverExceedsRateAndMaxInFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) {
 			mustRate(t, w, "50/s")
 			w.MaxInFlight = 4
@@ -397,7 +397,7 @@ func TestT1ARecoveryNeverExceedsRateAndMaxInFlight(t *testing.T) {
 // D1, D16, T14: nothing is sent before the receiver's own time is over.
 func TestD1D16NothingIsSentBeforeRetryAfterIsOver(t *testing.T) {
 	for _, status := range []int{429, 503, 500, 404} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := newBench(t)
 			start := time.Now()
 			b.receiver().set(func(p post) reply {
@@ -419,7 +419,7 @@ func TestD1D16NothingIsSentBeforeRetryAfterIsOver(t *testing.T) {
 
 // T10: each attempt is signed anew, under the same id and with the same bytes.
 func TestT10EachAttemptHasAFreshTimestampTheSameIDAndTheSameBytes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(func(p post) reply {
 			if p.attempt != "3" {
@@ -444,7 +444,7 @@ func TestT10EachAttemptHasAFreshTimestampTheSameIDAndTheSameBytes(t *testing.T) 
 }
 
 func TestAttemptsAreNotedWithTheirTrigger(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(func(p post) reply {
 			if p.key == "bad" && (p.attempt == "1" || p.attempt == "2") {

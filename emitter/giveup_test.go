@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/trust"
 )
@@ -41,7 +42,7 @@ func parkedInTime(b *bench, list []Delivery, after time.Duration) (parked int) {
 // A shut gate is probed with events that have failed less, and more of those wait than there are probes in 72 hours.
 func TestWhatHasFailedIsParkedInTimeAlsoWhenTheProbesOfADeadReceiverGoToOthers(t *testing.T) {
 	for _, size := range []int{0, 5} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := newBench(t, batches(size))
 			b.receiver().set(failing)
 			b.start()
@@ -67,7 +68,7 @@ func TestWhatHasFailedIsParkedInTimeAlsoWhenTheProbesOfADeadReceiverGoToOthers(t
 }
 
 func TestWhatWasNeverTriedIsNotGivenUpOnAndFollowsWhatIs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, givesUpAfter(time.Hour))
 		b.receiver().set(failing)
 		b.start()
@@ -92,7 +93,7 @@ func TestWhatWasNeverTriedIsNotGivenUpOnAndFollowsWhatIs(t *testing.T) {
 // P4: as after a refusal, the next event of the record waits until parking is durable.
 func TestWhatFollowsWaitsUntilGivingUpIsDurable(t *testing.T) {
 	for _, size := range []int{0, 5} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := newBench(t, batches(size), givesUpAfter(time.Hour))
 			b.receiver().set(failing)
 			b.start()
@@ -125,7 +126,7 @@ func TestWhatFollowsWaitsUntilGivingUpIsDurable(t *testing.T) {
 
 // The time of those that failed is up during the pause: they still get their attempt.
 func TestNothingIsGivenUpOnWhileAWebhookIsPausedOrBeforeItWasTriedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(failing)
 		b.start()
@@ -148,7 +149,7 @@ func TestNothingIsGivenUpOnWhileAWebhookIsPausedOrBeforeItWasTriedAgain(t *testi
 }
 
 func TestNothingIsGivenUpOnWhileAWebhookIsPausedAlsoWhenItWaitsForItsTurn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, givesUpAfter(time.Hour))
 		b.receiver().set(func(post) reply { return reply{status: http.StatusServiceUnavailable, after: "36000"} })
 		b.start()
@@ -165,7 +166,7 @@ func TestNothingIsGivenUpOnWhileAWebhookIsPausedAlsoWhenItWaitsForItsTurn(t *tes
 }
 
 func TestAReplayThatNobodyHasTriedYetIsNotGivenUpOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, givesUpAfter(time.Hour))
 		for _, key := range keys(90) {
 			b.outbox.commit(b.event("w", key))
@@ -186,7 +187,7 @@ func TestAReplayThatNobodyHasTriedYetIsNotGivenUpOn(t *testing.T) {
 // An old failure says nothing of the receiver as it is now: after days off it is tried before anything is given up on.
 func TestAProcessThatStartsAgainTriesTheReceiverBeforeItGivesUpOnWhatFailedBefore(t *testing.T) {
 	for _, status := range []int{http.StatusOK, http.StatusBadGateway} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := newBench(t)
 			b.receiver().set(failing)
 			b.start()
@@ -220,7 +221,7 @@ func TestAProcessThatStartsAgainTriesTheReceiverBeforeItGivesUpOnWhatFailedBefor
 
 // docs/operations.md: a webhook to which nothing can be sent parks nothing for that.
 func TestNothingIsGivenUpOnWhileNothingCanBeSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(failing)
 		b.start()
@@ -242,7 +243,7 @@ func TestNothingIsGivenUpOnWhileNothingCanBeSent(t *testing.T) {
 }
 
 func TestAReplayHasAllItsTimeFromItsFirstFailure(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, givesUpAfter(time.Hour))
 		b.receiver().set(failing)
 		b.start()
@@ -265,7 +266,7 @@ func TestAReplayHasAllItsTimeFromItsFirstFailure(t *testing.T) {
 
 // A clock that was ahead when the last attempt was made must not make an event wait for that much longer.
 func TestWhatFailedUnderAClockThatWasAheadIsGivenUpOnInTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		ahead := time.Now().Add(1000 * time.Hour)
 		d := b.event("w", "a")
@@ -284,7 +285,7 @@ func TestWhatFailedUnderAClockThatWasAheadIsGivenUpOnInTime(t *testing.T) {
 
 // Behind a shut gate little is read from the store, but what has failed in each shard is.
 func TestWhatHasFailedIsParkedInTimeInEachShardAfterARestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(failing)
 		b.start()
@@ -312,7 +313,7 @@ func TestWhatHasFailedIsParkedInTimeInEachShardAfterARestart(t *testing.T) {
 // Of several members one probes; what the others have in their shards fails with it, unless it could not send anything.
 func TestAMemberThatHasNotProbedItselfGivesUpWhenAnotherOneHas(t *testing.T) {
 	for _, unsent := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := newBench(t, givesUpAfter(time.Hour))
 			now := time.Now()
 			old := b.event("w", "old")
@@ -344,7 +345,7 @@ func TestAMemberThatHasNotProbedItselfGivesUpWhenAnotherOneHas(t *testing.T) {
 // stood still. A probe that another member only begins says nothing, either.
 func TestTimeInWhichNothingCouldBeTriedParksNothingBeforeTheReceiverHasFailedOnceMore(t *testing.T) {
 	for _, away := range []struct{ trust, shard, claim bool }{{trust: true}, {shard: true}, {trust: true, shard: true}, {trust: true, claim: true}} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := newBench(t, givesUpAfter(time.Hour))
 			b.trust = &trust.Window{}
 			b.receiver().set(failing)
@@ -383,7 +384,7 @@ func TestTimeInWhichNothingCouldBeTriedParksNothingBeforeTheReceiverHasFailedOnc
 
 // The timeout of an attempt that was under way while the process stood still passes with it.
 func TestAnAttemptThatEndsLongAfterItsTimeIsNoFailureOfTheReceiverAsItIsNow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(failing)
 		b.start()
@@ -407,7 +408,7 @@ func TestAnAttemptThatEndsLongAfterItsTimeIsNoFailureOfTheReceiverAsItIsNow(t *t
 // Other events get through, and the one that fails waits for its own time.
 func TestBehindAnOpenGateTimeInWhichNothingWasTriedLeavesAnAttempt(t *testing.T) {
 	for _, restart := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := newBench(t, givesUpAfter(4*time.Hour))
 			b.receiver().set(func(p post) reply {
 				if strings.HasPrefix(p.body, "bad") {
@@ -445,7 +446,7 @@ func TestBehindAnOpenGateTimeInWhichNothingWasTriedLeavesAnAttempt(t *testing.T)
 
 // P3: half a batch would be sent under another id.
 func TestABatchThatIsGivenUpOnIsParkedAsAWholeWhateverTheStoreRefuses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, batches(5), givesUpAfter(time.Hour))
 		b.receiver().set(failing)
 		b.start()
@@ -476,7 +477,7 @@ func TestABatchThatIsGivenUpOnIsParkedAsAWholeWhateverTheStoreRefuses(t *testing
 }
 
 func TestWhatHasFailedIsParkedInTimeAfterARestartAlsoWhenReplaysStandBeforeIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		var old []Delivery
 		for i := range 2000 {
@@ -505,7 +506,7 @@ func TestWhatHasFailedIsParkedInTimeAfterARestartAlsoWhenReplaysStandBeforeIt(t 
 }
 
 func TestManyThatAreGivenUpOnAtOnceDoNotFillTheMemory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		now, total, most := time.Now(), 5*mostParking, 0
 		for i := range total {

@@ -3,9 +3,9 @@ package emitter
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -17,7 +17,7 @@ var agreed = map[string]string{headerAllowedOrigin: "deltahook.example"}
 
 // Nothing was sent, so the events keep their three days: a receiver that agrees after four gets them all.
 func TestAReceiverThatAgreesAfterDaysGetsEveryEvent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var h heard
 		b := newBench(t, shaking)
 		b.observer = h.observer()
@@ -50,7 +50,7 @@ func TestAReceiverThatAgreesAfterDaysGetsEveryEvent(t *testing.T) {
 }
 
 func TestAnAgreementIsRenewedEachDayAndItsEndStopsDeliveries(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, shaking)
 		b.receiver().allow(agreed)
 		b.start()
@@ -83,7 +83,7 @@ func TestTheRateThatAReceiverAllowsLowersThatOfTheWebhook(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				b := newBench(t, shaking, func(w *Webhook) {
 					if tt.rate != "" {
 						mustRate(t, w, tt.rate)

@@ -12,11 +12,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
 func TestStopWaitsForWhatIsInFlightAndStartsNothingNew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(took(3 * time.Second))
 		b.start()
@@ -35,7 +36,7 @@ func TestStopWaitsForWhatIsInFlightAndStartsNothingNew(t *testing.T) {
 
 // An attempt that we cancel may have arrived: it is neither a failure nor a success, and is made again after the next start.
 func TestStopCancelsAtItsDeadlineAndTheCancelledAttemptDoesNotCount(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.Timeout = setting.Duration(time.Hour) })
 		b.receiver().set(took(10 * time.Minute))
 		b.start()
@@ -65,7 +66,7 @@ func TestStopCancelsAtItsDeadlineAndTheCancelledAttemptDoesNotCount(t *testing.T
 }
 
 func TestStopTellsWhatItCouldNotWrite(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.outbox.setFault(func(op string) error {
 			if op == "ack" {
@@ -86,7 +87,7 @@ func TestStopTellsWhatItCouldNotWrite(t *testing.T) {
 
 // T7, D14: a crash between the receiver's 2xx and the acknowledgement repeats the delivery under its old id, with its old bytes.
 func TestT7D14ACrashRepeatsUnderTheSameIDWithTheSameBytes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.outbox.setFault(func(op string) error {
 			if op == "ack" {
@@ -118,7 +119,7 @@ func TestT7D14ACrashRepeatsUnderTheSameIDWithTheSameBytes(t *testing.T) {
 }
 
 func TestAStoreThatRefusesIsAskedAgainWithPausesAndNothingIsSentTwice(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var h heard
 		b := newBench(t)
 		b.observer = h.observer()
@@ -163,7 +164,7 @@ func TestAStoreThatRefusesIsAskedAgainWithPausesAndNothingIsSentTwice(t *testing
 }
 
 func TestAcknowledgementsAreBatched(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.start()
 		b.emit(keys(2000)...)
@@ -179,7 +180,7 @@ func TestAcknowledgementsAreBatched(t *testing.T) {
 }
 
 func TestADroppedShardIsLeftAloneAndATakenOneReadFromTheStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.MaxInFlight = 1 })
 		b.receiver().set(took(time.Second))
 		b.start()
@@ -204,7 +205,7 @@ func TestADroppedShardIsLeftAloneAndATakenOneReadFromTheStore(t *testing.T) {
 
 // T19: not even a shard that is lost and won again while a request is under way makes two of it.
 func TestT19AShardTakenAgainDoesNotRepeatWhatIsInFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(took(10 * time.Second))
 		b.start()
@@ -221,7 +222,7 @@ func TestT19AShardTakenAgainDoesNotRepeatWhatIsInFlight(t *testing.T) {
 
 func TestAnEventOfADroppedShardIsNeitherRetriedNorParkedByUs(t *testing.T) {
 	for _, status := range []int{500, 422} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := newBench(t)
 			b.receiver().set(func(post) reply { return reply{status: status, took: time.Second} })
 			b.start()
@@ -246,7 +247,7 @@ func TestAnEventOfADroppedShardIsNeitherRetriedNorParkedByUs(t *testing.T) {
 }
 
 func TestAReplayIsFoundInTheStoreAndSentUnderItsOldID(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.start()
 		list := b.emit("a", "b", "a")
@@ -263,7 +264,7 @@ func TestAReplayIsFoundInTheStoreAndSentUnderItsOldID(t *testing.T) {
 }
 
 func TestAReplayReadsOnlyTheShardsThatHaveSomething(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.start()
 		shards := make([]int, 255)
@@ -286,7 +287,7 @@ func TestAReplayReadsOnlyTheShardsThatHaveSomething(t *testing.T) {
 }
 
 func TestAReplayedEventGoesBeforeLaterOnesOfItsRecordThatWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.start()
 		old := b.emit("a")[0]
@@ -306,7 +307,7 @@ func TestAReplayedEventGoesBeforeLaterOnesOfItsRecordThatWait(t *testing.T) {
 
 // T17: the gate is as shut after a restart as before it.
 func TestT17ARestartDoesNotForgetThatAReceiverIsDown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(func(post) reply { return reply{status: http.StatusServiceUnavailable} })
 		b.start()
@@ -336,7 +337,7 @@ func TestT17ARestartDoesNotForgetThatAReceiverIsDown(t *testing.T) {
 func TestAfterARestartNothingWaitsForAGateThatHasOpenedSince(t *testing.T) {
 	for name, edit := range map[string]func(*Webhook){"alone": func(*Webhook) {}, "in batches": batches(10)} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				b := newBench(t, edit, func(w *Webhook) { w.Retry.GiveUpAfter = setting.Duration(30 * 24 * time.Hour) })
 				b.receiver().set(func(post) reply { return reply{status: http.StatusServiceUnavailable} })
 				b.start()
@@ -357,7 +358,7 @@ func TestAfterARestartNothingWaitsForAGateThatHasOpenedSince(t *testing.T) {
 }
 
 func TestPauseStopsAWebhookDurablyAndKeepsItsQueue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.start()
 		if !b.d.Pause("w", "maintenance") || b.d.Pause("unknown", "") {
@@ -379,7 +380,7 @@ func TestPauseStopsAWebhookDurablyAndKeepsItsQueue(t *testing.T) {
 }
 
 func TestStatsTellWhatAWebhookDoes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(func(p post) reply {
 			if p.key == "bad" {
@@ -437,7 +438,7 @@ func TestNewRefusesAWebhookThatCannotBeSentTo(t *testing.T) {
 }
 
 func TestAShardTakenAnewWhileItIsReadIsReadAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := small(newBench(t))
 		b.outbox.latency = 50 * time.Millisecond
 		b.receiver().set(took(time.Millisecond))
@@ -457,7 +458,7 @@ func TestAShardTakenAnewWhileItIsReadIsReadAnew(t *testing.T) {
 
 // A clock that was wrong when a time was stored must not silence a webhook for years.
 func TestAStoredTimeInTheFarFutureIsNotBelieved(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		wrong := time.Now().Add(10 * 365 * 24 * time.Hour)
 		late := b.event("w", "a")
@@ -473,7 +474,7 @@ func TestAStoredTimeInTheFarFutureIsNotBelieved(t *testing.T) {
 
 // What was stored by a clock that is an hour ahead of what it shows now waits as long as it was meant to.
 func TestAClockThatWasSetBackDoesNotStallWhatWasStored(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		ahead := time.Now().Add(time.Hour)
 		late := b.event("w", "a")
@@ -492,7 +493,7 @@ func TestAClockThatWasSetBackDoesNotStallWhatWasStored(t *testing.T) {
 
 // give_up_after counts from the first attempt, or from the replay, also over a restart.
 func TestGiveUpAfterCountsFromTheFirstAttemptOrTheReplayOverRestarts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.Retry.PauseAfter = 0 })
 		down := b.event("w", "a")
 		down.At = time.Now().Add(-100 * time.Hour) // it waited for long before anybody tried
@@ -522,7 +523,7 @@ func TestGiveUpAfterCountsFromTheFirstAttemptOrTheReplayOverRestarts(t *testing.
 
 func TestWhatWasSettledBehindItsBackIsNotSentFromMemory(t *testing.T) {
 	for _, packs := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := newBench(t, func(w *Webhook) {
 				if packs {
 					w.Batch.MaxEvents = 10

@@ -6,8 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 // took answers 200 after a while.
@@ -16,7 +17,7 @@ func took(d time.Duration) func(post) reply {
 }
 
 func TestEventsOfOneRecordGoOutOneAfterTheOtherAndThoseOfManyTogether(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(func(post) reply { return reply{status: 200, took: rand.N(time.Second)} })
 		b.start()
@@ -36,7 +37,7 @@ func TestEventsOfOneRecordGoOutOneAfterTheOtherAndThoseOfManyTogether(t *testing
 }
 
 func TestOrderSourceSendsOneEventOfASourceAtATime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.Order = "source" })
 		b.receiver().set(took(100 * time.Millisecond))
 		b.start()
@@ -61,7 +62,7 @@ func byNumber(a, b string) int {
 }
 
 func TestOrderNoneDoesNotWaitForEarlierEventsOfARecord(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.Order = "none" })
 		b.receiver().set(took(time.Second))
 		b.start()
@@ -76,7 +77,7 @@ func TestOrderNoneDoesNotWaitForEarlierEventsOfARecord(t *testing.T) {
 
 // T4: a long backlog of one record does not keep other records waiting, not even with a single attempt at a time.
 func TestT4AFreshEventOvertakesTheBacklogOfAnotherRecord(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.MaxInFlight = 1 })
 		b.receiver().set(took(time.Second))
 		b.start()
@@ -95,7 +96,7 @@ func TestT4AFreshEventOvertakesTheBacklogOfAnotherRecord(t *testing.T) {
 
 // T4: a dead receiver delays no other one.
 func TestT4ADeadWebhookDelaysNoOther(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		dead := b.webhook("dead")
 		dead.set(took(time.Hour))
@@ -113,7 +114,7 @@ func TestT4ADeadWebhookDelaysNoOther(t *testing.T) {
 
 // D4: a rate that is configured is enforced.
 func TestD4TheRateIsNeverExceeded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { mustRate(t, w, "50/s") })
 		b.start()
 		start := time.Now()

@@ -8,9 +8,9 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -228,7 +228,7 @@ func everythingArrives(t *testing.T, edit func(*Webhook)) {
 		runs = 10
 	}
 	for seed := range runs {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := small(newBench(t, edit))
 			b.webhook("v", edit, func(w *Webhook) { w.MaxInFlight = 2 })
 			w := &world{bench: b, chance: rand.New(rand.NewPCG(seed, 7))}

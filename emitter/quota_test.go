@@ -4,13 +4,14 @@ import (
 	"net/http"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 // D13: 429 is no end, and what waits for another attempt outlives a restart.
 func TestD13APendingRetrySurvivesARestartAndA429IsNoEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(func(post) reply { return reply{status: http.StatusTooManyRequests, after: "60"} })
 		b.start()
@@ -41,7 +42,7 @@ func TestT30ARateKeepsToTheQuotaOfAReceiver(t *testing.T) {
 		window time.Duration
 		most   int
 	}{{"30/s", time.Second, 30}, {"20/s", time.Second, 20}, {"2000/m", 5 * time.Minute, 10_000}, {"1/s", time.Second, 1}} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := newBench(t, func(w *Webhook) { mustRate(t, w, quota.rate) })
 			var mu sync.Mutex
 			var recent []time.Time
@@ -74,7 +75,7 @@ func TestT30ARateKeepsToTheQuotaOfAReceiver(t *testing.T) {
 
 // T6: nothing is sent that the store does not have: a delivery whose body has to be read again, and that is gone, is not made up.
 func TestT6WhatTheStoreDoesNotHaveIsNotSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(func(post) reply { return reply{status: 500} })
 		b.start()

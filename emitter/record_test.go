@@ -6,11 +6,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 // P5: each parked event is a transaction of its own, and one receiver that refuses everything makes thousands of them.
 func TestAReceiverThatRefusesEverythingDoesNotHoldUpWhatOthersAcknowledge(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		const refused = 3000
 		b := newBench(t)
 		b.outbox.parkTakes = 5 * time.Millisecond
@@ -38,7 +40,7 @@ func TestAReceiverThatRefusesEverythingDoesNotHoldUpWhatOthersAcknowledge(t *tes
 
 // P2: a replay can be quicker than the news that there is something to replay.
 func TestWhatIsReplayedInTheMomentOfItsAcknowledgementIsSentAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.start()
 		synctest.Wait()

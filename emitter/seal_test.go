@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 // emitLoose commits events that may still change, and hands them over.
@@ -34,7 +36,7 @@ func (f *fakeOutbox) settle(r Ref, state string) {
 
 // P3: what is sent is what was sealed, in every attempt.
 func TestWhatWaitsIsSealedOnceBeforeItsFirstAttempt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		var healthy atomic.Bool
 		b.receiver().set(func(post) reply {
@@ -69,7 +71,7 @@ func TestWhatWaitsIsSealedOnceBeforeItsFirstAttempt(t *testing.T) {
 
 // P3: nor does an attempt that came to nothing bring the old bytes back.
 func TestWhatWasSealedIsSentAlsoWhenTheFirstAttemptWasWithheld(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		tries := 0
 		b.receiver().set(func(p post) reply {
@@ -93,7 +95,7 @@ func TestWhatWasSealedIsSentAlsoWhenTheFirstAttemptWasWithheld(t *testing.T) {
 }
 
 func TestWhatWasMergedAwayIsNotSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.start()
 		synctest.Wait() // so that what is emitted is taken from memory
@@ -114,7 +116,7 @@ func TestWhatWasMergedAwayIsNotSent(t *testing.T) {
 }
 
 func TestNothingIsSentThatTheStoreDidNotSeal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.start()
 		b.outbox.setFault(func(op string) error {
@@ -137,7 +139,7 @@ func TestNothingIsSentThatTheStoreDidNotSeal(t *testing.T) {
 
 // Seals of deliveries that start at the same time share a transaction.
 func TestSealsAreGathered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.MaxInFlight = 64 })
 		b.receiver().set(took(time.Second))
 		b.outbox.sealTakes = 100 * time.Millisecond

@@ -2,15 +2,15 @@ package emitter
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/trust"
 )
 
 func TestWhatIsInFlightWhenAShardIsYieldedEndsAndIsWrittenDown(t *testing.T) {
 	for status, want := range map[int]string{200: "delivered", 500: "pending", 422: "parked"} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := newBench(t)
 			b.receiver().set(func(post) reply { return reply{status: status, took: 3 * time.Second} })
 			b.start()
@@ -45,7 +45,7 @@ func TestWhatIsInFlightWhenAShardIsYieldedEndsAndIsWrittenDown(t *testing.T) {
 }
 
 func TestAShardThatIsYieldedAndTakenAgainGoesOnInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(took(3 * time.Second))
 		b.start()
@@ -62,7 +62,7 @@ func TestAShardThatIsYieldedAndTakenAgainGoesOnInOrder(t *testing.T) {
 }
 
 func TestAShardThatWasNeverTakenIsSettled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t).start()
 		defer b.stop()
 		if !b.d.Settled(1) || !b.d.Settled(77) {
@@ -72,7 +72,7 @@ func TestAShardThatWasNeverTakenIsSettled(t *testing.T) {
 }
 
 func TestNoAttemptBeginsWhileSomebodyElseMayOwnTheShards(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.trust = &trust.Window{}
 		b.trust.Extend(time.Now().Add(time.Minute))

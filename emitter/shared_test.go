@@ -9,9 +9,9 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/budget"
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/trust"
@@ -219,7 +219,7 @@ func mostWithin(begun []time.Time, d time.Duration) int {
 
 func TestMembersTogetherKeepTheRateAndUseIt(t *testing.T) {
 	for _, perSecond := range []int{2, 40, 1000} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			n := newTown(t, func(w *Webhook) { mustRate(t, w, fmt.Sprintf("%d/s", perSecond)); w.MaxInFlight = 64 })
 			members := []*resident{n.joins(1), n.joins(2), n.joins(3)}
 			for _, r := range members {
@@ -248,7 +248,7 @@ func TestMembersTogetherKeepTheRateAndUseIt(t *testing.T) {
 }
 
 func TestAMemberWithLittleToSendDoesNotTakeTokensFromTheOthers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newTown(t, func(w *Webhook) { mustRate(t, w, "100/s"); w.MaxInFlight = 64 })
 		busy, idle := n.joins(1), n.joins(2)
 		busy.emits(5000)
@@ -266,7 +266,7 @@ func TestAMemberWithLittleToSendDoesNotTakeTokensFromTheOthers(t *testing.T) {
 
 func TestMembersTogetherKeepMaxInFlightThroughJoinsAndLeaves(t *testing.T) {
 	for _, most := range []int{8, 6, 5, 3, 1} { // fewer than members, too
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			n := newTown(t, func(w *Webhook) { w.MaxInFlight = most })
 			n.receiver().set(took(200 * time.Millisecond))
 			members := []*resident{n.joins(1)}
@@ -309,7 +309,7 @@ func out(from, to time.Time, r reply) func(post) reply {
 }
 
 func TestAReceiverThatIsDownIsNoticedByAllAndProbedByOne(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newTown(t)
 		begin := time.Now()
 		down, up := begin.Add(5*time.Second), begin.Add(10*time.Minute)
@@ -366,7 +366,7 @@ func TestAReceiverThatIsDownIsNoticedByAllAndProbedByOne(t *testing.T) {
 }
 
 func TestD1RetryAfterHoldsEveryMember(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newTown(t)
 		begin := time.Now()
 		n.receiver().set(out(begin, begin.Add(time.Second), reply{status: http.StatusTooManyRequests, after: "90"}))
@@ -388,7 +388,7 @@ func TestD1RetryAfterHoldsEveryMember(t *testing.T) {
 }
 
 func TestWhatAPersonStopsAtOneMemberStopsAtAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newTown(t)
 		members := []*resident{n.joins(1), n.joins(2)}
 		time.Sleep(time.Second)
@@ -415,7 +415,7 @@ func TestWhatAPersonStopsAtOneMemberStopsAtAll(t *testing.T) {
 }
 
 func TestWhenTheBankDoesNotAnswerNothingIsOverAdmitted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newTown(t, func(w *Webhook) { mustRate(t, w, "20/s"); w.MaxInFlight = 4 })
 		n.receiver().set(took(30 * time.Millisecond))
 		members := []*resident{n.joins(1), n.joins(2)}
@@ -445,7 +445,7 @@ func TestWhenTheBankDoesNotAnswerNothingIsOverAdmitted(t *testing.T) {
 }
 
 func TestAMemberThatDiesWhileItProbesDoesNotKeepTheOthersFromIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newTown(t)
 		state := GateState{State: GateShut, Failures: 2, Since: time.Now(), At: time.Now(), Until: time.Now().Add(25 * time.Second), Reason: "claimed"}
 		if _, saved, err := n.outbox.SaveGate(t.Context(), "w", state); !saved || err != nil {
@@ -460,7 +460,7 @@ func TestAMemberThatDiesWhileItProbesDoesNotKeepTheOthersFromIt(t *testing.T) {
 }
 
 func TestAMemberWhoIsAloneAsksNobody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { mustRate(t, w, "50/s") }).start()
 		b.emit(keys(500)...)
 		time.Sleep(time.Minute)

@@ -5,13 +5,14 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 // T11: a wrong clock is told once, long before signatures are refused, and once more when it is right again.
 func TestT11AClockThatIsWrongIsToldOnceAndOnceWhenItIsRight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var said []string
 		b := newBench(t)
 		b.observer.Clock = func(_ string, skew time.Duration, off bool) { said = append(said, fmt.Sprint(skew, off)) }

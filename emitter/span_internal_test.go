@@ -4,12 +4,13 @@ import (
 	"net/http"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 func TestAttemptsOfASpanShareAContextUntilOneTakesTooLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		within := &span{parent: t.Context()}
 		defer within.close()
 		first := within.begin(time.Second)

@@ -3,9 +3,9 @@ package emitter
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -38,7 +38,7 @@ func (b *bench) remove(name string) {
 func wider(w *Webhook) { w.MaxInFlight++ }
 
 func TestAWebhookThatIsReplacedUnderLoadLosesRepeatsAndReordersNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(took(300 * time.Millisecond))
 		b.start()
@@ -65,7 +65,7 @@ func TestAWebhookThatIsReplacedUnderLoadLosesRepeatsAndReordersNothing(t *testin
 }
 
 func TestASuccessorWaitsForWhatIsInFlightAndOthersDoNot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.webhook("other")
 		b.receiver().set(took(5 * time.Second))
@@ -93,7 +93,7 @@ func TestASuccessorWaitsForWhatIsInFlightAndOthersDoNot(t *testing.T) {
 }
 
 func TestAWebhookThatHangsIsCancelledAMinuteAfterItWasReplaced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.Timeout = setting.Duration(time.Hour) })
 		b.receiver().set(took(10 * time.Minute))
 		b.start()
@@ -115,7 +115,7 @@ func TestAWebhookThatHangsIsCancelledAMinuteAfterItWasReplaced(t *testing.T) {
 }
 
 func TestWhatWaitsForARemovedWebhookIsSentWhenItIsThereAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.receiver().set(took(time.Second))
 		b.start()
@@ -140,7 +140,7 @@ func TestWhatWaitsForARemovedWebhookIsSentWhenItIsThereAgain(t *testing.T) {
 }
 
 func TestASuccessorOfAFailingWebhookTriesAtOnceAndGoesOnCounting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var h heard
 		b := newBench(t)
 		b.observer = h.observer()
@@ -170,7 +170,7 @@ func TestASuccessorOfAFailingWebhookTriesAtOnceAndGoesOnCounting(t *testing.T) {
 }
 
 func TestAPausedWebhookStaysPausedWhenItIsReplacedAndAPauseInBetweenCounts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.webhook("late")
 		b.receivers["late"].set(took(5 * time.Second))
@@ -199,7 +199,7 @@ func TestAPausedWebhookStaysPausedWhenItIsReplacedAndAPauseInBetweenCounts(t *te
 }
 
 func TestASuccessorWaitsUntilItsPredecessorsAcknowledgementsAreWritten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.outbox.setFault(func(op string) error {
 			if op == "ack" {
@@ -222,7 +222,7 @@ func TestASuccessorWaitsUntilItsPredecessorsAcknowledgementsAreWritten(t *testin
 }
 
 func TestStopEndsWhatWasReplacedToo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newBench(t, func(w *Webhook) { w.Timeout = setting.Duration(time.Hour) })
 		b.receiver().set(took(10 * time.Minute))
 		b.start()

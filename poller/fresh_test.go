@@ -7,8 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 func TestHowLongAnAnswerIsFresh(t *testing.T) {
@@ -86,7 +87,7 @@ func TestFreshnessCountsWhereAnotherAnswerWouldSayTheSame(t *testing.T) {
 }
 
 func TestAtMostThreePollsAreLeftOutBecauseAnAnswerIsFresh(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = func(_ context.Context, s Source) Result {
 			life := map[string]time.Duration{"short": 150 * time.Second, "long": 24 * time.Hour, "daily": 24 * time.Hour, "hourly": 24 * time.Hour}[s.Name]
@@ -121,7 +122,7 @@ func TestAtMostThreePollsAreLeftOutBecauseAnAnswerIsFresh(t *testing.T) {
 }
 
 func TestScheduledTimesThatPassWhileAPollRunsAreCounted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = func(ctx context.Context, s Source) Result {
 			if s.Name == "quick" {

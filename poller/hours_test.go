@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -118,7 +118,7 @@ func TestASpecThatNeverMeetsItsHoursIsRefused(t *testing.T) {
 }
 
 func TestASourceIsPolledInsideItsActiveHoursOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // the bubble begins on Saturday, 1 January 2000, at midnight
+	bubble.Test(t, func(t *testing.T) { // the bubble begins on Saturday, 1 January 2000, at midnight
 		d := newDesk()
 		s := d.scheduler(0)
 		start := time.Now()
@@ -153,7 +153,7 @@ func TestASourceIsPolledInsideItsActiveHoursOnly(t *testing.T) {
 }
 
 func TestADelayedPollDoesNotSlipOutOfTheActiveHours(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = func(_ context.Context, s Source) Result {
 			if s.Name == "deferred" {

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/hooktest"
 	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/internal/setting"
@@ -90,7 +90,7 @@ func (a answering) RoundTrip(q *http.Request) (*http.Response, error) {
 
 // One worker is enough for two hosts: the poll that waits for the one does not keep the other waiting.
 func TestAPollThatWaitsForItsHostOccupiesNoWorker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		asked := map[string]time.Duration{}
 		began := time.Now()

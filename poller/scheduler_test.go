@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -183,7 +184,7 @@ func minutes(n ...float64) []time.Duration {
 }
 
 func TestASourceIsPolledAtStartAndThenByItsPeriod(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		s := d.scheduler(0)
 		start := time.Now()
@@ -207,7 +208,7 @@ func TestASourceIsPolledAtStartAndThenByItsPeriod(t *testing.T) {
 }
 
 func TestASpreadSourceIsNotPolledAgainRightAfterTheStart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		s := d.scheduler(0)
 		start := time.Now()
@@ -229,7 +230,7 @@ func TestASpreadSourceIsNotPolledAgainRightAfterTheStart(t *testing.T) {
 }
 
 func TestASlowSourceNeitherOverlapsItselfNorDelaysOthers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = func(ctx context.Context, s Source) Result {
 			if s.Name == "quick" {
@@ -256,7 +257,7 @@ func TestASlowSourceNeitherOverlapsItselfNorDelaysOthers(t *testing.T) {
 }
 
 func TestManySlowSourcesDoNotStarveTheOthers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = func(ctx context.Context, s Source) Result {
 			if s.Name == "quick" {
@@ -281,7 +282,7 @@ func TestManySlowSourcesDoNotStarveTheOthers(t *testing.T) {
 }
 
 func TestNoMorePollsBeginAtOnceThanThereAreWorkers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = lasting(time.Second)
 		s := d.scheduler(3)
@@ -303,7 +304,7 @@ func TestNoMorePollsBeginAtOnceThanThereAreWorkers(t *testing.T) {
 }
 
 func TestAFailingSourceBacksOffUpToAnHourAndGoesOnForEver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		var failing atomic.Bool
 		failing.Store(true)
@@ -342,7 +343,7 @@ func TestAFailingSourceBacksOffUpToAnHourAndGoesOnForEver(t *testing.T) {
 }
 
 func TestASlowScheduleIsKeptWhileFailing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = func(context.Context, Source) Result { return Result{Poll: Poll{Verdict: Failed}, Err: errors.New("x")} }
 		s := d.scheduler(0)
@@ -361,7 +362,7 @@ func TestASlowScheduleIsKeptWhileFailing(t *testing.T) {
 }
 
 func TestADeferredPollWaitsAsLongAsTheServerAsks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		first := true
 		d.act = func(context.Context, Source) Result {
@@ -406,7 +407,7 @@ func TestSomebodyIsToldWhenAServerOnlyDefers(t *testing.T) {
 }
 
 func TestPollNow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = lasting(10 * time.Second)
 		s := d.scheduler(0)
@@ -432,7 +433,7 @@ func TestPollNow(t *testing.T) {
 }
 
 func TestPauseInterruptsAndResumeGoesOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = lasting(10 * time.Second)
 		s := d.scheduler(0)
@@ -465,7 +466,7 @@ func TestPauseInterruptsAndResumeGoesOn(t *testing.T) {
 }
 
 func TestASourceThatWasPausedBeforeIsFoundPaused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = func(context.Context, Source) Result { return Result{Poll: Poll{Verdict: Deferred}, Paused: true} }
 		s := d.scheduler(0)
@@ -483,7 +484,7 @@ func TestASourceThatWasPausedBeforeIsFoundPaused(t *testing.T) {
 }
 
 func TestAReleasePollsAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		s := d.scheduler(0)
 		add(t, s, plainSource("a", time.Hour))
@@ -501,7 +502,7 @@ func TestAReleasePollsAtOnce(t *testing.T) {
 }
 
 func TestSurgeryInterruptsThePollAndPollsAtOnceAndAPlanDoesNeither(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = lasting(10 * time.Second)
 		s := d.scheduler(0)
@@ -541,7 +542,7 @@ func TestSurgeryInterruptsThePollAndPollsAtOnceAndAPlanDoesNeither(t *testing.T)
 }
 
 func TestARemovedSourceIsNotPolledAnyMore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		ended := false
 		d.act = func(ctx context.Context, _ Source) Result {
@@ -570,7 +571,7 @@ func TestARemovedSourceIsNotPolledAnyMore(t *testing.T) {
 }
 
 func TestStopWaitsForCommitsAsLongAsItMay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = func(ctx context.Context, _ Source) Result {
 			time.Sleep(10 * time.Second)
@@ -605,7 +606,7 @@ func TestMissedTimesOfASpecAreMadeUpForOnceOrSkipped(t *testing.T) {
 		"once": minutes(60, 150, 240),
 		"skip": minutes(60, 180, 300),
 	} {
-		synctest.Test(t, func(t *testing.T) { // the bubble begins at midnight
+		bubble.Test(t, func(t *testing.T) { // the bubble begins at midnight
 			d := newDesk()
 			d.act = lasting(90 * time.Minute)
 			s := d.scheduler(0)
@@ -624,7 +625,7 @@ func TestMissedTimesOfASpecAreMadeUpForOnceOrSkipped(t *testing.T) {
 }
 
 func TestJitterDelaysWithinItsBound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		s := d.scheduler(0)
 		start := time.Now()
@@ -651,7 +652,7 @@ func TestJitterDelaysWithinItsBound(t *testing.T) {
 }
 
 func TestAMachineThatSleptIsNoticed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		var slept atomic.Int64 // timers did not run meanwhile
 		s := newScheduler(Options{Observer: d, Now: func() time.Time { return time.Now().Add(time.Duration(slept.Load())) }}.withDefaults(),
@@ -677,7 +678,7 @@ func TestAMachineThatSleptIsNoticed(t *testing.T) {
 }
 
 func TestTenThousandSourcesCostNoGoroutineEach(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		s := d.scheduler(0)
 		before := runtime.NumGoroutine()

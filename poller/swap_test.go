@@ -4,9 +4,9 @@ import (
 	"context"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -23,7 +23,7 @@ func apply(t *testing.T, s *Scheduler, c Change) {
 }
 
 func TestAChangedSourceReplacesItsRunningPollAndOthersDoNotNotice(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = lasting(time.Minute)
 		s := d.scheduler(0)
@@ -46,7 +46,7 @@ func TestAChangedSourceReplacesItsRunningPollAndOthersDoNotNotice(t *testing.T) 
 }
 
 func TestAPollThatCouldNotBeInterruptedIsFollowedByOneOfTheNewConfiguration(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = func(context.Context, Source) Result { // it commits
 			time.Sleep(10 * time.Second)
@@ -69,7 +69,7 @@ func TestAPollThatCouldNotBeInterruptedIsFollowedByOneOfTheNewConfiguration(t *t
 }
 
 func TestSourcesComeAndGoWhileOthersArePolled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = lasting(30 * time.Second)
 		s := d.scheduler(0)
@@ -94,7 +94,7 @@ func TestSourcesComeAndGoWhileOthersArePolled(t *testing.T) {
 }
 
 func TestAPausedSourceStaysPausedWhenItIsReplaced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		s := d.scheduler(0)
 		a := plainSource("a", time.Minute)
@@ -118,7 +118,7 @@ func TestAPausedSourceStaysPausedWhenItIsReplaced(t *testing.T) {
 }
 
 func TestAChangeOfWhichOnePartCannotBeMadeHasNoEffect(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		s := d.scheduler(0)
 		start := time.Now()

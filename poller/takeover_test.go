@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/trust"
 )
@@ -31,7 +32,7 @@ func takeOver(t *testing.T, s *Scheduler, ago time.Duration, sources ...Source) 
 
 func TestASourceThatIsTakenOverGoesOnWithItsScheduleAndMakesUpForWhatWasDue(t *testing.T) {
 	for _, before := range []bool{true, false} { // the start
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			d := newDesk()
 			s := d.scheduler(0)
 			start := time.Now()
@@ -77,7 +78,7 @@ func TestASourceThatIsTakenOverGoesOnWithItsScheduleAndMakesUpForWhatWasDue(t *t
 }
 
 func TestNoPollBeginsWhileSomebodyElseMayOwnTheSources(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		s := d.scheduler(0)
 		s.opts.Trust = &trust.Window{}
@@ -97,7 +98,7 @@ func TestNoPollBeginsWhileSomebodyElseMayOwnTheSources(t *testing.T) {
 }
 
 func TestAPollThatIsDueOrUnderWayIsOwed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = lasting(time.Minute)
 		s := d.scheduler(0)
@@ -126,7 +127,7 @@ func TestAPollThatIsDueOrUnderWayIsOwed(t *testing.T) {
 }
 
 func TestAPollThatWaitsForItsJitterOrForACrowdIsOwed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		s := d.scheduler(0)
 		start := time.Now()
@@ -167,7 +168,7 @@ func TestAPollThatWaitsForItsJitterOrForACrowdIsOwed(t *testing.T) {
 }
 
 func TestAPollWhoseTimeComesAfterTheStopIsOwed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.act = func(context.Context, Source) Result { // it commits, and is not interrupted any more
 			time.Sleep(time.Second)
@@ -190,7 +191,7 @@ func TestAPollWhoseTimeComesAfterTheStopIsOwed(t *testing.T) {
 }
 
 func TestFewSourcesThatAreOverdueDoNotWaitForACrowd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		s := d.scheduler(0)
 		s.Start(t.Context())

@@ -8,10 +8,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -249,7 +249,7 @@ func TestT22P10AnEditOfWhereReadsAllRecordsAgain(t *testing.T) {
 }
 
 func TestTheSchedulerReadsTheNextWindowAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := newDesk()
 		s := d.scheduler(0)
 		windows := 3

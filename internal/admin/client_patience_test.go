@@ -7,8 +7,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 type silent struct{}
@@ -47,7 +48,7 @@ func TestAnotherProgramAtThePortIsNoDaemon(t *testing.T) {
 }
 
 func TestAPortThatSaysNothingHoldsNoCommand(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := NewClient("127.0.0.1:9644", "")
 		c.HTTP.Transport = silent{}
 		began := time.Now()

@@ -7,10 +7,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/deltahook/deltahook/internal/admin"
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 // from is a request of a browser or another program.
@@ -152,7 +152,7 @@ func TestAnotherSiteLogsNobodyIn(t *testing.T) {
 }
 
 func TestSessionsEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		token := "secret"
 		d := admin.NewDoor(func() string { return token })
 		begin := func() func() bool {
@@ -184,7 +184,7 @@ func TestSessionsEnd(t *testing.T) {
 }
 
 func TestSessionsAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := door()
 		var cookies []*http.Cookie
 		for range 300 {
@@ -204,7 +204,7 @@ func TestSessionsAreBounded(t *testing.T) {
 }
 
 func TestTokensCannotBeGuessed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := door()
 		try := func(addr, token string) error {
 			return d.Login(httptest.NewRecorder(), from(addr, "example.com"), token)
@@ -237,7 +237,7 @@ func TestTokensCannotBeGuessed(t *testing.T) {
 }
 
 func TestManyAddressesGuessNoFaster(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := door()
 		wrong := 0
 		for i := range 10_000 {

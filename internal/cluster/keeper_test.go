@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/cluster"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/internal/trust"
@@ -347,7 +348,7 @@ func TestWhateverComesAndGoesEveryShardIsWorkedOnByOneReplica(t *testing.T) {
 		seeds = 1
 	}
 	for seed := range seeds {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r, dice := newRegistry(), rand.New(rand.NewPCG(seed, 7))
 			var all, living []*replica
 			add := func() {
@@ -392,7 +393,7 @@ func watch(t *testing.T, all []*replica, d time.Duration) {
 }
 
 func TestADeadReplicaIsReplacedWithinItsLeaseAndASecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRegistry()
 		all := []*replica{r.join(t, "a"), r.join(t, "b"), r.join(t, "c")}
 		watch(t, all, time.Minute)
@@ -409,7 +410,7 @@ func TestADeadReplicaIsReplacedWithinItsLeaseAndASecond(t *testing.T) {
 }
 
 func TestNobodyLooksAfterAShardForASecondAtMostWhenItIsHandedOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRegistry()
 		a := r.join(t, "a")
 		time.Sleep(time.Minute)
@@ -444,7 +445,7 @@ func TestTheNextOwnerHearsOfWhatIsOwed(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				r := newRegistry()
 				a := r.join(t, "a")
 				a.owed = map[int]time.Time{200: time.Now().Add(-time.Hour)}
@@ -463,7 +464,7 @@ func TestTheNextOwnerHearsOfWhatIsOwed(t *testing.T) {
 }
 
 func TestACommandTakesNoPartAndNeitherDoesOneThatLeaves(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRegistry()
 		a := r.join(t, "a")
 		command := &replica{t: t, r: r, name: "command"}
@@ -478,7 +479,7 @@ func TestACommandTakesNoPartAndNeitherDoesOneThatLeaves(t *testing.T) {
 }
 
 func TestWhatOthersDidToDeliveriesIsPassedOnOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRegistry()
 		a := r.join(t, "a")
 		time.Sleep(time.Second)
@@ -496,7 +497,7 @@ func TestWhatOthersDidToDeliveriesIsPassedOnOnce(t *testing.T) {
 }
 
 func TestAForgottenShardIsTakenAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRegistry()
 		a := r.join(t, "a")
 		r.mu.Lock()
@@ -511,7 +512,7 @@ func TestAForgottenShardIsTakenAgain(t *testing.T) {
 }
 
 func TestAStoreThatTellsAndTakesNoWritesIsLoggedOnceAndNobodyIsShownAsOwner(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRegistry()
 		a := r.join(t, "a")
 		before := a.ID()

@@ -10,8 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 // database gives where the store is.
@@ -107,7 +108,7 @@ func TestABaselineFromBeforeACrashIsToldOnce(t *testing.T) {
 	for name, fresh := range map[string]bool{"of a source that was added": false, "of the first start": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := newWard(t, "")
 				time.Sleep(time.Minute)
 				w.net.serve("erp.test:80", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

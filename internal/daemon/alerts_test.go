@@ -14,10 +14,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/deltahook/deltahook/internal/admin"
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/config"
 	"github.com/deltahook/deltahook/internal/daemon"
 	"github.com/deltahook/deltahook/internal/hooktest"
@@ -274,7 +274,7 @@ func inWard(t *testing.T, more string, do func(w *ward)) {
 	if testing.Short() {
 		t.Skip("virtual weeks take a while under the race detector")
 	}
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWard(t, more)
 		time.Sleep(10 * time.Minute)
 		do(w)

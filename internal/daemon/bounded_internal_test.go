@@ -9,8 +9,9 @@ import (
 	"net"
 	"net/http"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 // piped accepts one connection, which is in memory: its deadlines go by the time of the test.
@@ -69,7 +70,7 @@ func TestABodyThatNeverComesDoesNotHoldItsConnection(t *testing.T) {
 		for _, header := range []string{"Content-Length: 100", "Transfer-Encoding: chunked"} {
 			t.Run(name+" "+header, func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					began := time.Now()
 					_, _ = ask(t, handler, "POST /login HTTP/1.1\r\nHost: localhost\r\n"+header+"\r\n\r\n") //nolint:bodyclose // it is closed
 					if took := time.Since(began); took > 2*bodyWithin {
@@ -83,7 +84,7 @@ func TestABodyThatNeverComesDoesNotHoldItsConnection(t *testing.T) {
 
 func TestAnActionMayTakeLongerThanItsForm(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		slow := func(w http.ResponseWriter, r *http.Request) {
 			if err := r.ParseForm(); err != nil {
 				t.Error(err)
@@ -104,7 +105,7 @@ func TestAnActionMayTakeLongerThanItsForm(t *testing.T) {
 
 func TestAStopDoesNotWaitForASlowReaderOfTheAdminAPI(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		asked := make(chan struct{})
 		client, server := net.Pipe()
 		ln := &piped{conns: make(chan net.Conn, 1), end: make(chan struct{})}

@@ -2,10 +2,10 @@ package daemon
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/store"
 )
 
@@ -31,7 +31,7 @@ func converges(t *testing.T, edit func(*emitter.Webhook)) {
 		runs = 3
 	}
 	for seed := range runs {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			f := newFlow(t, seed, edit)
 			for range 60 {
 				f.poll(10, 1+f.chance.IntN(8))
@@ -69,7 +69,7 @@ func converges(t *testing.T, edit func(*emitter.Webhook)) {
 
 // After an outage a receiver gets one event of each record, however often it changed.
 func TestT32AReceiverThatWasAwayGetsEachRecordOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFlow(t, 1, func(w *emitter.Webhook) { w.Coalesce = true })
 		f.receiver.healthy.Store(true)
 		f.dispatcher.Pause("app", "test")
@@ -95,7 +95,7 @@ func TestT32AReceiverThatWasAwayGetsEachRecordOnce(t *testing.T) {
 
 // Off, nothing is merged.
 func TestWithoutCoalesceEachChangeIsAnEvent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFlow(t, 2, func(*emitter.Webhook) {})
 		f.receiver.healthy.Store(true)
 		f.dispatcher.Pause("app", "test")

@@ -7,10 +7,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 func TestALoopThatStoppedIsNoticedAfterThreePeriods(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var p pulse
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -43,7 +45,7 @@ func TestALoopThatStoppedIsNoticedAfterThreePeriods(t *testing.T) {
 }
 
 func TestAStoreThatTakesNoWritesIsNoticedAndNobodyWaitsForIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		asked, full, stuck := 0, error(nil), chan struct{}(nil)
 		p := probe{write: func(context.Context) error {
 			asked++

@@ -3,11 +3,11 @@ package daemon
 import (
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/deltahook/deltahook/differ"
 	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
 )
@@ -47,7 +47,7 @@ func (f *flow) finish() map[string]int {
 func TestEachOrderKeepsItsWordOverARealStore(t *testing.T) {
 	for order, c := range map[string]struct{ record, all int }{"key": {1, 8}, "source": {1, 1}, "none": {8, 8}} {
 		t.Run(order, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				f := newFlow(t, 5, func(w *emitter.Webhook) { w.Order = order })
 				for range 30 {
 					var writes []poller.Write
@@ -83,7 +83,7 @@ func TestEachOrderKeepsItsWordOverARealStore(t *testing.T) {
 
 // T4: a record with 100,000 events in the store does not keep a fresh event of another one waiting.
 func TestT4AFreshEventOvertakesABacklogOf100000InTheStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		backlog := 100_000
 		if testing.Short() {
 			backlog = 5_000
@@ -115,7 +115,7 @@ func TestT4AFreshEventOvertakesABacklogOf100000InTheStore(t *testing.T) {
 
 // T5: an event that is never accepted costs nobody else more than its own attempts.
 func TestT5ARecordThatAlwaysFailsBlocksItselfOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFlow(t, 7, func(*emitter.Webhook) {})
 		f.receiver.healthy.Store(true)
 		f.receiver.poison.Store("bad")

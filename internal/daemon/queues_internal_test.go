@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/store"
 )
 
@@ -28,7 +29,7 @@ func (r *awayReader) Queues(context.Context) ([]store.Queue, error) {
 }
 
 func TestADatabaseThatIsAwayForHoursIsOneLineForTheQueuesAndOneWhenItIsBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		r := &awayReader{}
 		q := newQueues(r, nil, slog.New(slog.NewTextHandler(&log, nil)), &pulse{})

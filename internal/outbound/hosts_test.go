@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/setting"
 )
 
@@ -69,7 +70,7 @@ func waited(t *testing.T, what string, got, want time.Duration) {
 }
 
 func TestARefusalOfOneSourceHoldsBackTheOthersOfItsHostAndNobodyElse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		hosts := NewHosts(nil)
 		var asked atomic.Int64
 		limited := script(func(*http.Request) *http.Response {
@@ -107,7 +108,7 @@ func TestARefusalOfOneSourceHoldsBackTheOthersOfItsHostAndNobodyElse(t *testing.
 }
 
 func TestALongHoldDefersAtOnceAndSaysUntilWhen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		hosts := NewHosts(nil)
 		var asked atomic.Int64
 		limited := script(func(*http.Request) *http.Response { asked.Add(1); return says(429, "", "Retry-After", "3600") })
@@ -130,7 +131,7 @@ func TestALongHoldDefersAtOnceAndSaysUntilWhen(t *testing.T) {
 }
 
 func TestT11AWaitThatIsLongerThanTheDeadlineOfThePollDefers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		hosts := NewHosts([]Limits{{Name: "erp.example.com", Rate: setting.Rate{Count: 2, Per: time.Minute}}})
 		ask := asker(hosts, script(func(*http.Request) *http.Response { return says(200, "[]") }), "https://erp.example.com/", nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -146,7 +147,7 @@ func TestT11AWaitThatIsLongerThanTheDeadlineOfThePollDefers(t *testing.T) {
 }
 
 func TestARateIsSharedByAllSourcesOfAHost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		hosts := NewHosts([]Limits{{Name: "nvd.example.com", Rate: setting.Rate{Count: 1, Per: time.Second}, Burst: 3}})
 		var times []time.Duration
 		var mu sync.Mutex
@@ -194,7 +195,7 @@ func (u under) Read(p []byte) (int, error) {
 func (u under) Close() error { return nil }
 
 func TestConcurrencyBoundsWhatIsUnderWayAnswerIncluded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		hosts := NewHosts([]Limits{{Name: "erp.example.com", Concurrency: 2}})
 		var now, most atomic.Int64
 		api := script(func(*http.Request) *http.Response {
@@ -221,7 +222,7 @@ func TestConcurrencyBoundsWhatIsUnderWayAnswerIncluded(t *testing.T) {
 }
 
 func TestAPlaceThatNeverGetsFreeDefers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		hosts := NewHosts([]Limits{{Name: "erp.example.com", Concurrency: 1}})
 		stuck := asker(hosts, script(func(q *http.Request) *http.Response { <-q.Context().Done(); return says(200, "") }),
 			"http://erp.example.com/", func(o *setup) { o.Timeout = 10 * time.Minute })
@@ -288,7 +289,7 @@ func TestAQuotaThatIsUsedUpIsWaitedFor(t *testing.T) {
 		"nonsense":                     {Limits{}, []string{"X-RateLimit-Remaining", "none", "X-RateLimit-Reset", "soon", "RateLimit", `;;=,"`}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				time.Sleep(sinceBubbles)
 				c.limits.Name = "erp.example.com"
 				hosts := NewHosts([]Limits{c.limits})
@@ -341,7 +342,7 @@ func TestWhatMeansALimit(t *testing.T) {
 		"another status that means a limit": {Limits{Statuses: []int{418}}, saying(418, "", "Retry-After", "9"), 9 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				c.limits.Name = "erp.example.com"
 				asked := 0
 				api := script(func(*http.Request) *http.Response {
@@ -368,7 +369,7 @@ func TestWhatMeansALimit(t *testing.T) {
 }
 
 func TestRefusalsThatDoNotSayHowLongAreAnsweredWithLongerAndLongerWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		hosts := NewHosts(nil)
 		var times []time.Duration
 		began := time.Now()
@@ -396,7 +397,7 @@ func TestRefusalsThatDoNotSayHowLongAreAnsweredWithLongerAndLongerWaits(t *testi
 }
 
 func TestThoseWhoWereHeldBackDoNotComeBackTogether(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		hosts := NewHosts(nil)
 		first := true
 		times := map[time.Duration]bool{}
@@ -431,7 +432,7 @@ func TestThoseWhoWereHeldBackDoNotComeBackTogether(t *testing.T) {
 }
 
 func TestARequestThatWaitsGivesUpWithItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		cause := errors.New("the daemon stops")
 		hosts := NewHosts([]Limits{{Name: "erp.example.com", Rate: setting.Rate{Count: 2, Per: time.Minute}}})
 		ask := asker(hosts, script(func(*http.Request) *http.Response { return says(200, "") }), "https://erp.example.com/", nil)
@@ -451,7 +452,7 @@ func TestARequestThatWaitsGivesUpWithItsContext(t *testing.T) {
 }
 
 func TestNewLimitsForgetNothingThatAHostSaid(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		hosts := NewHosts(nil)
 		limited := script(func(*http.Request) *http.Response { return says(429, "", "Retry-After", "3600") })
 		_, _ = asker(hosts, limited, "https://erp.example.com/", nil)(t.Context())

@@ -3,12 +3,13 @@ package outbound
 import (
 	"net/http"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 func TestTheMeterCountsAnswersAndWhatTheHostMadeThemWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		statuses := []int{503, 429, 200}
 		ask := asker(NewHosts(nil), script(func(*http.Request) *http.Response {
 			status := statuses[0]

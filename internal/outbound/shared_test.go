@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/budget"
 	"github.com/deltahook/deltahook/internal/setting"
 	"github.com/deltahook/deltahook/internal/trust"
@@ -157,7 +158,7 @@ func TestMembersTogetherAskAHostAtItsRate(t *testing.T) {
 		{setting.Rate{Count: 2, Per: time.Second}, 5, 60},
 		{setting.Rate{Count: 100, Per: time.Second}, 1, 300},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			n, server := &town{}, &api{took: time.Millisecond}
 			table := Limits{Name: "erp.example.com", Rate: c.rate, Burst: c.burst}
 			began := time.Now()
@@ -185,7 +186,7 @@ func TestMembersTogetherAskAHostAtItsRate(t *testing.T) {
 }
 
 func TestARateThatOthersUseUpDefers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n, server := &town{}, &api{}
 		table := Limits{Name: "erp.example.com", Rate: setting.Rate{Count: 2, Per: time.Minute}}
 		a, b := n.joins(t, "a", table), n.joins(t, "b", table)
@@ -205,7 +206,7 @@ func TestARateThatOthersUseUpDefers(t *testing.T) {
 
 func TestMembersTogetherKeepTheConcurrencyOfAHost(t *testing.T) {
 	for _, most := range []int{1, 2, 4, 6} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			n, server := &town{}, &api{took: 100 * time.Millisecond}
 			began := time.Now()
 			var all sync.WaitGroup
@@ -231,7 +232,7 @@ func TestMembersTogetherKeepTheConcurrencyOfAHost(t *testing.T) {
 }
 
 func TestD1AHostThatWantsToBeLeftAloneIsLeftAloneByAllMembers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n, began := &town{}, time.Now()
 		server := &api{answer: func(at time.Time) *http.Response {
 			if at.Sub(began) < 10*time.Second {
@@ -259,7 +260,7 @@ func TestD1AHostThatWantsToBeLeftAloneIsLeftAloneByAllMembers(t *testing.T) {
 }
 
 func TestWhenTheBankDoesNotAnswerAHostIsNotAskedBeyondItsLimits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n, server := &town{}, &api{}
 		hosts := n.joins(t, "a", Limits{Name: "erp.example.com", Rate: setting.Rate{Count: 10, Per: time.Second}}, Limits{Name: "crm.example.com", Concurrency: 1})
 		if _, err := asker(hosts, server, "http://crm.example.com/", nil)(t.Context()); err != nil { // from now on it has the place

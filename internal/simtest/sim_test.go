@@ -4,7 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"testing"
-	"testing/synctest"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 var (
@@ -22,7 +23,7 @@ func simulate(t *testing.T, seed uint64, steps int64, p plant) (broken *violatio
 	w := newWorld(t, seed, p)
 	defer w.disk.Close()
 	for more := true; more; {
-		synctest.Test(t, func(t *testing.T) { more = w.age(t, steps) })
+		bubble.Test(t, func(t *testing.T) { more = w.age(t, steps) })
 	}
 	return w.violation(), w.step.Load(), w.journal.text()
 }

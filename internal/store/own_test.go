@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/store"
 )
 
@@ -71,7 +72,7 @@ func (s *mortal) Leave(context.Context) error {
 }
 
 func TestWhoHoldsAStoreForLongAndIsKilledKeepsNobodyWaitingForLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := &sharedStore{}
 		end, err := store.Hold(t.Context(), s, "copy")
 		if err != nil {
@@ -92,7 +93,7 @@ func TestWhoHoldsAStoreForLongAndIsKilledKeepsNobodyWaitingForLong(t *testing.T)
 }
 
 func TestWhoLosesAStoreThatItHoldsSaysSo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := &sharedStore{}
 		end, err := store.Hold(t.Context(), s, "copy")
 		if err != nil {

@@ -13,8 +13,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/deltahook/deltahook/internal/bubble"
 )
 
 // manager is a service manager's end of the socket.
@@ -176,7 +177,7 @@ func watched(t *testing.T, watchdog, lasting time.Duration, healthy func(ctx con
 }
 
 func TestTheWatchdogHearsThreeSignsOfLifeInItsTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		alive, statuses, log := watched(t, 15*time.Second, 59*time.Second, func(context.Context, time.Duration) error { return nil })
 		if len(alive) != 12 || statuses != 6 || log != "" {
 			t.Errorf("%v, %d statuses, %q", alive, statuses, log)
@@ -185,7 +186,7 @@ func TestTheWatchdogHearsThreeSignsOfLifeInItsTime(t *testing.T) {
 }
 
 func TestWithoutAWatchdogOnlyTheStatusIsWritten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		alive, statuses, _ := watched(t, 0, 59*time.Second, func(context.Context, time.Duration) error { return errors.New("nobody asks") })
 		if len(alive) != 0 || statuses != 6 {
 			t.Errorf("%v, %d statuses", alive, statuses)
@@ -203,7 +204,7 @@ func TestADaemonThatMakesNoProgressGivesNoSignOfLife(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				alive, _, log := watched(t, 30*time.Second, 3*time.Minute, func(ctx context.Context, at time.Duration) error {
 					if at >= time.Minute && at < 2*time.Minute {
 						return ill(ctx)

@@ -13,10 +13,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/deltahook/deltahook/emitter"
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/outbound"
 	"github.com/deltahook/deltahook/poller"
 )
@@ -206,7 +206,7 @@ func TestABusyCollectorIsAskedOnceMore(t *testing.T) {
 
 // Whoever works is never held up: what does not fit is dropped.
 func TestSpansThatDoNotFitAreDropped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		e := &Exporter{opts: Options{Ratio: 1}, spans: make(chan span, mostWaiting)}
 		for range mostWaiting + 5 {
 			e.Polled(poller.Result{Source: "crm"})

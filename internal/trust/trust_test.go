@@ -2,14 +2,14 @@ package trust_test
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/trust"
 )
 
 func TestAWindowIsOpenUntilItsEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var none *trust.Window
 		var zero, w trust.Window
 		w.Extend(time.Now().Add(time.Second))

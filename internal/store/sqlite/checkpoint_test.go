@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/store/sqlite"
 )
 
@@ -22,7 +23,7 @@ func sizeOf(t *testing.T, path string) int64 {
 // Whoever commits a long poll wants to send its events: the log is moved into the database file when that is done, and not meanwhile.
 func TestALongCommitDoesNotWaitUntilItsLogIsMovedIntoTheDatabase(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "deltahook.db")
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
 		if err != nil {
 			t.Fatal(err)

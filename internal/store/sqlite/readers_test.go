@@ -5,9 +5,9 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/deltahook/deltahook/internal/bubble"
 	"github.com/deltahook/deltahook/internal/store"
 	"github.com/deltahook/deltahook/poller"
 )
@@ -77,7 +77,7 @@ func TestNoMoreThanSomeReadAtTheSameTimeAndTheOthersWait(t *testing.T) {
 }
 
 func TestAConnectionThatNobodyNeedsIsGivenBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, err := Open(t.Context(), Options{Path: filepath.Join(t.TempDir(), "x.db")})
 		if err != nil {
 			t.Fatal(err)

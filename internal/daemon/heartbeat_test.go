@@ -78,15 +78,17 @@ func (r *replica) cutOff(t *testing.T) {
 }
 
 // teller is the replica that tells alerts.
-func (p *pair) teller() int {
+func (p *pair) teller() (i int) {
 	p.Helper()
-	for i := range p.replicas {
-		for _, m := range p.status(i).Members {
-			if m.Self && slices.Contains(m.Keeps, "alerts") {
-				return i
+	until(p.T, "somebody tells alerts", func() bool { // nobody does while the shard changes hands
+		for i = range p.replicas {
+			for _, m := range p.status(i).Members {
+				if m.Self && slices.Contains(m.Keeps, "alerts") {
+					return true
+				}
 			}
 		}
-	}
-	p.Fatal("nobody tells alerts")
-	return -1
+		return false
+	})
+	return i
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -86,6 +87,8 @@ type bundle struct {
 	path  string                        // of its file
 	watch time.Duration                 // how often that is looked at
 	wrap  func(store.Store) store.Store // what the daemon gets for a store; nil: the store
+
+	listen func(ctx context.Context, network, address string) (net.Listener, error) // nil: the network
 }
 
 // edit changes the configuration before the start.
@@ -148,7 +151,7 @@ func (b *bundle) start(t *testing.T) {
 		used = b.wrap(st)
 	}
 	b.daemon, err = daemon.New(t.Context(), daemon.Options{
-		Config: cfg, Secrets: secrets, Store: used, Version: "test", Token: "act", Paths: []string{b.path}, Watch: b.watch,
+		Config: cfg, Secrets: secrets, Store: used, Version: "test", Token: "act", Paths: []string{b.path}, Watch: b.watch, Listen: b.listen,
 		Log: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

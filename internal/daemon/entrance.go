@@ -158,6 +158,9 @@ func (o *entrance) shut(ctx context.Context) error {
 		err = o.server.Close()
 	}
 	o.serving.Wait()
+	if errors.Is(err, net.ErrClosed) { // a reload had closed that listener, and the server was about to notice
+		return nil
+	}
 	return err
 }
 

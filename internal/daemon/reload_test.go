@@ -327,6 +327,54 @@ func TestTheAdminAPIMovesAndItsTokenChangesWithAReload(t *testing.T) {
 	}
 }
 
+// lateListener notices only by its second close that it is closed, as one does whose goroutine is not scheduled in between.
+type lateListener struct {
+	net.Listener
+
+	closes  atomic.Int32
+	noticed chan struct{}
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		<-l.noticed
+	}
+	return conn, err
+}
+
+func (l *lateListener) Close() error {
+	if l.closes.Add(1) == 2 {
+		close(l.noticed)
+	}
+	return l.Listener.Close()
+}
+
+func TestAStopRightAfterTheAdminAPIHasMovedIsNoError(t *testing.T) {
+	t.Parallel()
+	var late atomic.Pointer[lateListener]
+	b := setup(t, `{"items":[{"id":1}]}`, "", func(b *bundle) {
+		b.listen = func(ctx context.Context, network, address string) (net.Listener, error) {
+			ln, err := new(net.ListenConfig).Listen(ctx, network, address)
+			first := &lateListener{Listener: ln, noticed: make(chan struct{})}
+			if err != nil || !late.CompareAndSwap(nil, first) {
+				return ln, err
+			}
+			return first, nil
+		}
+	})
+	b.baselined(t)
+	if got := b.reload(t, strings.Replace(b.text, `listen = "127.0.0.1:0"`, `listen = "localhost:0"`, 1)); !slices.Equal(got, []string{"admin changed"}) {
+		t.Fatalf("the reload did %q", got)
+	}
+	if err := b.daemon.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := late.Load().closes.Load(); n != 2 {
+		t.Errorf("the listener from before was closed %d times; the stop should have found it", n)
+	}
+}
+
 func TestAnotherStoreWaitsForARestartUntilTheEditIsUndone(t *testing.T) {
 	t.Parallel()
 	b := setup(t, `{"items":[{"id":1}]}`, "")
